@@ -1,0 +1,3 @@
+//! The weir binary: arguments, progress, exit codes.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! OTLP receiver, write-ahead log and Parquet writer.

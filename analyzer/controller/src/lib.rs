@@ -1,0 +1,1 @@
+//! The rollout state machine, the pushers, confirmation and the decision record.

@@ -1,0 +1,1 @@
+//! The whole loop on one machine: model servers, traffic, a real Envoy, the rollout.

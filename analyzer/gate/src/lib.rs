@@ -1,0 +1,1 @@
+//! Gates, error control over all gates and looks, verdict, reasons, forecast.

@@ -1,0 +1,1 @@
+//! Samples to metric columns, read lazily with polars.

@@ -1,0 +1,1 @@
+//! Views of one report: table, JSON, Markdown, HTML.

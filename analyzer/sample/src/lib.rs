@@ -1,0 +1,1 @@
+//! The sample record: Arrow schema, OTLP mapping, schema version.

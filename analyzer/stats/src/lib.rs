@@ -1,0 +1,1 @@
+//! Pure mathematics over slices: confidence sequences and tests.

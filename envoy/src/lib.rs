@@ -1,0 +1,1 @@
+//! Envoy configuration rendered from a policy, and the process that runs it.

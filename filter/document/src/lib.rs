@@ -1,0 +1,1 @@
+//! Reads a YAML or JSON document into types and reports every problem at once.

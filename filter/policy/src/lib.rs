@@ -1,0 +1,1 @@
+//! The policy: schema, parser, validator, assignment, sampling decision, header rules, limits.
