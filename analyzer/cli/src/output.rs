@@ -1,0 +1,181 @@
+//! Which view of the report goes where: `--output` names formats, `--output-file` names files.
+//!
+//! A file takes the format that its ending names, or the only format asked for. A format without a file goes to
+//! standard output, and at most one may. Files are written whole: a temporary file in the same folder, then a rename.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+
+/// A view of the report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutputFormat {
+    /// Text for a terminal, 80 columns
+    Table,
+    /// The report itself, for machines
+    Json,
+    /// For a pull request or a job summary
+    Markdown,
+    /// One test case per gate, for CI
+    Junit,
+    /// One file that opens in any browser, offline
+    Html,
+}
+
+impl OutputFormat {
+    fn of_ending(path: &Path) -> Option<Self> {
+        match path.extension()?.to_str()? {
+            "txt" => Some(Self::Table),
+            "json" => Some(Self::Json),
+            "md" | "markdown" => Some(Self::Markdown),
+            "xml" => Some(Self::Junit),
+            "html" | "htm" => Some(Self::Html),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Table => "table",
+            Self::Json => "json",
+            Self::Markdown => "markdown",
+            Self::Junit => "junit",
+            Self::Html => "html",
+        }
+    }
+}
+
+/// Where one view goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Destination {
+    /// Standard output.
+    Stdout,
+    /// A file, replaced whole.
+    File(PathBuf),
+}
+
+/// The command line asks for something that cannot be written.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct OutputError(String);
+
+impl std::fmt::Display for OutputError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for OutputError {}
+
+/// Pairs the formats with the files. No format at all is a table on standard output.
+pub(crate) fn plan(
+    formats: &[OutputFormat],
+    files: &[PathBuf],
+) -> Result<Vec<(OutputFormat, Destination)>, OutputError> {
+    if let ([format], [file]) = (formats, files) {
+        return Ok(vec![(*format, Destination::File(file.clone()))]);
+    }
+    let mut plan = Vec::new();
+    for file in files {
+        let format = OutputFormat::of_ending(file).ok_or_else(|| {
+            OutputError(format!(
+                "--output-file {}: the ending does not name a format; allowed: .txt .json .md .xml .html\n  \
+                 hint: with a single --output and a single --output-file any name will do",
+                file.display()
+            ))
+        })?;
+        plan.push((format, Destination::File(file.clone())));
+    }
+    let mut to_stdout: Vec<OutputFormat> = Vec::new();
+    for format in formats {
+        let has_file = plan.iter().any(|(planned, _)| planned == format);
+        if !has_file && !to_stdout.contains(format) {
+            to_stdout.push(*format);
+        }
+    }
+    if formats.is_empty() {
+        to_stdout.push(OutputFormat::Table);
+    }
+    match to_stdout.as_slice() {
+        [] => {}
+        [format] => plan.insert(0, (*format, Destination::Stdout)),
+        [first, second, ..] => {
+            return Err(OutputError(format!(
+                "--output {} and --output {} would both go to standard output\n  \
+                 hint: give one of them a file, such as --output-file report.{}",
+                first.name(),
+                second.name(),
+                if *second == OutputFormat::Html { "html" } else { "json" }
+            )));
+        }
+    }
+    Ok(plan)
+}
+
+/// Writes one view.
+pub(crate) fn write(destination: &Destination, text: &str) -> std::io::Result<()> {
+    match destination {
+        Destination::Stdout => {
+            let mut stdout = std::io::stdout().lock();
+            stdout.write_all(text.as_bytes())?;
+            if !text.ends_with('\n') {
+                stdout.write_all(b"\n")?;
+            }
+            stdout.flush()
+        }
+        Destination::File(path) => write_whole(path, text),
+    }
+}
+
+/// Replaces a file so that a reader sees the old or the new text, never a part.
+fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(".tmp");
+    let temporary = path.with_file_name(name);
+    std::fs::write(&temporary, text)?;
+    std::fs::rename(&temporary, path)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+    use super::*;
+
+    #[test]
+    fn without_arguments_a_table_goes_to_standard_output() {
+        assert_eq!(plan(&[], &[]).unwrap(), vec![(OutputFormat::Table, Destination::Stdout)]);
+    }
+
+    #[test]
+    fn a_single_format_and_a_single_file_belong_together_whatever_the_ending() {
+        let planned = plan(&[OutputFormat::Html], &["summary".into()]).unwrap();
+        assert_eq!(planned, vec![(OutputFormat::Html, Destination::File("summary".into()))]);
+    }
+
+    #[test]
+    fn a_file_takes_the_format_of_its_ending_and_the_rest_goes_to_standard_output() {
+        let planned =
+            plan(&[OutputFormat::Table, OutputFormat::Html], &["report.html".into(), "r.json".into()]).unwrap();
+        assert_eq!(
+            planned,
+            vec![
+                (OutputFormat::Table, Destination::Stdout),
+                (OutputFormat::Html, Destination::File("report.html".into())),
+                (OutputFormat::Json, Destination::File("r.json".into())),
+            ]
+        );
+    }
+
+    #[test]
+    fn two_formats_on_standard_output_are_refused_with_a_hint() {
+        let error = plan(&[OutputFormat::Table, OutputFormat::Json], &[]).unwrap_err();
+        assert!(error.to_string().contains("hint: give one of them a file"), "{error}");
+    }
+
+    #[test]
+    fn an_ending_that_names_no_format_is_refused() {
+        let error = plan(&[], &["report.docx".into()]).unwrap_err();
+        assert!(error.to_string().contains(".txt .json .md .xml .html"), "{error}");
+    }
+}
