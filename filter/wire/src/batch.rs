@@ -1,0 +1,209 @@
+//! Export requests: joined from encoded records on one side, decoded within limits on the other.
+
+use prost::Message;
+use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
+
+use crate::WireError;
+use crate::names;
+use crate::otlp::{self, ExportLogsServiceRequest, ExportLogsServiceResponse, KeyValue};
+
+/// Who sends a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resource {
+    /// The proxy's node id.
+    pub proxy: String,
+    /// Hex epoch of the worker's VM.
+    pub worker: String,
+}
+
+/// What [`decode_request`] accepts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DecodeLimits {
+    /// Size of the encoded request.
+    pub request_bytes_max: usize,
+    /// Resources, scopes, records and attributes together: bounds the memory of the decoded request, in which an
+    /// empty message of two bytes takes a hundred.
+    pub messages_max: usize,
+}
+
+impl Default for DecodeLimits {
+    /// 16 MiB and one million messages.
+    fn default() -> Self {
+        Self { request_bytes_max: 16 << 20, messages_max: 1_000_000 }
+    }
+}
+
+/// Encodes an `ExportLogsServiceRequest` around records that are encoded already.
+pub fn encode_batch<R: AsRef<[u8]>>(resource: &Resource, records: &[R]) -> Vec<u8> {
+    let resource = encode_resource(resource);
+    let records_len: usize = records.iter().map(|record| delimited_len(record.as_ref().len())).sum();
+    let resource_logs_len = delimited_len(resource.len()) + delimited_len(records_len);
+    let mut bytes = Vec::with_capacity(delimited_len(resource_logs_len));
+    open(1, resource_logs_len, &mut bytes);
+    open(1, resource.len(), &mut bytes);
+    bytes.extend_from_slice(&resource);
+    open(2, records_len, &mut bytes);
+    for record in records {
+        open(2, record.as_ref().len(), &mut bytes);
+        bytes.extend_from_slice(record.as_ref());
+    }
+    bytes
+}
+
+/// Bytes that a record of this size adds to a batch.
+pub fn batch_len(record_len: usize) -> usize {
+    delimited_len(record_len)
+}
+
+/// Encodes an `ExportLogsServiceResponse`; `rejected` is the number of refused records and why, if any.
+pub fn encode_response(rejected: Option<(u64, &str)>) -> Vec<u8> {
+    ExportLogsServiceResponse {
+        partial_success: rejected.map(|(count, why)| otlp::ExportLogsPartialSuccess {
+            rejected_log_records: i64::try_from(count).unwrap_or(i64::MAX),
+            error_message: why.to_owned(),
+        }),
+    }
+    .encode_to_vec()
+}
+
+/// Decodes a request from the network. Errors: too large, too many messages, not such a message.
+pub fn decode_request(bytes: &[u8], limits: DecodeLimits) -> Result<ExportLogsServiceRequest, WireError> {
+    if bytes.len() > limits.request_bytes_max {
+        return Err(WireError::TooLarge { bytes: bytes.len(), bytes_max: limits.request_bytes_max });
+    }
+    let mut budget = limits.messages_max;
+    if !within_budget(bytes, Level::Request, &mut budget) {
+        return Err(WireError::TooMany { messages_max: limits.messages_max });
+    }
+    ExportLogsServiceRequest::decode(bytes).map_err(|error| WireError::Malformed(error.to_string()))
+}
+
+/// Where in a request the counting walk stands.
+#[derive(Clone, Copy)]
+enum Level {
+    Request,
+    ResourceLogs,
+    ScopeLogs,
+    /// Anything with values inside values: every nested message counts.
+    Leaf,
+}
+
+/// Counts messages without allocating. Malformed bytes are left to the decoder.
+fn within_budget(mut bytes: &[u8], level: Level, budget: &mut usize) -> bool {
+    while let Some((tag, wire, rest)) = field_key(bytes) {
+        let Some((content, rest)) = field_content(wire, rest) else {
+            return true;
+        };
+        bytes = rest;
+        let Some(content) = content else { continue };
+        let next = match (level, tag) {
+            (Level::Request, 1) => Level::ResourceLogs,
+            (Level::ResourceLogs, 2) => Level::ScopeLogs,
+            (Level::ScopeLogs, 2) | (Level::ResourceLogs, 1) | (Level::ScopeLogs, 1) => Level::Leaf,
+            // Lists and maps inside a value are not looked into, but bounded by their bytes: 2 for each item.
+            (Level::Leaf, _) => {
+                let nested = if content.len() > NESTED_BYTES_FREE && looks_nested(content) {
+                    content.len() / 2
+                } else {
+                    1
+                };
+                match budget.checked_sub(nested) {
+                    Some(left) => *budget = left,
+                    None => return false,
+                }
+                continue;
+            }
+            _ => continue,
+        };
+        match budget.checked_sub(1) {
+            Some(left) => *budget = left,
+            None => return false,
+        }
+        if !within_budget(content, next, budget) {
+            return false;
+        }
+    }
+    true
+}
+
+/// Below this size an attribute's nested values are not worth counting.
+const NESTED_BYTES_FREE: usize = 256;
+
+/// Whether an attribute's value is a list or a map (fields 5 and 6 of `AnyValue`).
+fn looks_nested(key_value: &[u8]) -> bool {
+    let mut bytes = key_value;
+    while let Some((tag, wire, rest)) = field_key(bytes) {
+        let Some((content, rest)) = field_content(wire, rest) else {
+            return false;
+        };
+        bytes = rest;
+        if tag != 2 {
+            continue;
+        }
+        let Some(mut value) = content else { continue };
+        while let Some((tag, wire, rest)) = field_key(value) {
+            if matches!(tag, 5 | 6) {
+                return true;
+            }
+            let Some((_, rest)) = field_content(wire, rest) else {
+                return false;
+            };
+            value = rest;
+        }
+    }
+    false
+}
+
+fn field_key(bytes: &[u8]) -> Option<(u64, u64, &[u8])> {
+    let (key, rest) = varint(bytes)?;
+    Some((key >> 3, key & 7, rest))
+}
+
+/// The content of a length-delimited field (or none for other types), and what follows the field.
+#[allow(clippy::type_complexity)]
+fn field_content(wire: u64, bytes: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
+    match wire {
+        0 => varint(bytes).map(|(_, rest)| (None, rest)),
+        1 => bytes.get(8..).map(|rest| (None, rest)),
+        5 => bytes.get(4..).map(|rest| (None, rest)),
+        2 => {
+            let (len, rest) = varint(bytes)?;
+            let (content, rest) = rest.split_at_checked(usize::try_from(len).ok()?)?;
+            Some((Some(content), rest))
+        }
+        _ => None,
+    }
+}
+
+fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let mut value = 0u64;
+    for (index, byte) in bytes.iter().take(10).enumerate() {
+        value |= u64::from(byte & 0x7f) << (7 * index as u32).min(63);
+        if byte & 0x80 == 0 {
+            return Some((value, bytes.get(index + 1..).unwrap_or_default()));
+        }
+    }
+    None
+}
+
+fn encode_resource(resource: &Resource) -> Vec<u8> {
+    otlp::Resource {
+        attributes: vec![
+            KeyValue::string(names::SERVICE_NAME, names::SERVICE),
+            KeyValue::string(names::PROXY, &resource.proxy),
+            KeyValue::string(names::WORKER, &resource.worker),
+        ],
+        dropped_attributes_count: 0,
+    }
+    .encode_to_vec()
+}
+
+/// Tag (below 16), length and content.
+fn delimited_len(content_len: usize) -> usize {
+    key_len(1) + encoded_len_varint(content_len as u64) + content_len
+}
+
+fn open(tag: u32, content_len: usize, to: &mut Vec<u8>) {
+    encode_key(tag, WireType::LengthDelimited, to);
+    encode_varint(content_len as u64, to);
+}
