@@ -1,0 +1,208 @@
+//! What a verdict says: the result of each gate, the verdict, the reasons in order of importance.
+//!
+//! Invariant: every number in here is finite, so that JSON carries it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::series::{Better, CaptureHealth};
+
+/// What the gates say together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// Every gate that counts is inside its margin.
+    Promote,
+    /// Undecided: more evidence is needed.
+    Hold,
+    /// Something is off; a human looks.
+    Investigate,
+    /// Better than expected; a human signs off.
+    SignOff,
+    /// Worse: back to control.
+    Rollback,
+}
+
+/// How much a gate counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Shown, never decides.
+    Advisory,
+    /// Two breaches roll back, one is investigated.
+    Major,
+    /// One breach rolls back.
+    Critical,
+}
+
+/// What was compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Comparison {
+    /// Both answers to the same request.
+    Paired,
+    /// Answers to different requests, within cohorts.
+    Unpaired,
+    /// Nothing: there was no data.
+    None,
+}
+
+/// What one gate says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The whole interval is inside the margin.
+    Inside,
+    /// The whole interval is past the margin, on the bad side.
+    Breach,
+    /// The interval contains the margin, or the evidence is below the gate's minimum.
+    Undecided,
+    /// The metric has no usable values.
+    NoData,
+    /// Inside, and the interval excludes no change on the good side.
+    Improved,
+    /// A metric without a better direction (or a gate with `direction: both`) is outside its margin.
+    Diverged,
+}
+
+/// One gate on one metric, judged.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GateResult {
+    /// The gate's name; a wildcard gate gives one result per metric, named `gate (metric)`.
+    pub gate: String,
+    /// Metric id.
+    pub metric: String,
+    /// Unit of the metric.
+    pub unit: String,
+    /// Which way is better, as judged: `Neither` for a gate with `direction: both`.
+    pub better: Better,
+    /// How much the gate counts.
+    pub severity: Severity,
+    /// What was compared.
+    pub comparison: Comparison,
+    /// Pairs with finite values.
+    pub n_pairs: u64,
+    /// Values of control that were used (pairs: the same number).
+    pub n_control: u64,
+    /// Values of the candidate that were used.
+    pub n_candidate: u64,
+    /// Mean of control over the values used.
+    pub control: Option<f64>,
+    /// Mean of the candidate over the values used.
+    pub candidate: Option<f64>,
+    /// Candidate minus control, or the relative change (0.1 = ten percent more) when `relative`.
+    pub estimate: Option<f64>,
+    /// Interval of what `estimate` estimates; holds at every look at once, at level `1 - alpha`.
+    pub interval: Option<(f64, f64)>,
+    /// The margin, the estimate and the interval are relative to control.
+    pub relative: bool,
+    /// Size of the allowed change, positive.
+    pub margin: f64,
+    /// Error probability that the interval spends, over all looks.
+    pub alpha: f64,
+    /// Name of the statistical method.
+    pub method: String,
+    /// What the gate says.
+    pub outcome: Outcome,
+    /// About how many more pairs (or samples per arm) until the gate is inside, at the present estimate and spread.
+    pub needed_more: Option<u64>,
+    /// The result in one sentence.
+    pub explanation: String,
+}
+
+/// One reason for the verdict.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// In plain words.
+    pub text: String,
+    /// The gate that it comes from, if it comes from one.
+    pub gate: Option<String>,
+}
+
+/// The verdict with everything that led to it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// What the gates say together.
+    pub verdict: Verdict,
+    /// Why, the most important first.
+    pub reasons: Vec<Reason>,
+    /// Every gate, in the order of the gates document.
+    pub gates: Vec<GateResult>,
+    /// Error probability of this evaluation's family of gates, over all looks.
+    pub alpha: f64,
+    /// How often one may look: "any number".
+    pub looks: String,
+    /// The capture that the verdict rests on.
+    pub health: CaptureHealth,
+}
+
+impl Verdict {
+    /// Exit code of the command line.
+    #[must_use]
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Promote => 0,
+            Self::Rollback => 1,
+            Self::Hold => 3,
+            Self::Investigate | Self::SignOff => 4,
+        }
+    }
+
+    /// The word for people and for JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Promote => "promote",
+            Self::Hold => "hold",
+            Self::Investigate => "investigate",
+            Self::SignOff => "sign-off",
+            Self::Rollback => "rollback",
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl Outcome {
+    /// The word for people.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Inside => "inside",
+            Self::Breach => "breach",
+            Self::Undecided => "undecided",
+            Self::NoData => "no data",
+            Self::Improved => "improved",
+            Self::Diverged => "diverged",
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl Severity {
+    /// The word for people and for documents.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Advisory => "advisory",
+            Self::Major => "major",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}

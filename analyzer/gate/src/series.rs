@@ -1,0 +1,74 @@
+//! What a verdict is made from: one series per metric, and how well the capture worked.
+//!
+//! Invariant: nothing in here is a statistic; values are as they were measured, in time order.
+
+use serde::{Deserialize, Serialize};
+
+/// Which way a metric should move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Better {
+    /// More is better: a score, a success rate.
+    Higher,
+    /// Less is better: an error rate, a latency.
+    Lower,
+    /// Neither: a length; a change either way is a divergence.
+    Neither,
+}
+
+/// The unpaired values of one cohort, each variant in time order.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Stratum {
+    /// The cohort.
+    pub name: String,
+    /// Values of primary legs that control served.
+    pub control: Vec<f64>,
+    /// Values of primary legs that the candidate served.
+    pub candidate: Vec<f64>,
+}
+
+/// Every value of one metric.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MetricSeries {
+    /// Metric id, for example `json_valid` or `score:helpful`.
+    pub name: String,
+    /// Unit for people: `ms`, `characters`, `share`; may be empty.
+    pub unit: String,
+    /// Which way is better.
+    pub better: Better,
+    /// The least and the greatest value that the metric can have, if it is bounded; for 0/1 flags `(0.0, 1.0)`.
+    pub bounds: Option<(f64, f64)>,
+    /// `(control, candidate)` of the same exchange, in time order.
+    pub pairs: Vec<(f64, f64)>,
+    /// `(control, second answer of control)` of the same exchange, in time order.
+    pub noise_pairs: Vec<(f64, f64)>,
+    /// Unpaired values by cohort.
+    pub strata: Vec<Stratum>,
+    /// Samples for which the metric has no value.
+    pub missing: u64,
+}
+
+/// How well the capture worked; a verdict on biased capture is never a promotion.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CaptureHealth {
+    /// Primary legs served by control.
+    pub primary_control: u64,
+    /// Primary legs served by the candidate.
+    pub primary_candidate: u64,
+    /// Shadow legs.
+    pub shadow: u64,
+    /// Noise legs.
+    pub noise: u64,
+    /// Exchanges with a primary control leg and a shadow candidate leg.
+    pub pairs: u64,
+    /// Exchanges that should have been a pair and have one leg only.
+    pub half_pairs: u64,
+    /// Legs of control whose answer was cut by the capture limits.
+    pub truncated_control: u64,
+    /// Legs of the candidate whose answer was cut by the capture limits.
+    pub truncated_candidate: u64,
+    /// Records that were numbered by the filter and never arrived.
+    pub sequence_gaps: u64,
+    /// What makes the capture unfit for a promotion, in words.
+    pub problems: Vec<String>,
+}
