@@ -1,1 +1,151 @@
-//! Views of one report: table, JSON, Markdown, HTML.
+//! Views of one report: table, JSON, Markdown, JUnit, HTML.
+//!
+//! A [`Report`] holds everything that was decided and what it was decided from; this crate only draws it and computes
+//! nothing statistical. The JSON is the source, every other format is a view of it.
+//!
+//! Invariants:
+//! - The same report gives the same bytes: no clock, no locale, no map with a random order.
+//! - Captured text is hostile. Each view escapes for its own medium ([`mod@escape`]), and nothing reaches a view unescaped.
+//! - Meaning is never carried by colour alone.
+
+mod escape;
+mod html;
+mod junit;
+mod markdown;
+mod model;
+mod numbers;
+mod table;
+mod words;
+
+use std::fmt;
+use std::str::FromStr;
+
+pub use crate::model::{
+    Distribution, Exemplar, Histogram, Provenance, Report, SCHEMA, TimelineEntry, Variants,
+};
+
+/// A view of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Plain text for a terminal of at least 80 columns.
+    Table,
+    /// The report itself, pretty printed, with a final newline.
+    Json,
+    /// Fits a pull-request comment (below 60,000 characters).
+    Markdown,
+    /// JUnit XML: one test case for each gate.
+    Junit,
+    /// One self-contained page: no script, no request to anywhere.
+    Html,
+}
+
+/// How a report is drawn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RenderOptions {
+    /// ANSI colours in the table view. Ask only when the output is a terminal and `NO_COLOR` is not set.
+    pub colour: bool,
+    /// Columns of the table view; below 60 counts as 60, above 200 as 200.
+    pub width: usize,
+}
+
+/// Why a report cannot be drawn or read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// The report cannot be written as JSON.
+    #[error("the report cannot be written as JSON: {0}")]
+    Write(#[source] serde_json::Error),
+    /// The text is no report.
+    #[error(
+        "the report cannot be read: {0}\n  hint: give the file that `weir analyze --output json` wrote, whole and unchanged"
+    )]
+    Read(#[source] serde_json::Error),
+    /// The report was written by another version.
+    #[error(
+        "the report has schema {found:?}, this version reads {SCHEMA:?}\n  hint: run `weir analyze` again, or use the weir version that wrote it"
+    )]
+    Schema {
+        /// The schema that the report names, empty if it names none.
+        found: String,
+    },
+    /// No such view.
+    #[error("unknown output format {found:?}\n  hint: use one of table, json, markdown, junit, html")]
+    Format {
+        /// What was asked for.
+        found: String,
+    },
+}
+
+/// Draws `report` as `format`. The text ends with a newline.
+///
+/// # Errors
+/// [`ReportError::Write`] when the JSON view cannot be serialised.
+pub fn render(report: &Report, format: Format, options: &RenderOptions) -> Result<String, ReportError> {
+    match format {
+        Format::Table => Ok(table::render(report, options)),
+        Format::Json => {
+            let mut text = serde_json::to_string_pretty(report).map_err(ReportError::Write)?;
+            text.push('\n');
+            Ok(text)
+        }
+        Format::Markdown => Ok(markdown::render(report)),
+        Format::Junit => Ok(junit::render(report)),
+        Format::Html => Ok(html::render(report)),
+    }
+}
+
+/// Reads a report that the JSON view wrote.
+///
+/// # Errors
+/// [`ReportError::Schema`] for a report of another schema (named), [`ReportError::Read`] with line and column otherwise.
+pub fn parse(text: &str) -> Result<Report, ReportError> {
+    #[derive(serde::Deserialize)]
+    struct Head {
+        #[serde(default)]
+        schema: String,
+    }
+    let head: Head = serde_json::from_str(text).map_err(ReportError::Read)?;
+    if head.schema != SCHEMA {
+        return Err(ReportError::Schema { found: head.schema });
+    }
+    serde_json::from_str(text).map_err(ReportError::Read)
+}
+
+impl Format {
+    /// Every view, in the order in which help texts list them.
+    pub const ALL: [Self; 5] = [Self::Table, Self::Json, Self::Markdown, Self::Junit, Self::Html];
+
+    /// The name on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Table => "table",
+            Self::Json => "json",
+            Self::Markdown => "markdown",
+            Self::Junit => "junit",
+            Self::Html => "html",
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+impl FromStr for Format {
+    type Err = ReportError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|format| format.name() == text)
+            .ok_or_else(|| ReportError::Format { found: text.to_owned() })
+    }
+}
+
+impl Default for RenderOptions {
+    fn default() -> Self {
+        Self { colour: false, width: 80 }
+    }
+}

@@ -1,0 +1,141 @@
+//! The Markdown view: fits a pull-request comment (GitHub's limit is 65,536 characters) and a job summary.
+//!
+//! Captured text appears in fenced blocks only; everything else is escaped for a line of GitHub-flavoured Markdown.
+
+use std::fmt::Write as _;
+
+use crate::escape::{markdown, markdown_block, shorten};
+use crate::model::{Exemplar, Report};
+use crate::numbers::{self, count};
+use crate::words;
+
+const GATES_MAX: usize = 100;
+const EXEMPLARS_MAX: usize = 3;
+const EXEMPLAR_CHARACTERS_MAX: usize = 600;
+const TIMELINE_MAX: usize = 40;
+const LINE_CHARACTERS_MAX: usize = 300;
+
+/// Draws the report. Writing to a String cannot fail, so results of `writeln!` are dropped.
+pub(crate) fn render(report: &Report) -> String {
+    let mut text = String::new();
+    let evaluation = &report.evaluation;
+    let _ = writeln!(
+        text,
+        "## {}: {}\n\n{}\n",
+        words::verdict(evaluation.verdict),
+        line(&report.experiment),
+        words::verdict_sentence(evaluation.verdict)
+    );
+    for (number, reason) in evaluation.reasons.iter().take(GATES_MAX).enumerate() {
+        let _ = writeln!(text, "{}. {}", number + 1, line(&reason.text));
+    }
+    gates(&mut text, report);
+    for (metric, reason) in report.absent.iter().take(GATES_MAX) {
+        let _ = writeln!(text, "- Not measured: {}: {}", line(metric), line(reason));
+    }
+    facts(&mut text, report);
+    if !report.exemplars.is_empty() {
+        text.push_str("\n<details><summary>Worst pairs</summary>\n");
+        for exemplar in report.exemplars.iter().take(EXEMPLARS_MAX) {
+            pair(&mut text, exemplar);
+        }
+        text.push_str("\n</details>\n");
+    }
+    if !report.timeline.is_empty() {
+        text.push_str("\n<details><summary>Timeline</summary>\n\n");
+        let skipped = report.timeline.len().saturating_sub(TIMELINE_MAX);
+        if skipped > 0 {
+            let _ = writeln!(text, "- {skipped} earlier entries are in the JSON report");
+        }
+        for entry in report.timeline.iter().skip(skipped) {
+            let _ = writeln!(text, "- {} **{}** {}", line(&entry.at), line(&entry.kind), line(&entry.text));
+        }
+        text.push_str("\n</details>\n");
+    }
+    text
+}
+
+fn gates(text: &mut String, report: &Report) {
+    let gates = &report.evaluation.gates;
+    text.push_str(
+        "\n| | gate | severity | control | candidate | change (interval) | margin | evidence |\n\
+         |---|---|---|--:|--:|---|--:|---|\n",
+    );
+    for gate in gates.iter().take(GATES_MAX) {
+        let change = match (gate.estimate, gate.interval) {
+            (Some(estimate), Some(bounds)) => format!(
+                "{} ({})",
+                numbers::difference(&gate.unit, gate.relative, estimate),
+                numbers::interval(&gate.unit, gate.relative, bounds)
+            ),
+            _ => "-".to_owned(),
+        };
+        let more =
+            gate.needed_more.map_or_else(String::new, |more| format!(", about {} more needed", count(more)));
+        let _ = writeln!(
+            text,
+            "| {} {} | {} | {} | {} | {} | {} | {}{} | {}{more} |",
+            words::outcome_sign(gate.outcome),
+            words::outcome(gate.outcome),
+            line(&gate.gate),
+            words::severity(gate.severity),
+            numbers::value_or_dash(&gate.unit, gate.control),
+            numbers::value_or_dash(&gate.unit, gate.candidate),
+            change,
+            words::direction(gate),
+            numbers::margin(&gate.unit, gate.relative, gate.margin),
+            words::evidence(gate),
+        );
+    }
+    if gates.len() > GATES_MAX {
+        let _ = writeln!(text, "\n{} more gates are in the JSON report.", gates.len() - GATES_MAX);
+    }
+    text.push('\n');
+}
+
+fn facts(text: &mut String, report: &Report) {
+    let health = &report.evaluation.health;
+    let from = &report.generated_from;
+    for (variant, labels) in
+        [("Control", &report.variants.control_snapshot), ("Candidate", &report.variants.candidate_snapshot)]
+    {
+        if !labels.is_empty() {
+            let _ = writeln!(text, "- {variant}: {}", line(&labels.join("; ")));
+        }
+    }
+    let _ = writeln!(
+        text,
+        "- Capture: {} pairs, {} half pairs, {} records lost; served {} by control and {} by candidate",
+        count(health.pairs),
+        count(health.half_pairs),
+        count(health.sequence_gaps),
+        count(health.primary_control),
+        count(health.primary_candidate)
+    );
+    for problem in health.problems.iter().take(GATES_MAX) {
+        let _ = writeln!(text, "- **Capture problem**: {}", line(problem));
+    }
+    let _ = writeln!(
+        text,
+        "- Made from {} legs, gates {}, alpha {} over all gates and looks, weir {}",
+        count(from.samples),
+        line(&from.gates_digest),
+        numbers::probability(report.evaluation.alpha),
+        line(&from.weir_version)
+    );
+}
+
+fn pair(text: &mut String, exemplar: &Exemplar) {
+    let _ = writeln!(text, "\n**{}**, sample {}\n", line(&exemplar.gate), line(&exemplar.sample_id));
+    for (side, side_text) in [
+        ("Request", &exemplar.request_text),
+        ("Control", &exemplar.control_text),
+        ("Candidate", &exemplar.candidate_text),
+    ] {
+        let _ = writeln!(text, "{side}:\n\n{}", markdown_block(&shorten(side_text, EXEMPLAR_CHARACTERS_MAX)));
+    }
+}
+
+fn line(text: &str) -> String {
+    markdown(&shorten(text, LINE_CHARACTERS_MAX))
+}

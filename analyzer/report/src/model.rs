@@ -1,0 +1,157 @@
+//! The report: the one structure that every view draws.
+//!
+//! It holds no wall-clock time: every time in it comes from the samples or from the decision record, so that the same
+//! data, gates and record give the same bytes. Times are RFC 3339 in UTC.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use weir_gate::Evaluation;
+
+/// The schema that [`Report::schema`] names. It changes when a field changes its meaning or goes away.
+pub const SCHEMA: &str = "weir.report/1";
+
+/// Everything that was decided about one experiment, and what it was decided from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// Always [`SCHEMA`].
+    pub schema: String,
+    /// The experiment's name.
+    pub experiment: String,
+    /// Where the figures come from.
+    pub generated_from: Provenance,
+    /// What the two variants served.
+    pub variants: Variants,
+    /// The policy revisions of the samples, ascending.
+    pub revisions: Vec<i64>,
+    /// Verdict, reasons, gates and capture health.
+    pub evaluation: Evaluation,
+    /// Metrics that were asked for but are not there, with the reason: `("json_valid", "no control answer is JSON")`.
+    #[serde(default)]
+    pub absent: Vec<(String, String)>,
+    /// Histograms, control beside candidate.
+    #[serde(default)]
+    pub distributions: Vec<Distribution>,
+    /// The worst pairs of the gates that breached or diverged.
+    #[serde(default)]
+    pub exemplars: Vec<Exemplar>,
+    /// Steps, pushes and decisions in order of time; empty for a report outside a rollout.
+    #[serde(default)]
+    pub timeline: Vec<TimelineEntry>,
+}
+
+/// Where a report's figures come from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// The data folder, as it was given.
+    pub data: String,
+    /// Digest of the gates document (hex).
+    pub gates_digest: String,
+    /// Legs read, without duplicates.
+    pub samples: u64,
+    /// Legs that were there twice and counted once.
+    #[serde(default)]
+    pub duplicates: u64,
+    /// Time of the first leg, RFC 3339 UTC.
+    pub first_ts: Option<String>,
+    /// Time of the last leg, RFC 3339 UTC.
+    pub last_ts: Option<String>,
+    /// The version of Weir that made the report.
+    pub weir_version: String,
+}
+
+/// The snapshots that the two variants served, as the samples name them; more than one means a mixture.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Variants {
+    /// Labels of the control's snapshots, sorted.
+    pub control_snapshot: Vec<String>,
+    /// Labels of the candidate's snapshots, sorted.
+    pub candidate_snapshot: Vec<String>,
+}
+
+/// One metric's distribution for both variants over the same bins.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Distribution {
+    /// Metric name.
+    pub metric: String,
+    /// Unit of the edges.
+    pub unit: String,
+    /// Ascending bin edges, one more than there are bins; the last bin includes its upper edge.
+    pub edges: Vec<f64>,
+    /// The control's answers.
+    pub control: Histogram,
+    /// The candidate's answers.
+    pub candidate: Histogram,
+}
+
+/// Counts over the bins of a [`Distribution`], and a few figures of the same values.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Histogram {
+    /// Values in each bin.
+    pub counts: Vec<u64>,
+    /// Values in all.
+    pub n: u64,
+    /// Their mean.
+    pub mean: Option<f64>,
+    /// Their median.
+    pub p50: Option<f64>,
+    /// Their 95th percentile (nearest rank).
+    pub p95: Option<f64>,
+}
+
+/// One pair of answers to the same request, shown because of a gate.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Exemplar {
+    /// The pair's sample id.
+    pub sample_id: String,
+    /// The gate that it is an example of.
+    pub gate: String,
+    /// The gate's metric, with the value of each side.
+    pub metric: String,
+    /// The metric's value for the control's answer.
+    pub control_value: f64,
+    /// The metric's value for the candidate's answer.
+    pub candidate_value: f64,
+    /// The request, shortened.
+    pub request_text: String,
+    /// The control's answer, shortened.
+    pub control_text: String,
+    /// The candidate's answer, shortened.
+    pub candidate_text: String,
+    /// Judge scores of the control's answer by criterion.
+    #[serde(default)]
+    pub control_scores: BTreeMap<String, f64>,
+    /// Judge scores of the candidate's answer by criterion.
+    #[serde(default)]
+    pub candidate_scores: BTreeMap<String, f64>,
+}
+
+/// Something that happened during the rollout.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimelineEntry {
+    /// When, RFC 3339 UTC.
+    pub at: String,
+    /// What kind: `step`, `decision`, `push`, `confirmed`, `rollback` or any other word.
+    pub kind: String,
+    /// What happened, in words.
+    pub text: String,
+}
+
+impl Report {
+    /// A report of `evaluation` with nothing else in it yet.
+    #[must_use]
+    pub fn new(experiment: &str, generated_from: Provenance, evaluation: Evaluation) -> Self {
+        Self {
+            schema: SCHEMA.to_owned(),
+            experiment: experiment.to_owned(),
+            generated_from,
+            variants: Variants::default(),
+            revisions: Vec::new(),
+            evaluation,
+            absent: Vec::new(),
+            distributions: Vec::new(),
+            exemplars: Vec::new(),
+            timeline: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! The terminal view: verdict first, then reasons, gates with small interval plots, capture health, provenance.
+//!
+//! Every line fits the width that was asked for. Colour only repeats what a word or a sign says already.
+
+use std::fmt::Write as _;
+
+use weir_gate::{CaptureHealth, GateResult, Outcome, Verdict};
+
+use crate::RenderOptions;
+use crate::escape::{shorten, terminal};
+use crate::model::{Exemplar, Report};
+use crate::numbers::{self, count};
+use crate::words::{self, Plot};
+
+const GATE_COLUMNS: usize = 20;
+const OUTCOME_COLUMNS: usize = 11;
+const VALUE_COLUMNS: usize = 10;
+const EXEMPLARS_MAX: usize = 3;
+
+/// Draws the report.
+pub(crate) fn render(report: &Report, options: &RenderOptions) -> String {
+    let mut page = Page { text: String::new(), width: options.width.clamp(60, 200), colour: options.colour };
+    head(&mut page, report);
+    reasons(&mut page, report);
+    gates(&mut page, &report.evaluation.gates);
+    absent(&mut page, report);
+    exemplars(&mut page, &report.exemplars);
+    timeline(&mut page, report);
+    health(&mut page, &report.evaluation.health);
+    provenance(&mut page, report);
+    page.text
+}
+
+/// The text under way and how it is drawn.
+struct Page {
+    text: String,
+    width: usize,
+    colour: bool,
+}
+
+impl Page {
+    fn line(&mut self, line: &str) {
+        self.text.push_str(line.trim_end());
+        self.text.push('\n');
+    }
+
+    fn heading(&mut self, heading: &str) {
+        let heading = self.paint(heading, Paint::Bold);
+        self.text.push('\n');
+        self.line(&heading);
+    }
+
+    /// A paragraph, wrapped, every line indented; the first one starts with `lead`.
+    fn wrapped(&mut self, lead: &str, text: &str) {
+        let indent = lead.chars().count();
+        let mut line = lead.to_owned();
+        let mut empty = true;
+        for word in text.split(' ') {
+            for piece in pieces(word, self.width.saturating_sub(indent).max(8)) {
+                let used = line.chars().count() + usize::from(!empty);
+                if !empty && used + piece.chars().count() > self.width {
+                    self.line(&line);
+                    line = " ".repeat(indent);
+                    empty = true;
+                }
+                if !empty {
+                    line.push(' ');
+                }
+                line.push_str(&piece);
+                empty = false;
+            }
+        }
+        self.line(&line);
+    }
+
+    fn paint(&self, text: &str, paint: Paint) -> String {
+        if !self.colour {
+            return text.to_owned();
+        }
+        let code = match paint {
+            Paint::Bold => "1",
+            Paint::Good => "32",
+            Paint::Bad => "1;31",
+            Paint::Open => "33",
+            Paint::Quiet => "2",
+        };
+        format!("\u{1b}[{code}m{text}\u{1b}[0m")
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Paint {
+    Bold,
+    Good,
+    Bad,
+    Open,
+    Quiet,
+}
+
+fn head(page: &mut Page, report: &Report) {
+    let verdict = report.evaluation.verdict;
+    let paint = match verdict {
+        Verdict::Promote => Paint::Good,
+        Verdict::Rollback => Paint::Bad,
+        Verdict::Hold | Verdict::Investigate | Verdict::SignOff => Paint::Open,
+    };
+    let word = page.paint(&words::verdict(verdict).to_uppercase(), paint);
+    let line = format!("{word}  {}", terminal(&report.experiment));
+    page.line(&line);
+    page.wrapped("", words::verdict_sentence(verdict));
+    page.line("");
+    page.wrapped("control    ", &snapshots(&report.variants.control_snapshot));
+    page.wrapped("candidate  ", &snapshots(&report.variants.candidate_snapshot));
+    page.wrapped("evidence   ", &evidence(report));
+}
+
+fn snapshots(labels: &[String]) -> String {
+    if labels.is_empty() {
+        return "(not named by the samples)".to_owned();
+    }
+    let labels: Vec<String> = labels.iter().map(|label| terminal(label)).collect();
+    labels.join("; ")
+}
+
+fn evidence(report: &Report) -> String {
+    let health = &report.evaluation.health;
+    let revisions: Vec<String> = report.revisions.iter().map(i64::to_string).collect();
+    let mut text = format!(
+        "{} pairs; served: {} by control, {} by candidate",
+        count(health.pairs),
+        count(health.primary_control),
+        count(health.primary_candidate)
+    );
+    if !revisions.is_empty() {
+        let _ = write!(text, "; revision {}", revisions.join(", "));
+    }
+    text
+}
+
+fn reasons(page: &mut Page, report: &Report) {
+    page.heading("Reasons");
+    if report.evaluation.reasons.is_empty() {
+        page.line("  none given");
+    }
+    for (number, reason) in report.evaluation.reasons.iter().enumerate() {
+        page.wrapped(&format!("  {}. ", number + 1), &terminal(&reason.text));
+    }
+}
+
+fn gates(page: &mut Page, gates: &[GateResult]) {
+    page.heading("Gates");
+    let columns = plot_columns(page.width);
+    let header = format!(
+        "  {:<GATE_COLUMNS$} {:<OUTCOME_COLUMNS$} {:>VALUE_COLUMNS$} {:>VALUE_COLUMNS$}  {:^columns$}",
+        "gate", "outcome", "control", "candidate", "candidate - control"
+    );
+    let header = page.paint(header.trim_end(), Paint::Quiet);
+    page.line(&header);
+    for gate in gates {
+        gate_lines(page, gate, columns);
+    }
+    page.line("");
+    page.wrapped(
+        "  ",
+        "Plots: ( ) interval, o estimate, : no change, ! margin; < or > goes on beyond the plot.",
+    );
+}
+
+fn gate_lines(page: &mut Page, gate: &GateResult, columns: usize) {
+    let outcome = format!("{:<OUTCOME_COLUMNS$}", words::outcome(gate.outcome));
+    let outcome = page.paint(
+        &outcome,
+        match gate.outcome {
+            Outcome::Inside | Outcome::Improved => Paint::Good,
+            Outcome::Breach | Outcome::Diverged => Paint::Bad,
+            Outcome::Undecided | Outcome::NoData => Paint::Open,
+        },
+    );
+    let line = format!(
+        "  {:<GATE_COLUMNS$} {outcome} {:>VALUE_COLUMNS$} {:>VALUE_COLUMNS$}  {}",
+        shorten(&terminal(&gate.gate), GATE_COLUMNS),
+        numbers::value_or_dash(&gate.unit, gate.control),
+        numbers::value_or_dash(&gate.unit, gate.candidate),
+        words::plot(gate).map_or_else(String::new, |plot| drawn(&plot, columns)),
+    );
+    page.line(&line);
+    let mut detail = words::finding(gate);
+    let _ = write!(detail, "; {}, {}", words::evidence(gate), words::severity(gate.severity));
+    if let Some(more) = gate.needed_more {
+        let _ = write!(detail, "; needs about {} more", count(more));
+    }
+    page.wrapped("      ", &detail);
+}
+
+/// Columns left for the plot; odd, so that no change has a column of its own.
+fn plot_columns(width: usize) -> usize {
+    let left = width.saturating_sub(2 + GATE_COLUMNS + 1 + OUTCOME_COLUMNS + 2 * (1 + VALUE_COLUMNS) + 2);
+    let columns = left.clamp(9, 41);
+    columns - (columns + 1) % 2
+}
+
+/// An interval against its margin in `columns` characters.
+fn drawn(plot: &Plot, columns: usize) -> String {
+    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    // places are within 0 to 1 and columns below 41
+    let column = |place: f64| (place * (columns.saturating_sub(1)) as f64).round() as usize;
+    let mut cells = vec![' '; columns];
+    let mut put = |at: usize, sign: char| {
+        if let Some(cell) = cells.get_mut(at) {
+            *cell = sign;
+        }
+    };
+    for inner in column(plot.low.0)..=column(plot.high.0) {
+        put(inner, '-');
+    }
+    put(column(plot.zero), ':');
+    for margin in [plot.margin_low, plot.margin_high].into_iter().flatten() {
+        put(column(margin), '!');
+    }
+    put(column(plot.low.0), if plot.low.1 { '<' } else { '(' });
+    put(column(plot.high.0), if plot.high.1 { '>' } else { ')' });
+    put(column(plot.estimate), 'o');
+    cells.into_iter().collect()
+}
+
+fn absent(page: &mut Page, report: &Report) {
+    if report.absent.is_empty() {
+        return;
+    }
+    page.heading("Not measured");
+    for (metric, reason) in &report.absent {
+        page.wrapped("  ", &format!("{}: {}", terminal(metric), terminal(reason)));
+    }
+}
+
+fn exemplars(page: &mut Page, exemplars: &[Exemplar]) {
+    if exemplars.is_empty() {
+        return;
+    }
+    page.heading("Worst pairs");
+    for exemplar in exemplars.iter().take(EXEMPLARS_MAX) {
+        let line = format!(
+            "  {} (sample {})",
+            terminal(&exemplar.gate),
+            shorten(&terminal(&exemplar.sample_id), 40)
+        );
+        page.line(&line);
+        for (side, text) in [
+            ("request", &exemplar.request_text),
+            ("control", &exemplar.control_text),
+            ("candidate", &exemplar.candidate_text),
+        ] {
+            let text = shorten(&terminal(text), 2 * page.width.saturating_sub(16));
+            page.wrapped(&format!("    {side:<10}"), if text.is_empty() { "(empty)" } else { &text });
+        }
+    }
+    if exemplars.len() > EXEMPLARS_MAX {
+        page.line(&format!("  {} more in the HTML and JSON reports", exemplars.len() - EXEMPLARS_MAX));
+    }
+}
+
+fn timeline(page: &mut Page, report: &Report) {
+    if report.timeline.is_empty() {
+        return;
+    }
+    page.heading("Timeline");
+    for entry in &report.timeline {
+        page.wrapped(
+            &format!("  {}  ", terminal(&entry.at)),
+            &format!("{}: {}", terminal(&entry.kind), terminal(&entry.text)),
+        );
+    }
+}
+
+fn health(page: &mut Page, health: &CaptureHealth) {
+    page.heading("Capture");
+    page.wrapped(
+        "  ",
+        &format!(
+            "{} pairs, {} half pairs, {} shadow and {} noise answers; {} records lost; cut short: {} of control, {} of candidate",
+            count(health.pairs),
+            count(health.half_pairs),
+            count(health.shadow),
+            count(health.noise),
+            count(health.sequence_gaps),
+            count(health.truncated_control),
+            count(health.truncated_candidate),
+        ),
+    );
+    if health.problems.is_empty() {
+        page.line("  no problem found that would bias the comparison");
+    }
+    for problem in &health.problems {
+        let line = format!("problem: {}", terminal(problem));
+        page.wrapped("  ", &line);
+    }
+}
+
+fn provenance(page: &mut Page, report: &Report) {
+    let from = &report.generated_from;
+    page.heading("Made from");
+    let time = match (&from.first_ts, &from.last_ts) {
+        (Some(first), Some(last)) => format!(", {} to {}", terminal(first), terminal(last)),
+        _ => String::new(),
+    };
+    page.wrapped(
+        "  ",
+        &format!(
+            "{}: {} legs{time}; gates {}; alpha {} over all gates and any number of looks; weir {}",
+            terminal(&from.data),
+            count(from.samples),
+            terminal(&from.gates_digest),
+            numbers::probability(report.evaluation.alpha),
+            terminal(&from.weir_version),
+        ),
+    );
+}
+
+/// A word in pieces that fit a line.
+fn pieces(word: &str, columns: usize) -> Vec<String> {
+    if word.chars().count() <= columns {
+        return vec![word.to_owned()];
+    }
+    let characters: Vec<char> = word.chars().collect();
+    characters.chunks(columns).map(|piece| piece.iter().collect()).collect()
+}

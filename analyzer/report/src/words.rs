@@ -1,0 +1,156 @@
+//! The words that every view uses for verdicts, outcomes and comparisons, and the geometry of interval plots.
+
+use weir_gate::{Better, Comparison, GateResult, Outcome, Severity, Verdict};
+
+use crate::numbers;
+
+/// The verdict in one or two words.
+pub(crate) fn verdict(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Promote => "Promote",
+        Verdict::Hold => "Hold",
+        Verdict::Investigate => "Investigate",
+        Verdict::SignOff => "Sign-off needed",
+        Verdict::Rollback => "Roll back",
+    }
+}
+
+/// The verdict as a sentence for somebody who has never seen this tool.
+pub(crate) fn verdict_sentence(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Promote => "The candidate stays within the margin of every gate: it may take more traffic.",
+        Verdict::Hold => "The evidence does not decide yet: keep the present share and collect more.",
+        Verdict::Investigate => "Something moved that a person must look at before the candidate goes on.",
+        Verdict::SignOff => {
+            "The candidate answers differently, and for the better as far as measured: a person must agree."
+        }
+        Verdict::Rollback => "The candidate is worse than the control: send all traffic back to the control.",
+    }
+}
+
+/// The verdict as a machine writes it.
+pub(crate) fn verdict_id(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Promote => "promote",
+        Verdict::Hold => "hold",
+        Verdict::Investigate => "investigate",
+        Verdict::SignOff => "sign-off",
+        Verdict::Rollback => "rollback",
+    }
+}
+
+/// What became of a gate; upper case where it speaks against the candidate.
+pub(crate) fn outcome(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Inside => "inside",
+        Outcome::Improved => "better",
+        Outcome::Breach => "BREACH",
+        Outcome::Diverged => "DIVERGED",
+        Outcome::Undecided => "undecided",
+        Outcome::NoData => "no data",
+    }
+}
+
+/// A sign that carries the outcome without colour.
+pub(crate) fn outcome_sign(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Inside => "✓",
+        Outcome::Improved => "▲",
+        Outcome::Breach => "✗",
+        Outcome::Diverged => "≠",
+        Outcome::Undecided => "?",
+        Outcome::NoData => "–",
+    }
+}
+
+/// The gate's severity.
+pub(crate) fn severity(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Critical => "critical",
+        Severity::Major => "major",
+        Severity::Advisory => "advisory",
+    }
+}
+
+/// `412 pairs`, or `1,204 control and 66 candidate answers`.
+pub(crate) fn evidence(gate: &GateResult) -> String {
+    match gate.comparison {
+        Comparison::Paired => format!("{} pairs", numbers::count(gate.n_pairs)),
+        Comparison::Unpaired => format!(
+            "{} control and {} candidate answers",
+            numbers::count(gate.n_control),
+            numbers::count(gate.n_candidate)
+        ),
+        Comparison::None => "nothing to compare".to_owned(),
+    }
+}
+
+/// `-4.1 pt (-6.0 pt to -2.2 pt), margin 2.0 pt`.
+pub(crate) fn finding(gate: &GateResult) -> String {
+    let margin =
+        format!("margin {}{}", direction(gate), numbers::margin(&gate.unit, gate.relative, gate.margin));
+    let (Some(estimate), Some(bounds)) = (gate.estimate, gate.interval) else {
+        return margin;
+    };
+    format!(
+        "{} ({}), {margin}",
+        numbers::difference(&gate.unit, gate.relative, estimate),
+        numbers::interval(&gate.unit, gate.relative, bounds),
+    )
+}
+
+/// The sign of the allowed change for the worse: `-`, `+` or `±`.
+pub(crate) fn direction(gate: &GateResult) -> &'static str {
+    match gate.better {
+        Better::Higher => "-",
+        Better::Lower => "+",
+        Better::Neither => "±",
+    }
+}
+
+/// Where an interval, the margin and no change lie on a line from 0 (left) to 1 (right).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Plot {
+    /// No change.
+    pub zero: f64,
+    /// The margin on the low side, if a change downwards is bad.
+    pub margin_low: Option<f64>,
+    /// The margin on the high side, if a change upwards is bad.
+    pub margin_high: Option<f64>,
+    /// The interval's ends, cut to the line, and whether each was cut.
+    pub low: (f64, bool),
+    /// See `low`.
+    pub high: (f64, bool),
+    /// The estimate, cut to the line.
+    pub estimate: f64,
+}
+
+/// The plot of a gate, or nothing where there is no interval.
+///
+/// The line is symmetric about no change; it shows at least 1.6 and at most 6 margins to each side, so that the margin
+/// is always in sight.
+pub(crate) fn plot(gate: &GateResult) -> Option<Plot> {
+    let (low, high) = gate.interval?;
+    let estimate = gate.estimate?;
+    if low.is_nan() || high.is_nan() || estimate.is_nan() {
+        return None;
+    }
+    let margin = if gate.margin.is_finite() { gate.margin.abs() } else { 0.0 };
+    let reach = low.abs().max(high.abs());
+    let half = if margin > 0.0 {
+        (reach * 1.1).clamp(margin * 1.6, margin * 6.0)
+    } else if reach > 0.0 && reach.is_finite() {
+        reach * 1.1
+    } else {
+        1.0
+    };
+    let place = |value: f64| (value / half).clamp(-1.0, 1.0) / 2.0 + 0.5;
+    Some(Plot {
+        zero: 0.5,
+        margin_low: (gate.better != Better::Lower).then(|| place(-margin)),
+        margin_high: (gate.better != Better::Higher).then(|| place(margin)),
+        low: (place(low), low < -half),
+        high: (place(high), high > half),
+        estimate: place(estimate),
+    })
+}
