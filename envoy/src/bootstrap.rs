@@ -1,0 +1,318 @@
+//! The bootstrap of one proxy: listener, routes, mirrors, clusters, and the filter at its two places.
+//!
+//! Invariants of every rendered bootstrap:
+//! - inbound `x-weir-*` headers are dropped by the connection manager, before the filter and also without it;
+//! - a request without the filter's own header goes to control, so a bypassed filter means control;
+//! - nobody is mirrored unless the filter has set the mirror's header;
+//! - control and candidate never see the filter's marks on the requests that they answer for clients.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::{ecds, template};
+
+const BOOTSTRAP: &str = include_str!("../templates/bootstrap.yaml");
+const CLUSTER: &str = include_str!("../templates/cluster.json");
+const MIRRORS: &str = include_str!("../templates/mirrors.json");
+const ROUTER: &str = include_str!("../templates/router.json");
+const ROUTES_BY_CLUSTER_HEADER: &str = include_str!("../templates/routes_by_cluster_header.json");
+const ROUTES_BY_VARIANT_HEADER: &str = include_str!("../templates/routes_by_variant_header.json");
+const STATS_TAGS: &str = include_str!("../templates/stats_tags.json");
+const STRIP_MARKS: &str = include_str!("../templates/strip_marks.json");
+const UPSTREAM_CODEC: &str = include_str!("../templates/upstream_codec.json");
+const WEIR_ECDS: &str = include_str!("../templates/weir_ecds.json");
+
+/// The filter's marks on a request that the router and the mirrors need and no upstream should see.
+const MARKS: [&str; 3] = ["x-weir-shadow", "x-weir-noise", "x-weir-sample-id"];
+
+/// Where the filter's policy comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FilterSource {
+    /// An ECDS file, see [`crate::ecds_response`]. It must exist when Envoy starts (Envoy refuses the bootstrap
+    /// otherwise); as long as it holds no acceptable policy, requests pass as if there were no filter.
+    Ecds {
+        /// The file; its folder is watched for renames.
+        file: PathBuf,
+        /// The module, for the capturing side at the upstream clusters (the policy's side names it in the file).
+        module: PathBuf,
+    },
+    /// In the bootstrap itself. `envoy --mode validate` then runs the module's real `on_configure`.
+    Static {
+        /// The policy document as JSON.
+        policy_json: String,
+        /// The module.
+        module: PathBuf,
+    },
+    /// No filter: the proxy as it was before Weir, with the same routes. For comparison.
+    Absent,
+}
+
+/// The addresses behind the clusters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Upstreams {
+    /// Control; also answers the noise copies.
+    pub control: SocketAddr,
+    /// Candidate; also answers the shadow copies.
+    pub candidate: SocketAddr,
+    /// The collector's OTLP receiver.
+    pub collector: SocketAddr,
+}
+
+/// How routes pick the cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Routing {
+    /// By the variant header: `candidate` goes to the candidate cluster, anything else to control.
+    #[default]
+    VariantHeader,
+    /// By a header that names the cluster; control where it is missing.
+    ClusterHeader,
+}
+
+/// The names that the policy and the bootstrap must agree on. The defaults are the policy's defaults.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Names {
+    /// Cluster of control.
+    pub control: String,
+    /// Cluster of the candidate.
+    pub candidate: String,
+    /// Cluster of the shadow copies.
+    pub shadow: String,
+    /// Cluster of the noise copies.
+    pub noise: String,
+    /// Cluster of the collector.
+    pub collector: String,
+    /// Header that says `candidate`.
+    pub variant_header: String,
+    /// Header that names the cluster.
+    pub cluster_header: String,
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Self {
+            control: "control".to_owned(),
+            candidate: "candidate".to_owned(),
+            shadow: "candidate-shadow".to_owned(),
+            noise: "control-noise".to_owned(),
+            collector: "weir-collector".to_owned(),
+            variant_header: "x-weir-variant".to_owned(),
+            cluster_header: "x-weir-cluster".to_owned(),
+        }
+    }
+}
+
+/// One proxy's configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bootstrap {
+    /// Envoy's node id; every sample carries it as `weir.proxy`.
+    pub node_id: String,
+    /// Where clients connect; port 0 lets Envoy pick one, see [`crate::Envoy::listener`].
+    pub listen: SocketAddr,
+    /// Port of the admin interface on loopback; 0 lets Envoy pick one, see [`crate::Envoy::admin`].
+    pub admin_port: u16,
+    /// What is behind the clusters.
+    pub upstreams: Upstreams,
+    /// The filter's policy.
+    pub filter: FilterSource,
+    /// How routes pick the cluster.
+    pub routing: Routing,
+    /// Names shared with the policy.
+    pub names: Names,
+    /// How long an answer may take, shadows included; 0 is without a limit. Seconds.
+    pub route_timeout_s: u32,
+}
+
+impl Bootstrap {
+    /// A proxy on free loopback ports with the default names, routing by the variant header.
+    #[must_use]
+    pub fn new(upstreams: Upstreams, filter: FilterSource) -> Self {
+        Self {
+            node_id: "weir-envoy".to_owned(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            admin_port: 0,
+            upstreams,
+            filter,
+            routing: Routing::default(),
+            names: Names::default(),
+            route_timeout_s: 300,
+        }
+    }
+
+    /// The bootstrap as YAML.
+    #[must_use]
+    pub fn render(&self) -> String {
+        // Places and values are constants of this crate that a test renders in every combination.
+        self.try_render().unwrap_or_default()
+    }
+
+    fn try_render(&self) -> Result<String, String> {
+        let values = [
+            ("node_id", json!(self.node_id)),
+            ("admin_port", json!(self.admin_port)),
+            ("stats_tags", template::render_json(STATS_TAGS, &[])?),
+            ("listen_host", json!(self.listen.ip().to_string())),
+            ("listen_port", json!(self.listen.port())),
+            ("stream_idle_timeout", seconds(self.route_timeout_s)),
+            ("inbound_mutations", self.inbound_mutations()),
+            ("http_filters", self.http_filters()?),
+            ("routes", self.routes()?),
+            ("clusters", self.clusters()?),
+        ];
+        template::render(BOOTSTRAP, &values)
+    }
+
+    /// The prefix covers Weir's own names; the policy may have given the routing headers other ones.
+    fn inbound_mutations(&self) -> Value {
+        let mut mutations =
+            vec![json!({"remove_on_match": {"key_matcher": {"prefix": "x-weir-", "ignore_case": true}}})];
+        for name in [&self.names.variant_header, &self.names.cluster_header] {
+            if !name.starts_with("x-weir-") {
+                mutations.push(json!({"remove": name}));
+            }
+        }
+        Value::Array(mutations)
+    }
+
+    fn http_filters(&self) -> Result<Value, String> {
+        let router = template::render_json(ROUTER, &[])?;
+        let weir = match &self.filter {
+            FilterSource::Absent => return Ok(json!([router])),
+            FilterSource::Static { policy_json, module } => {
+                json!({"name": "weir", "typed_config": ecds::wasm(policy_json, module)})
+            }
+            FilterSource::Ecds { file, .. } => {
+                let folder = file.parent().unwrap_or_else(|| Path::new("."));
+                let values = [
+                    ("ecds_path", json!(file.to_string_lossy())),
+                    ("ecds_folder", json!(folder.to_string_lossy())),
+                ];
+                template::render_json(WEIR_ECDS, &values)?
+            }
+        };
+        Ok(json!([weir, router]))
+    }
+
+    fn routes(&self) -> Result<Value, String> {
+        let timeout = seconds(self.route_timeout_s);
+        let mirrors = template::render_json(MIRRORS, &[])?;
+        let names = &self.names;
+        match self.routing {
+            Routing::VariantHeader => template::render_json(
+                ROUTES_BY_VARIANT_HEADER,
+                &[
+                    ("variant_header", json!(names.variant_header)),
+                    ("candidate_cluster", json!(names.candidate)),
+                    ("control_cluster", json!(names.control)),
+                    ("route_timeout", timeout),
+                    ("mirrors", mirrors),
+                ],
+            ),
+            Routing::ClusterHeader => template::render_json(
+                ROUTES_BY_CLUSTER_HEADER,
+                &[
+                    ("cluster_header", json!(names.cluster_header)),
+                    ("control_cluster", json!(names.control)),
+                    ("route_timeout", timeout),
+                    ("mirrors", mirrors),
+                ],
+            ),
+        }
+    }
+
+    fn clusters(&self) -> Result<Value, String> {
+        let Upstreams { control, candidate, collector } = self.upstreams;
+        let names = &self.names;
+        let primary = || self.primary_filters();
+        Ok(json!([
+            cluster(&names.control, control, primary()?)?,
+            cluster(&names.candidate, candidate, primary()?)?,
+            cluster(&names.shadow, candidate, self.capture_filters("shadow")?)?,
+            cluster(&names.noise, control, self.capture_filters("noise")?)?,
+            cluster(&names.collector, collector, upstream_filters(None)?)?,
+        ]))
+    }
+
+    fn primary_filters(&self) -> Result<Value, String> {
+        if self.filter == FilterSource::Absent {
+            return upstream_filters(None);
+        }
+        let mut removed = MARKS.map(|name| json!({"remove": name})).to_vec();
+        if self.routing == Routing::ClusterHeader {
+            removed.push(json!({"remove": self.names.cluster_header}));
+        }
+        upstream_filters(Some(template::render_json(
+            STRIP_MARKS,
+            &[("request_mutations", Value::Array(removed))],
+        )?))
+    }
+
+    /// The same module once more, where the copy's answer comes by.
+    fn capture_filters(&self, leg: &str) -> Result<Value, String> {
+        let module = match &self.filter {
+            FilterSource::Absent => return upstream_filters(None),
+            FilterSource::Ecds { module, .. } | FilterSource::Static { module, .. } => module,
+        };
+        let capture = json!({"apiVersion": "weir/v1", "kind": "Capture", "leg": leg}).to_string();
+        upstream_filters(Some(json!({"name": "weir", "typed_config": ecds::wasm(&capture, module)})))
+    }
+}
+
+fn cluster(name: &str, address: SocketAddr, http_filters: Value) -> Result<Value, String> {
+    let values = [
+        ("name", json!(name)),
+        ("host", json!(address.ip().to_string())),
+        ("port", json!(address.port())),
+        ("http_filters", http_filters),
+    ];
+    template::render_json(CLUSTER, &values)
+}
+
+fn upstream_filters(first: Option<Value>) -> Result<Value, String> {
+    let codec = template::render_json(UPSTREAM_CODEC, &[])?;
+    Ok(Value::Array(first.into_iter().chain([codec]).collect()))
+}
+
+fn seconds(seconds: u32) -> Value {
+    json!(format!("{seconds}s"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn upstreams() -> Upstreams {
+        let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        Upstreams { control: at(1001), candidate: at(1002), collector: at(1003) }
+    }
+
+    fn every_filter_source() -> [FilterSource; 3] {
+        let module = PathBuf::from("/module.wasm");
+        [
+            FilterSource::Ecds { file: PathBuf::from("/ecds/weir.json"), module: module.clone() },
+            FilterSource::Static { policy_json: "{}".to_owned(), module },
+            FilterSource::Absent,
+        ]
+    }
+
+    #[test]
+    fn every_combination_fills_every_place() {
+        for filter in every_filter_source() {
+            for routing in [Routing::VariantHeader, Routing::ClusterHeader] {
+                let bootstrap = Bootstrap { routing, ..Bootstrap::new(upstreams(), filter.clone()) };
+                bootstrap.try_render().unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn a_routing_header_with_another_name_is_stripped_too() {
+        let [filter, ..] = every_filter_source();
+        let mut bootstrap = Bootstrap::new(upstreams(), filter);
+        bootstrap.names.cluster_header = "x-route-to".to_owned();
+        assert!(bootstrap.inbound_mutations().to_string().contains(r#"{"remove":"x-route-to"}"#));
+    }
+}
