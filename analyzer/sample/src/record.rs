@@ -1,0 +1,577 @@
+//! The rows at rest: `Sample` (one captured leg) and `Score` (one judgement of a leg), each with its table of columns.
+//!
+//! The table is the only place that knows the columns: the Arrow schema, the write-ahead encoding, the import and the
+//! redaction walk over it. A new column is one field, one line in the table, and nothing else.
+//!
+//! Invariants: `experiment` is never a column (it is in the folder's name); a column's name never changes its meaning;
+//! columns are only ever added at the end, because the row encoding stores their positions.
+
+use std::collections::BTreeMap;
+
+/// Version of the columns, stored in every file. It changes only when a column changes its meaning.
+pub const SCHEMA_VERSION: &str = "1";
+
+/// Which table a row belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// Captured legs.
+    Samples,
+    /// Judgements of legs.
+    Scores,
+}
+
+impl Kind {
+    /// The name of the folder and of the metadata value: `samples` or `scores`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Samples => "samples",
+            Self::Scores => "scores",
+        }
+    }
+}
+
+/// A closed set of words, stored as text.
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name { $($(#[$variant_doc])* $variant),+ }
+
+        impl $name {
+            /// The words as they are stored.
+            pub const ALL: &'static [&'static str] = &[$($text),+];
+
+            /// The word as it is stored.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+
+            /// The value of a stored word.
+            pub fn parse(text: &str) -> Option<Self> {
+                match text { $($text => Some(Self::$variant),)+ _ => None }
+            }
+        }
+    };
+}
+
+words! {
+    /// Which leg of an exchange was captured.
+    Leg {
+        /// The answer that the client got.
+        Primary = "primary",
+        /// The answer of the other variant, never served.
+        Shadow = "shadow",
+        /// A second answer of control: the noise floor.
+        Noise = "noise",
+    }
+}
+
+words! {
+    /// Which variant answered.
+    Variant {
+        /// What serves today.
+        Control = "control",
+        /// What is being tried.
+        Candidate = "candidate",
+    }
+}
+
+words! {
+    /// What the response body turned out to be.
+    ResponseFormat {
+        /// An OpenAI chat completion, whole.
+        OpenaiChat = "openai_chat",
+        /// An OpenAI chat completion, streamed as server-sent events.
+        OpenaiChatSse = "openai_chat_sse",
+        /// Any other JSON; the text is the body.
+        Json = "json",
+        /// Plain text.
+        Text = "text",
+        /// Not understood: the text is the body as it is, or absent where the body was compressed.
+        Unparsed = "unparsed",
+        /// No body.
+        Empty = "empty",
+    }
+}
+
+/// One captured leg. Absent values are unknown, never zero.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "each column is described in the table below")]
+pub struct Sample {
+    /// In the folder's name, not in the file.
+    pub experiment: String,
+    pub sample_id: String,
+    pub leg: Leg,
+    pub variant: Variant,
+    /// Start of the request, microseconds since 1970 UTC (column `ts`).
+    pub ts_us: i64,
+    pub revision: Option<i64>,
+    pub policy_digest: Option<String>,
+    pub snapshot: Option<String>,
+    pub cohort: Option<String>,
+    pub tier: Option<String>,
+    pub autonomy: Option<String>,
+    pub identity_hash: Option<String>,
+    pub session_id: Option<String>,
+    pub request_id: Option<String>,
+    pub proxy: Option<String>,
+    pub worker: Option<String>,
+    pub sequence: Option<i64>,
+    pub inclusion_probability: f64,
+    pub method: Option<String>,
+    pub path: Option<String>,
+    pub status: Option<i32>,
+    pub latency_ms: Option<f64>,
+    pub ttfb_ms: Option<f64>,
+    pub ttft_ms: Option<f64>,
+    pub chunks: Option<i64>,
+    pub longest_gap_ms: Option<f64>,
+    pub request_content_type: Option<String>,
+    pub response_content_type: Option<String>,
+    pub streamed: Option<bool>,
+    pub complete: Option<bool>,
+    pub request_bytes: Option<i64>,
+    pub response_bytes: Option<i64>,
+    pub request_truncated: Option<bool>,
+    pub response_truncated: Option<bool>,
+    pub request_text: Option<String>,
+    pub response_text: Option<String>,
+    pub request_format: Option<String>,
+    pub response_format: Option<ResponseFormat>,
+    pub model: Option<String>,
+    pub finish_reason: Option<String>,
+    pub prompt_tokens: Option<i64>,
+    pub completion_tokens: Option<i64>,
+    pub tool_calls: Option<i64>,
+    pub refusal: Option<String>,
+    /// Free labels; an empty map is stored as null.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// One judgement of one leg.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "each column is described in the table below")]
+pub struct Score {
+    /// In the folder's name, not in the file.
+    pub experiment: String,
+    pub sample_id: String,
+    pub leg: Leg,
+    pub variant: Variant,
+    /// When the judgement was made, microseconds since 1970 UTC (column `ts`).
+    pub ts_us: i64,
+    pub criterion: String,
+    pub score: f64,
+    pub judge: Option<String>,
+}
+
+impl Default for Sample {
+    /// An empty primary leg of control with inclusion probability 1.
+    fn default() -> Self {
+        Self {
+            experiment: String::new(),
+            sample_id: String::new(),
+            leg: Leg::Primary,
+            variant: Variant::Control,
+            ts_us: 0,
+            revision: None,
+            policy_digest: None,
+            snapshot: None,
+            cohort: None,
+            tier: None,
+            autonomy: None,
+            identity_hash: None,
+            session_id: None,
+            request_id: None,
+            proxy: None,
+            worker: None,
+            sequence: None,
+            inclusion_probability: 1.0,
+            method: None,
+            path: None,
+            status: None,
+            latency_ms: None,
+            ttfb_ms: None,
+            ttft_ms: None,
+            chunks: None,
+            longest_gap_ms: None,
+            request_content_type: None,
+            response_content_type: None,
+            streamed: None,
+            complete: None,
+            request_bytes: None,
+            response_bytes: None,
+            request_truncated: None,
+            response_truncated: None,
+            request_text: None,
+            response_text: None,
+            request_format: None,
+            response_format: None,
+            model: None,
+            finish_reason: None,
+            prompt_tokens: None,
+            completion_tokens: None,
+            tool_calls: None,
+            refusal: None,
+            tags: BTreeMap::new(),
+        }
+    }
+}
+
+impl Default for Score {
+    /// An unnamed zero for a primary leg of control.
+    fn default() -> Self {
+        Self {
+            experiment: String::new(),
+            sample_id: String::new(),
+            leg: Leg::Primary,
+            variant: Variant::Control,
+            ts_us: 0,
+            criterion: String::new(),
+            score: 0.0,
+            judge: None,
+        }
+    }
+}
+
+/// A row of one of the tables.
+pub trait Record: Clone + Default + PartialEq + std::fmt::Debug + 'static {
+    /// The table.
+    const KIND: Kind;
+    /// The columns, in file order.
+    const COLUMNS: &'static [Column<Self>];
+    /// The experiment that the row belongs to.
+    fn experiment(&self) -> &str;
+    /// Names the experiment.
+    fn set_experiment(&mut self, experiment: String);
+    /// Microseconds since 1970 UTC: decides the folder and the order in the file.
+    fn ts_us(&self) -> i64;
+    /// The identifier that joins legs and scores.
+    fn sample_id(&self) -> &str;
+}
+
+/// One column and how to reach it.
+pub struct Column<R: 'static> {
+    /// The name in the file, in JSONL and in documents.
+    pub name: &'static str,
+    /// Whether a row without it is refused.
+    pub required: bool,
+    /// What it holds, with its unit.
+    pub description: &'static str,
+    /// Its type, with a reader and a writer.
+    pub access: Access<R>,
+}
+
+/// The type of a column, with a reader and a writer. Ranges are inclusive.
+pub enum Access<R: 'static> {
+    /// Text that may hold anything a client or a model wrote.
+    Text {
+        /// Reads.
+        get: fn(&R) -> Option<&str>,
+        /// Writes.
+        set: fn(&mut R, String),
+    },
+    /// Text made by Weir itself (identifiers, digests, names from the policy): joins and deduplication rest on it.
+    Label {
+        /// Reads.
+        get: fn(&R) -> Option<&str>,
+        /// Writes.
+        set: fn(&mut R, String),
+    },
+    /// One of a closed set of words.
+    Word {
+        /// Reads.
+        get: fn(&R) -> Option<&'static str>,
+        /// Writes; false for a foreign word.
+        set: fn(&mut R, &str) -> bool,
+        /// The words.
+        allowed: &'static [&'static str],
+    },
+    /// 64-bit integer.
+    Integer {
+        /// Reads.
+        get: fn(&R) -> Option<i64>,
+        /// Writes.
+        set: fn(&mut R, i64),
+        /// Smallest.
+        min: i64,
+        /// Largest.
+        max: i64,
+    },
+    /// 32-bit integer.
+    SmallInteger {
+        /// Reads.
+        get: fn(&R) -> Option<i32>,
+        /// Writes.
+        set: fn(&mut R, i32),
+        /// Smallest.
+        min: i32,
+        /// Largest.
+        max: i32,
+    },
+    /// Finite double.
+    Float {
+        /// Reads.
+        get: fn(&R) -> Option<f64>,
+        /// Writes.
+        set: fn(&mut R, f64),
+        /// Smallest.
+        min: f64,
+        /// Largest.
+        max: f64,
+    },
+    /// Yes or no.
+    Boolean {
+        /// Reads.
+        get: fn(&R) -> Option<bool>,
+        /// Writes.
+        set: fn(&mut R, bool),
+    },
+    /// Microseconds since 1970 UTC.
+    Timestamp {
+        /// Reads.
+        get: fn(&R) -> i64,
+        /// Writes.
+        set: fn(&mut R, i64),
+    },
+    /// Free labels.
+    Tags {
+        /// Reads.
+        get: fn(&R) -> &BTreeMap<String, String>,
+        /// Writes.
+        set: fn(&mut R, BTreeMap<String, String>),
+    },
+}
+
+/// The last microsecond of the year 9999.
+pub const TS_US_MAX: i64 = 253_402_300_799_999_999;
+
+macro_rules! column {
+    (text $field:ident, $description:literal) => {
+        optional!(
+            $field,
+            $description,
+            Access::Text { get: |row| row.$field.as_deref(), set: |row, value| row.$field = Some(value) }
+        )
+    };
+    (label $field:ident, $description:literal) => {
+        optional!(
+            $field,
+            $description,
+            Access::Label { get: |row| row.$field.as_deref(), set: |row, value| row.$field = Some(value) }
+        )
+    };
+    (count $field:ident, $description:literal) => {
+        optional!(
+            $field,
+            $description,
+            Access::Integer {
+                get: |row| row.$field,
+                set: |row, value| row.$field = Some(value),
+                min: 0,
+                max: i64::MAX
+            }
+        )
+    };
+    (duration $field:ident, $description:literal) => {
+        optional!(
+            $field,
+            $description,
+            Access::Float {
+                get: |row| row.$field,
+                set: |row, value| row.$field = Some(value),
+                min: 0.0,
+                max: f64::MAX
+            }
+        )
+    };
+    (flag $field:ident, $description:literal) => {
+        optional!(
+            $field,
+            $description,
+            Access::Boolean { get: |row| row.$field, set: |row, value| row.$field = Some(value) }
+        )
+    };
+}
+
+macro_rules! optional {
+    ($field:ident, $description:literal, $access:expr) => {
+        Column { name: stringify!($field), required: false, description: $description, access: $access }
+    };
+}
+
+/// The four columns that both tables begin with.
+macro_rules! key_columns {
+    ($($rest:expr),+ $(,)?) => {
+        &[
+            Column {
+                name: "sample_id",
+                required: true,
+                description: "one exchange; its legs and scores share it",
+                access: Access::Label { get: |row| Some(&row.sample_id), set: |row, value| row.sample_id = value },
+            },
+            Column {
+                name: "leg",
+                required: true,
+                description: "primary, shadow or noise",
+                access: Access::Word {
+                    get: |row| Some(row.leg.as_str()),
+                    set: |row, word| Leg::parse(word).map(|leg| row.leg = leg).is_some(),
+                    allowed: Leg::ALL,
+                },
+            },
+            Column {
+                name: "variant",
+                required: true,
+                description: "control or candidate",
+                access: Access::Word {
+                    get: |row| Some(row.variant.as_str()),
+                    set: |row, word| Variant::parse(word).map(|variant| row.variant = variant).is_some(),
+                    allowed: Variant::ALL,
+                },
+            },
+            Column {
+                name: "ts",
+                required: true,
+                description: "start of the request (samples) or time of the judgement (scores), UTC, microseconds",
+                access: Access::Timestamp { get: |row| row.ts_us, set: |row, value| row.ts_us = value },
+            },
+            $($rest),+
+        ]
+    };
+}
+
+impl Record for Sample {
+    const KIND: Kind = Kind::Samples;
+    const COLUMNS: &'static [Column<Self>] = key_columns![
+        column!(count revision, "revision of the policy that was in force"),
+        column!(label policy_digest, "digest of that policy"),
+        column!(label snapshot, "label of the snapshot that answered"),
+        column!(label cohort, "name of the cohort rule that matched"),
+        column!(label tier, "trust tier of the cohort"),
+        column!(label autonomy, "autonomy level of the cohort"),
+        column!(label identity_hash, "salted hash of the identity; absent when there was none"),
+        column!(label session_id, "session or conversation, where known"),
+        column!(text request_id, "x-request-id"),
+        column!(label proxy, "the proxy that captured the leg"),
+        column!(label worker, "start of the worker's VM, unique per start"),
+        column!(count sequence, "number of the record within the worker's epoch, gap-free"),
+        Column {
+            name: "inclusion_probability",
+            required: false,
+            description: "chance that this leg was captured, above 0 and at most 1; 1 when not given",
+            access: Access::Float {
+                get: |row| Some(row.inclusion_probability),
+                set: |row, value| row.inclusion_probability = value,
+                min: f64::MIN_POSITIVE,
+                max: 1.0,
+            },
+        },
+        column!(text method, "request method"),
+        column!(text path, "request path"),
+        Column {
+            name: "status",
+            required: false,
+            description: "response status; 0 when there was no response",
+            access: Access::SmallInteger {
+                get: |row| row.status,
+                set: |row, value| row.status = Some(value),
+                min: 0,
+                max: 999,
+            },
+        },
+        column!(duration latency_ms, "start of the request to end of the response, milliseconds"),
+        column!(duration ttfb_ms, "start of the request to the response headers, milliseconds"),
+        column!(duration ttft_ms, "start of the request to the first byte of the response body, milliseconds"),
+        column!(count chunks, "response body chunks that the proxy saw"),
+        column!(duration longest_gap_ms, "longest pause between two response chunks, milliseconds"),
+        column!(text request_content_type, "media type of the request"),
+        column!(text response_content_type, "media type of the response"),
+        column!(flag streamed, "whether the response was a stream of events"),
+        column!(flag complete, "whether both ends of the exchange were seen"),
+        column!(count request_bytes, "true size of the request body, bytes"),
+        column!(count response_bytes, "true size of the response body, bytes"),
+        column!(flag request_truncated, "whether less than the whole request body was kept"),
+        column!(flag response_truncated, "whether less than the whole response body was kept"),
+        column!(text request_text, "the messages as text; only on primary legs"),
+        column!(text response_text, "the answer as text; of the first choice where there are several"),
+        column!(label request_format, "openai_chat, json, text, unparsed or empty"),
+        Column {
+            name: "response_format",
+            required: false,
+            description: "openai_chat, openai_chat_sse, json, text, unparsed or empty",
+            access: Access::Word {
+                get: |row| row.response_format.map(ResponseFormat::as_str),
+                set: |row, word| {
+                    row.response_format = ResponseFormat::parse(word).or(row.response_format);
+                    ResponseFormat::parse(word).is_some()
+                },
+                allowed: ResponseFormat::ALL,
+            },
+        },
+        column!(text model, "model that answered, else the model that was asked for"),
+        column!(text finish_reason, "why the answer ended"),
+        column!(count prompt_tokens, "tokens of the request, as the provider counts"),
+        column!(count completion_tokens, "tokens of the answer, as the provider counts"),
+        column!(count tool_calls, "tool calls in the answer"),
+        column!(text refusal, "refusal in the provider's own field, not by phrase"),
+        Column {
+            name: "tags",
+            required: false,
+            description: "free labels",
+            access: Access::Tags { get: |row| &row.tags, set: |row, value| row.tags = value },
+        },
+    ];
+
+    fn experiment(&self) -> &str {
+        &self.experiment
+    }
+    fn set_experiment(&mut self, experiment: String) {
+        self.experiment = experiment;
+    }
+    fn ts_us(&self) -> i64 {
+        self.ts_us
+    }
+    fn sample_id(&self) -> &str {
+        &self.sample_id
+    }
+}
+
+impl Record for Score {
+    const KIND: Kind = Kind::Scores;
+    const COLUMNS: &'static [Column<Self>] = key_columns![
+        Column {
+            name: "criterion",
+            required: true,
+            description: "what was judged",
+            access: Access::Label {
+                get: |row| Some(&row.criterion),
+                set: |row, value| row.criterion = value
+            },
+        },
+        Column {
+            name: "score",
+            required: true,
+            description: "the judgement; its scale belongs to the criterion",
+            access: Access::Float {
+                get: |row| Some(row.score),
+                set: |row, value| row.score = value,
+                min: f64::MIN,
+                max: f64::MAX,
+            },
+        },
+        column!(text judge, "who judged"),
+    ];
+
+    fn experiment(&self) -> &str {
+        &self.experiment
+    }
+    fn set_experiment(&mut self, experiment: String) {
+        self.experiment = experiment;
+    }
+    fn ts_us(&self) -> i64 {
+        self.ts_us
+    }
+    fn sample_id(&self) -> &str {
+        &self.sample_id
+    }
+}

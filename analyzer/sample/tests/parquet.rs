@@ -1,0 +1,121 @@
+//! Parquet files: what goes in comes out, and foreign files are named.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::os::unix::fs::PermissionsExt;
+
+use proptest::prelude::*;
+use weir_sample::*;
+
+const TS: i64 = 1_790_000_000_123_456;
+
+fn sample(id: &str, ts_us: i64) -> Sample {
+    Sample { experiment: "e-1".into(), sample_id: id.into(), ts_us, ..Sample::default() }
+}
+
+prop_compose! {
+    fn any_sample()(
+        id in "[a-z0-9]{1,20}", leg in 0..3usize, variant in any::<bool>(), ts_us in 0..253_402_300_799_999_999i64,
+        text in proptest::option::of(any::<String>()), answer in proptest::option::of(any::<String>()),
+        revision in proptest::option::of(0..i64::MAX), status in proptest::option::of(0..600i32),
+        latency in proptest::option::of(0.0..1e9f64), probability in 1e-6..=1.0f64, complete in any::<Option<bool>>(),
+        tags in proptest::collection::btree_map(any::<String>(), any::<String>(), 0..4), format in 0..7usize,
+    ) -> Sample {
+        Sample {
+            experiment: "e-1".into(), sample_id: id, leg: [Leg::Primary, Leg::Shadow, Leg::Noise][leg],
+            variant: if variant { Variant::Control } else { Variant::Candidate }, ts_us, revision, status,
+            latency_ms: latency, inclusion_probability: probability, complete, request_text: text, response_text: answer,
+            response_format: ResponseFormat::ALL.get(format).and_then(|word| ResponseFormat::parse(word)), tags,
+            ..Sample::default()
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn rows_come_back_from_parquet_as_they_went_in(rows in proptest::collection::vec(any_sample(), 0..40)) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.parquet");
+        let written = write_file(&path, "e-1", rows.clone()).unwrap();
+        let mut expected = rows;
+        expected.sort_by_key(|row| row.ts_us);
+        prop_assert_eq!(written.rows, expected.len() as u64);
+        prop_assert_eq!(read_file::<Sample>(&path).unwrap(), expected);
+    }
+}
+
+#[test]
+fn rows_land_in_the_folder_of_their_experiment_date_and_hour() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = vec![sample("b", TS + 3_600_000_000), sample("a", TS)];
+    let written = write_samples(folder.path(), "part-1", rows).unwrap();
+    let relative: Vec<_> =
+        written.iter().map(|f| f.path.strip_prefix(folder.path()).unwrap().to_str().unwrap()).collect();
+    assert_eq!(
+        relative,
+        [
+            "samples/experiment=e-1/date=2026-09-21/hour=14/part-1.parquet",
+            "samples/experiment=e-1/date=2026-09-21/hour=15/part-1.parquet"
+        ]
+    );
+    assert_eq!(list_files(folder.path(), Kind::Samples, Some("e-1")).unwrap().len(), 2);
+    assert_eq!(list_files(folder.path(), Kind::Scores, None).unwrap().len(), 0);
+}
+
+#[test]
+fn writing_the_same_rows_again_under_the_same_name_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = vec![sample("b", TS + 1), sample("a", TS)];
+    let first = write_samples(folder.path(), "part-1", rows.clone()).unwrap();
+    let bytes = std::fs::read(&first[0].path).unwrap();
+    let second = write_samples(folder.path(), "part-1", rows).unwrap();
+    assert_eq!(first, second);
+    assert_eq!(bytes, std::fs::read(&second[0].path).unwrap());
+}
+
+#[test]
+fn files_are_private_and_no_temporary_file_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let written = write_samples(&data, "part-1", vec![sample("a", TS)]).unwrap();
+    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&written[0].path), 0o600);
+    let hour = written[0].path.parent().unwrap();
+    for level in [hour, hour.parent().unwrap(), data.as_path()] {
+        assert_eq!(mode(level), 0o700);
+    }
+    assert_eq!(std::fs::read_dir(hour).unwrap().count(), 1);
+}
+
+#[test]
+fn a_file_of_another_table_or_of_no_table_is_named_with_what_was_expected() {
+    let folder = tempfile::tempdir().unwrap();
+    let score = Score {
+        experiment: "e-1".into(),
+        sample_id: "a".into(),
+        ts_us: TS,
+        criterion: "q".into(),
+        ..Score::default()
+    };
+    let written = write_samples(folder.path(), "part-1", vec![score.clone()]).unwrap();
+    assert_eq!(read_file::<Score>(&written[0].path).unwrap(), [score]);
+    let message = check_file::<Sample>(&written[0].path).unwrap_err().to_string();
+    assert!(message.contains("part-1.parquet: weir.kind is \"scores\"; expected \"samples\""), "{message}");
+
+    let garbage = folder.path().join("garbage.parquet");
+    std::fs::write(&garbage, b"PAR1 not really").unwrap();
+    let message = check_file::<Sample>(&garbage).unwrap_err().to_string();
+    assert!(message.contains("garbage.parquet: is not a readable Parquet file"), "{message}");
+    let message = check_file::<Sample>(&folder.path().join("missing.parquet")).unwrap_err().to_string();
+    assert!(message.contains("missing.parquet: cannot open") && message.contains("hint:"), "{message}");
+}
+
+#[test]
+fn a_row_without_a_place_is_an_error_not_a_path() {
+    let folder = tempfile::tempdir().unwrap();
+    for row in [Sample { experiment: "../up".into(), ..sample("a", TS) }, sample("a", -1)] {
+        assert!(matches!(write_samples(folder.path(), "p", vec![row]), Err(FileError::Unplaced { .. })));
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
