@@ -1,1 +1,26 @@
-//! Pure mathematics over slices: confidence sequences and tests.
+//! Pure mathematics over slices: confidence sequences for means, differences and ratios, and forecasts.
+//!
+//! A confidence sequence is an interval that may be looked at after every value: the chance that it *ever* leaves out
+//! the truth is at most `alpha`. Two families are here:
+//!
+//! - [`bounded`]: for values with known bounds; holds at every n, for every distribution within the bounds.
+//! - [`asymptotic`]: for unbounded values and for ratios; holds as n grows, corrected for small n.
+//!
+//! What they need: values in the order in which they were measured, from a source whose mean does not drift while it
+//! is measured. Under drift they describe an average over the time measured.
+//!
+//! Invariants: no files, clocks, threads or randomness; no panics; every input is checked and refused with a
+//! [`StatsError`]; every returned number is finite.
+
+pub mod asymptotic;
+pub mod bounded;
+mod error;
+mod estimate;
+pub mod forecast;
+mod moments;
+mod strata;
+
+pub use error::StatsError;
+pub use estimate::Estimate;
+pub use moments::{Moments, PairMoments};
+pub use strata::{Arms, Stratified};

@@ -1,0 +1,230 @@
+//! Confidence sequences for means of unbounded values, and for relative changes of means.
+//!
+//! Source of the boundary: I. Waudby-Smith, D. Arbour, R. Sinha, E. Kennedy, A. Ramdas, "Time-uniform central limit
+//! theory and asymptotic confidence sequences", Annals of Statistics 52 (2024), Theorem 2.2: with standard deviation
+//! `s`, the mean of `n` values is within `s sqrt((n r + 1) / (n^2 r) ln((n r + 1) / alpha^2))`, `r = rho^2` chosen so
+//! that the interval is narrowest at a stated n.
+//!
+//! At small n that is too narrow, because `s` is estimated. So the same normal mixture is taken over the t statistic
+//! (the scale-invariant likelihood ratio of T. L. Lai, "On confidence sequences", 1976; anytime-valid t-test), which
+//! is exact for normal values at every n, has no finite interval at a handful of values, and has the same limit.
+//!
+//! Floor: values that never varied would give an interval of zero width. One more, imagined value is counted into the
+//! spread, as far off as the values themselves are large (their mean absolute value, or 1 where all are zero): with
+//! zero variance the interval then shrinks like `1 / n`, as it does for a rate of which no case was seen.
+
+use crate::error::{StatsError, check_alpha, check_finite};
+use crate::estimate::Estimate;
+use crate::moments::{Moments, PairMoments};
+use crate::strata::Stratified;
+
+/// The n at which intervals are narrowest where nothing else is said.
+pub const TUNED_N: f64 = 500.0;
+
+/// `rho^2` for which the boundary is narrowest at `tuned_n`; the closed-form approximation of the source (equation 9
+/// of the paper): `(-2 ln alpha + ln(-2 ln alpha) + 1) / tuned_n`.
+#[must_use]
+pub fn rho_squared(alpha: f64, tuned_n: f64) -> f64 {
+    let level = -2.0 * alpha.ln();
+    (level + level.ln() + 1.0) / tuned_n
+}
+
+/// The normal boundary for a standard deviation of one: half the width of the interval at `n`.
+#[must_use]
+pub fn normal_boundary(n: f64, alpha: f64, rho_squared: f64) -> f64 {
+    let growth = n * rho_squared + 1.0;
+    (growth / (n * n * rho_squared) * (growth / (alpha * alpha)).ln()).sqrt()
+}
+
+/// The same with an estimated standard deviation: the largest `|mean| / s` that is not ruled out, `s` with divisor
+/// `n - 1`. None where no `|mean| / s` is ruled out, that is below some dozen values.
+///
+/// With `k = 1 / (n rho^2 + 1)`, the mixture over the t statistic is
+/// `sqrt(k) ((1 + q) / (1 + k q))^(n / 2)`, `q = n mean^2 / ((n - 1) s^2)`; it is solved for `1 / alpha`.
+#[must_use]
+pub fn student_boundary(n: f64, alpha: f64, rho_squared: f64) -> Option<f64> {
+    if n < 2.0 {
+        return None;
+    }
+    let growth = n * rho_squared + 1.0;
+    // ln of (1 / (alpha sqrt(k)))^(2 / n), kept as a logarithm because its exponential is close to one.
+    let exponent = (growth.ln() - 2.0 * alpha.ln()) / n;
+    let excess = exponent.exp_m1();
+    let left = 1.0 - exponent.exp() / growth;
+    (left > 0.0).then(|| (excess / left * (n - 1.0) / n).sqrt())
+}
+
+/// Confidence sequence for a mean.
+///
+/// # Errors
+/// Values that are not finite, too few values for any interval, `alpha` outside (0, 1).
+pub fn mean(values: &[f64], alpha: f64, tuned_n: f64) -> Result<Estimate, StatsError> {
+    check_finite(values.iter().copied())?;
+    let moments = Moments::of(values.iter().copied());
+    let size = mean_size(values.iter().copied());
+    symmetric(moments, size, alpha, tuned_n)
+}
+
+/// Confidence sequence for the mean of `second - first`.
+///
+/// # Errors
+/// As [`mean`].
+pub fn paired_difference(pairs: &[(f64, f64)], alpha: f64, tuned_n: f64) -> Result<Estimate, StatsError> {
+    check_finite(pairs.iter().flat_map(|pair| [pair.0, pair.1]))?;
+    let moments = Moments::of(pairs.iter().map(|(x, y)| y - x));
+    let size = mean_size(pairs.iter().flat_map(|pair| [pair.0, pair.1]));
+    symmetric(moments, size, alpha, tuned_n)
+}
+
+/// Confidence sequence for the relative change `mean(second) / mean(first) - 1`.
+///
+/// The influence values of the ratio `q` are `y - q x`; the interval is the set of `q` for which their mean is not
+/// told apart from zero (Fieller's form of the delta method: no linearisation, so that it also holds where the
+/// mean of `first` is itself uncertain).
+///
+/// # Errors
+/// As [`mean`]; [`StatsError::NoRatio`] where the mean of `first` is not clearly above zero.
+pub fn paired_ratio(pairs: &[(f64, f64)], alpha: f64, tuned_n: f64) -> Result<Estimate, StatsError> {
+    check_alpha(alpha)?;
+    check_finite(pairs.iter().flat_map(|pair| [pair.0, pair.1]))?;
+    let n = pairs.len();
+    let moments = PairMoments::of(pairs);
+    let boundary = boundary(n, alpha, tuned_n)?;
+    let per_mean = boundary * boundary / n.saturating_sub(1).max(1) as f64;
+    // The imagined pair misses the ratio by the size of control.
+    let floor = mean_size(pairs.iter().map(|pair| pair.0)).powi(2);
+    fieller(Fieller {
+        control: moments.first.mean,
+        candidate: moments.second.mean,
+        variance_control: per_mean * moments.first.squares,
+        variance_candidate: per_mean * (moments.second.squares + floor),
+        covariance: per_mean * moments.products,
+        n,
+    })
+}
+
+/// Confidence sequence for the difference of stratified means, candidate minus control.
+///
+/// The variance is the sum over strata and arms of `w^2 s^2 / n`; the clock of the boundary is the smaller arm's count.
+///
+/// # Errors
+/// As [`mean`].
+pub fn unpaired_difference(
+    strata: &Stratified<'_>,
+    alpha: f64,
+    tuned_n: f64,
+) -> Result<Estimate, StatsError> {
+    let sums = ArmSums::of(strata, alpha)?;
+    let half = boundary(sums.n, alpha, tuned_n)?
+        * (sums.n as f64 * (sums.variance_control + sums.variance_candidate)).sqrt();
+    let value = sums.candidate - sums.control;
+    Ok(Estimate { value, low: value - half, high: value + half, n: sums.n })
+}
+
+/// Confidence sequence for the relative change of stratified means, candidate over control.
+///
+/// # Errors
+/// As [`paired_ratio`].
+pub fn unpaired_ratio(strata: &Stratified<'_>, alpha: f64, tuned_n: f64) -> Result<Estimate, StatsError> {
+    let sums = ArmSums::of(strata, alpha)?;
+    let scale = boundary(sums.n, alpha, tuned_n)?.powi(2) * sums.n as f64;
+    fieller(Fieller {
+        control: sums.control,
+        candidate: sums.candidate,
+        variance_control: scale * sums.variance_control,
+        variance_candidate: scale * sums.variance_candidate,
+        covariance: 0.0,
+        n: sums.n,
+    })
+}
+
+/// Weighted means and the variances of these means.
+struct ArmSums {
+    control: f64,
+    candidate: f64,
+    variance_control: f64,
+    variance_candidate: f64,
+    n: usize,
+}
+
+impl ArmSums {
+    fn of(strata: &Stratified<'_>, alpha: f64) -> Result<Self, StatsError> {
+        check_alpha(alpha)?;
+        let n = strata.n_control().min(strata.n_candidate());
+        let mut sums =
+            Self { control: 0.0, candidate: 0.0, variance_control: 0.0, variance_candidate: 0.0, n };
+        for (arms, weight) in strata.weighted() {
+            let (mean, variance) = arm(arms.control)?;
+            sums.control += weight * mean;
+            sums.variance_control += weight * weight * variance;
+            let (mean, variance) = arm(arms.candidate)?;
+            sums.candidate += weight * mean;
+            sums.variance_candidate += weight * weight * variance;
+        }
+        Ok(sums)
+    }
+}
+
+/// Mean of one arm of a stratum and the variance of that mean, floor included; an arm of one value counts with the
+/// floor alone.
+fn arm(values: &[f64]) -> Result<(f64, f64), StatsError> {
+    check_finite(values.iter().copied())?;
+    let moments = Moments::of(values.iter().copied());
+    let size = mean_size(values.iter().copied());
+    let divisor = moments.n.saturating_sub(1).max(1) as f64;
+    Ok((moments.mean, (moments.squares + size * size) / divisor / moments.n.max(1) as f64))
+}
+
+/// Means and their variances times the squared boundary.
+struct Fieller {
+    control: f64,
+    candidate: f64,
+    variance_control: f64,
+    variance_candidate: f64,
+    covariance: f64,
+    n: usize,
+}
+
+/// The `q` with `(candidate - q control)^2 <= variance(candidate - q control)`, minus one.
+fn fieller(terms: Fieller) -> Result<Estimate, StatsError> {
+    let square = terms.control * terms.control - terms.variance_control;
+    if terms.control <= 0.0 || square <= 0.0 {
+        return Err(StatsError::NoRatio { mean: terms.control });
+    }
+    let half_linear = terms.candidate * terms.control - terms.covariance;
+    let constant = terms.candidate * terms.candidate - terms.variance_candidate;
+    let root = (half_linear * half_linear - square * constant).max(0.0).sqrt();
+    Ok(Estimate {
+        value: terms.candidate / terms.control - 1.0,
+        low: (half_linear - root) / square - 1.0,
+        high: (half_linear + root) / square - 1.0,
+        n: terms.n,
+    })
+}
+
+/// Interval around a mean, with the imagined value of `size` in its spread.
+fn symmetric(moments: Moments, size: f64, alpha: f64, tuned_n: f64) -> Result<Estimate, StatsError> {
+    check_alpha(alpha)?;
+    let boundary = boundary(moments.n, alpha, tuned_n)?;
+    let spread = ((moments.squares + size * size) / moments.n.saturating_sub(1).max(1) as f64).sqrt();
+    let half = boundary * spread;
+    Ok(Estimate { value: moments.mean, low: moments.mean - half, high: moments.mean + half, n: moments.n })
+}
+
+/// The boundary at `n` in standard deviations of one value.
+fn boundary(n: usize, alpha: f64, tuned_n: f64) -> Result<f64, StatsError> {
+    let rho_squared = rho_squared(alpha, tuned_n);
+    match student_boundary(n as f64, alpha, rho_squared) {
+        Some(boundary) => Ok(boundary),
+        None => {
+            let finite = |n: &usize| student_boundary(*n as f64, alpha, rho_squared).is_some();
+            Err(StatsError::TooFew { n, minimum: (n..10_000).find(finite).unwrap_or(10_000) })
+        }
+    }
+}
+
+/// How large the values are: their mean absolute value, 1 where all are zero.
+fn mean_size(values: impl Iterator<Item = f64>) -> f64 {
+    let (n, sum) = values.fold((0_usize, 0.0), |(n, sum), value| (n + 1, sum + value.abs()));
+    if sum > 0.0 { sum / n as f64 } else { 1.0 }
+}
