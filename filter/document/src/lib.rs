@@ -47,7 +47,7 @@
 //! }
 //!
 //! // A check sees only fields that were read without a problem, and runs as soon as all of its fields are there.
-//! fn names_differ(gates: &Vec<Gate>, at: &Path<'_>, problems: &mut Collector) {
+//! fn names_differ(gates: &[Gate], at: &Path<'_>, problems: &mut Collector) {
 //!     for (index, gate) in gates.iter().enumerate() {
 //!         if gates.iter().take(index).any(|earlier| earlier.name == gate.name) {
 //!             problems.report(&at.key("gates").index(index).key("name"), "is used twice").text_value(&gate.name);

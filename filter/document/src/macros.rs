@@ -12,7 +12,8 @@
 ///
 /// `check function(field, field);` after the struct calls
 /// `function(&field, &field, at: &Path, problems: &mut Collector)` once those fields were read without a problem, whatever
-/// the others are. See the crate's documentation for an example.
+/// the others are; `validate function;` behind the checks calls `function(&value, at, problems)` once all fields were read.
+/// See the crate's documentation for an example.
 #[macro_export]
 macro_rules! document {
     (
@@ -24,6 +25,7 @@ macro_rules! document {
             ),* $(,)?
         }
         $(check $check:ident ( $($input:ident),+ $(,)? ) ;)*
+        $(validate $validate:ident ;)?
     ) => {
         $(#[doc = $doc])*
         #[derive(Clone, Debug, PartialEq)]
@@ -52,7 +54,9 @@ macro_rules! document {
                         $check($($input,)+ at, problems);
                     }
                 )*
-                ::core::option::Option::Some(Self { $($field: $field?),* })
+                let value = Self { $($field: $field?),* };
+                $($validate(&value, at, problems);)?
+                ::core::option::Option::Some(value)
             }
 
             fn absent() -> ::core::option::Option<Self> {

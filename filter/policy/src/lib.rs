@@ -1,1 +1,64 @@
 //! The policy: schema, parser, validator, assignment, sampling decision, header rules, limits.
+//!
+//! One parser and one assignment serve the filter, `weir validate`, `weir assign` and the browser, so that they cannot
+//! disagree. Everything here is a pure function of the policy and the request's headers: no I/O, no clocks, no randomness.
+//!
+//! Invariants:
+//! - A policy that was parsed is valid as a whole; a policy with any problem is refused as a whole, with all its problems.
+//! - Assignment is sticky (same salt, identity and share: same variant) and monotone (a growing share never takes the
+//!   candidate away from an identity that has it).
+//! - Routing, shadowing, noise and sampling are decided by independent hashes, and so are different experiments.
+//! - [`Policy::assign`] and [`Policy::capture_decision`] do not allocate and do not panic, whatever bytes the headers hold.
+//!
+//! ```
+//! use weir_policy::{Policy, Variant};
+//!
+//! let policy = Policy::parse("policy.yaml", "
+//! apiVersion: weir/v1
+//! kind: Policy
+//! experiment: support-answers
+//! revision: 7
+//! mode: canary
+//! control: {cluster: control, snapshot: {model: {name: gpt-x, version: \"1\"}}}
+//! candidate: {cluster: candidate, snapshot: {model: {name: gpt-x, version: \"2\"}}}
+//! identity: [{header: x-user-id}]
+//! cohorts:
+//!   - {name: internal, match: {header: x-tier, exact: internal}, candidatePercent: 100}
+//!   - {name: general, candidatePercent: 0}
+//! ")?;
+//! let request = [("x-tier", "internal"), ("x-user-id", "ada")];
+//! let assignment = policy.assign(&request);
+//! assert_eq!(assignment.variant, Variant::Candidate);
+//! assert_eq!(policy.cohort_name(&assignment), "internal");
+//! # Ok::<(), weir_policy::Problems>(())
+//! ```
+
+mod assign;
+mod capture;
+mod check;
+mod configuration;
+mod cookie;
+mod explain;
+mod hash;
+pub mod headers;
+mod policy;
+mod rule;
+mod share;
+mod snapshot;
+mod text;
+
+pub use assign::{Assignment, Reason, RequestView};
+pub use capture::CaptureDecision;
+pub use configuration::{Capture, PluginConfiguration};
+pub use cookie::cookie_value;
+pub use explain::Explanation;
+pub use hash::{BUCKETS, Purpose, bucket_ppm, identity_hash};
+pub use policy::{
+    Autonomy, Candidate, Cohort, Control, IdentitySource, Leg, Limits, Mode, NO_COHORT, Noise, Policy,
+    ResponseHeaders, Routing, Sampling, Shadow, Sink, Variant,
+};
+pub use rule::Match;
+pub use share::Share;
+pub use snapshot::{Component, Snapshot};
+pub use text::{HeaderName, Text};
+pub use weir_document::{Problem, Problems};

@@ -1,0 +1,40 @@
+//! Names of Weir's own headers. All start with `x-weir-`; clients cannot send them.
+
+/// Prefix of all of them.
+pub const PREFIX: &str = "x-weir-";
+/// Request and response: `control` or `candidate`.
+pub const VARIANT: &str = "x-weir-variant";
+/// Response: revision of the policy that handled the exchange.
+pub const REVISION: &str = "x-weir-revision";
+/// Request: cluster of the shadow copy, for the mirror policy's `cluster_header`.
+pub const SHADOW: &str = "x-weir-shadow";
+/// Request: cluster of the noise copy, for the mirror policy's `cluster_header`.
+pub const NOISE: &str = "x-weir-noise";
+/// Request: which leg a copy is.
+pub const LEG: &str = "x-weir-leg";
+/// Request: id that joins the legs of one exchange.
+pub const SAMPLE_ID: &str = "x-weir-sample-id";
+/// Request: name of the experiment.
+pub const EXPERIMENT: &str = "x-weir-experiment";
+/// Request: label of the snapshot that should answer.
+pub const SNAPSHOT: &str = "x-weir-snapshot";
+/// Request: autonomy level of the cohort.
+pub const AUTONOMY: &str = "x-weir-autonomy";
+/// Request: cluster that should answer, for `cluster_header` routes.
+pub const CLUSTER: &str = "x-weir-cluster";
+
+/// All of them.
+pub const ALL: &[&str] =
+    &[VARIANT, REVISION, SHADOW, NOISE, LEG, SAMPLE_ID, EXPERIMENT, SNAPSHOT, AUTONOMY, CLUSTER];
+
+/// Whether a header name, in any case, is one of Weir's own.
+#[must_use]
+pub fn is_reserved(name: &str) -> bool {
+    is_reserved_bytes(name.as_bytes())
+}
+
+/// Whether a header name as it came from the wire, in any case, is one of Weir's own.
+#[must_use]
+pub fn is_reserved_bytes(name: &[u8]) -> bool {
+    name.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX.as_bytes()))
+}
