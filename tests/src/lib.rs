@@ -1,4 +1,18 @@
 //! End-to-end tests against a real Envoy: the harness.
+//!
+//! - [`world`]: a proxy with control, candidate and sink around it, and policies to push into it.
+//! - [`server`] and [`client`]: HTTP to the byte on both sides of the proxy; [`http`] is what both read and write.
+//! - [`sink`]: a collector in memory.
+//! - [`empty_module()`]: the smallest wasm filter.
+//!
+//! Nothing here replaces Envoy: every test runs the real binary, and fails with a hint where there is none.
+
+pub mod client;
 mod empty_module;
+pub mod http;
+pub mod random;
+pub mod server;
+pub mod sink;
+pub mod world;
 
 pub use empty_module::empty_module;
