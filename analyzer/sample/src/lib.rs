@@ -6,10 +6,14 @@
 //! What is not: statistics, networks, clocks.
 
 pub mod arrow;
+pub mod capture;
 pub mod durable;
 pub mod file;
+pub mod import;
 pub mod layout;
 pub mod record;
+pub mod row;
+pub mod text;
 
 pub use file::{
     FileError, FileFacts, WrittenFile, check_file, list_files, read_file, write_file, write_samples,

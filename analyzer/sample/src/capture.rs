@@ -1,0 +1,236 @@
+//! A captured leg or score from the wire to its row.
+//!
+//! Limits: [`LABEL_BYTES_MAX`] for names and identifiers, [`HEADER_BYTES_MAX`] for headers and paths; longer ones are cut, except
+//! for the sample id and the criterion, on which joins rest: those are refused. Integers above 2^63-1 become 2^63-1.
+//! Invariant: a row that comes out has a valid experiment and a time between 1970 and 9999.
+
+use thiserror::Error;
+use weir_wire::names;
+
+use crate::layout::is_experiment;
+use crate::record::{Leg, ResponseFormat, Sample, Score, TS_US_MAX, Variant};
+use crate::text::{self, Body, clean};
+
+/// Longest name or identifier, bytes.
+pub const LABEL_BYTES_MAX: usize = 256;
+/// Longest header or path that is kept, bytes.
+pub const HEADER_BYTES_MAX: usize = 1_024;
+/// Tag that holds the content encoding of a response that could not be read for it.
+pub const TAG_CONTENT_ENCODING: &str = "weir.content_encoding";
+/// Tag that holds the number of choices where there were several.
+pub const TAG_CHOICES: &str = "weir.choices";
+
+/// Why a record on the wire is no row.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("attribute {name}: {found} is not allowed; allowed: {allowed}")]
+pub struct CaptureError {
+    /// The attribute, or `time_unix_nano`.
+    pub name: &'static str,
+    /// What was there, shortened.
+    pub found: String,
+    /// What may be there.
+    pub allowed: &'static str,
+}
+
+/// Turns a captured leg into a row. `received_us` stands in for a start time of 0.
+///
+/// # Errors
+/// Names the first attribute that no row may have.
+pub fn sample_from_wire(
+    leg: weir_wire::Leg,
+    proxy: &str,
+    worker: &str,
+    received_us: i64,
+) -> Result<Sample, CaptureError> {
+    let encoding = clean(&leg.response_content_encoding, LABEL_BYTES_MAX);
+    let answer = text::answer(Body {
+        head: &leg.response_body,
+        tail: &leg.response_body_tail,
+        bytes: leg.response_body_bytes,
+        content_type: &leg.response_content_type,
+        content_encoding: &encoding,
+    });
+    let mut sample = Sample {
+        experiment: experiment(&leg.experiment)?,
+        sample_id: identifier(names::SAMPLE_ID, &leg.sample_id)?,
+        leg: leg_kind(leg.leg),
+        variant: variant(leg.variant),
+        ts_us: time(leg.start_unix_nano, received_us)?,
+        revision: Some(integer(leg.revision)),
+        policy_digest: label(&leg.policy_digest),
+        snapshot: label(&leg.snapshot),
+        cohort: label(&leg.cohort),
+        tier: label(&leg.tier),
+        autonomy: label(&leg.autonomy),
+        identity_hash: label(&leg.identity_hash),
+        request_id: header(&leg.request_id),
+        proxy: label(proxy),
+        worker: label(worker),
+        sequence: Some(integer(leg.sequence)),
+        inclusion_probability: leg.inclusion_probability,
+        method: header(&leg.method),
+        path: header(&leg.path),
+        status: Some(i32::from(leg.status)),
+        latency_ms: duration(leg.latency_ms),
+        ttfb_ms: duration(leg.ttfb_ms),
+        ttft_ms: duration(leg.ttft_ms),
+        chunks: Some(integer(leg.chunks)),
+        longest_gap_ms: duration(leg.longest_gap_ms),
+        request_content_type: header(&leg.request_content_type),
+        response_content_type: header(&leg.response_content_type),
+        streamed: Some(is_streamed(&leg.response_content_type, answer.format)),
+        complete: Some(leg.complete),
+        response_bytes: Some(integer(leg.response_body_bytes)),
+        response_truncated: Some(answer.truncated),
+        response_text: answer.text,
+        response_format: Some(answer.format),
+        model: answer.model,
+        finish_reason: answer.finish_reason,
+        prompt_tokens: answer.prompt_tokens,
+        completion_tokens: answer.completion_tokens,
+        tool_calls: answer.tool_calls,
+        refusal: answer.refusal,
+        ..Sample::default()
+    };
+    if !(sample.inclusion_probability > 0.0 && sample.inclusion_probability <= 1.0) {
+        return Err(CaptureError {
+            name: names::INCLUSION_PROBABILITY,
+            found: sample.inclusion_probability.to_string(),
+            allowed: "above 0 and at most 1",
+        });
+    }
+    if answer.format == ResponseFormat::Unparsed && !encoding.is_empty() {
+        sample.tags.insert(TAG_CONTENT_ENCODING.to_owned(), encoding);
+    }
+    if answer.choices > 1 {
+        sample.tags.insert(TAG_CHOICES.to_owned(), answer.choices.to_string());
+    }
+    add_question(&mut sample, &leg);
+    Ok(sample)
+}
+
+/// Turns a score into a row. `received_us` stands in for a time of 0.
+///
+/// # Errors
+/// Names the first attribute that no row may have.
+pub fn score_from_wire(score: weir_wire::Score, received_us: i64) -> Result<Score, CaptureError> {
+    if !score.score.is_finite() {
+        let found = score.score.to_string();
+        return Err(CaptureError { name: names::SCORE, found, allowed: "a finite number" });
+    }
+    Ok(Score {
+        experiment: experiment(&score.experiment)?,
+        sample_id: identifier(names::SAMPLE_ID, &score.sample_id)?,
+        leg: leg_kind(score.leg),
+        variant: variant(score.variant),
+        ts_us: time(score.time_unix_nano, received_us)?,
+        criterion: criterion(&score.criterion)?,
+        score: score.score,
+        judge: label(&score.judge),
+    })
+}
+
+/// Whether an identifier may join legs and scores: 1 to 256 bytes, no white space and no control characters.
+pub fn is_identifier(text: &str) -> bool {
+    (1..=LABEL_BYTES_MAX).contains(&text.len()) && !text.chars().any(|c| c.is_control() || c.is_whitespace())
+}
+
+/// Whether text may name a criterion: 1 to 256 bytes without control characters.
+pub fn is_criterion(text: &str) -> bool {
+    (1..=LABEL_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control)
+}
+
+fn add_question(sample: &mut Sample, leg: &weir_wire::Leg) {
+    let Some(bytes) = leg.request_body_bytes else { return };
+    let question = text::question(Body {
+        head: &leg.request_body,
+        tail: &leg.request_body_tail,
+        bytes,
+        content_type: &leg.request_content_type,
+        content_encoding: "",
+    });
+    sample.request_bytes = Some(integer(bytes));
+    sample.request_truncated = Some(question.truncated);
+    sample.request_text = question.text;
+    sample.request_format = Some(question.format.to_owned());
+    sample.model = sample.model.take().or(question.model);
+}
+
+fn is_streamed(content_type: &str, format: ResponseFormat) -> bool {
+    format == ResponseFormat::OpenaiChatSse
+        || content_type.get(..17).is_some_and(|media| media.eq_ignore_ascii_case("text/event-stream"))
+}
+
+fn experiment(name: &str) -> Result<String, CaptureError> {
+    if is_experiment(name) {
+        return Ok(name.to_owned());
+    }
+    Err(CaptureError {
+        name: names::EXPERIMENT,
+        found: shortened(name),
+        allowed: "1 to 63 of a-z, 0-9 and -",
+    })
+}
+
+fn identifier(name: &'static str, text: &str) -> Result<String, CaptureError> {
+    if is_identifier(text) {
+        return Ok(text.to_owned());
+    }
+    Err(CaptureError { name, found: shortened(text), allowed: "1 to 256 bytes without white space" })
+}
+
+fn criterion(text: &str) -> Result<String, CaptureError> {
+    if is_criterion(text) {
+        return Ok(text.to_owned());
+    }
+    let allowed = "1 to 256 bytes without control characters";
+    Err(CaptureError { name: names::CRITERION, found: shortened(text), allowed })
+}
+
+fn time(unix_nano: u64, received_us: i64) -> Result<i64, CaptureError> {
+    if unix_nano == 0 {
+        return Ok(received_us.clamp(0, TS_US_MAX));
+    }
+    // Fits: 2^64 nanoseconds end in the year 2554.
+    i64::try_from(unix_nano / 1_000).map_err(|_| CaptureError {
+        name: "time_unix_nano",
+        found: unix_nano.to_string(),
+        allowed: "nanoseconds since 1970",
+    })
+}
+
+fn leg_kind(leg: weir_wire::LegKind) -> Leg {
+    match leg {
+        weir_wire::LegKind::Primary => Leg::Primary,
+        weir_wire::LegKind::Shadow => Leg::Shadow,
+        weir_wire::LegKind::Noise => Leg::Noise,
+    }
+}
+
+fn variant(variant: weir_wire::Variant) -> Variant {
+    match variant {
+        weir_wire::Variant::Control => Variant::Control,
+        weir_wire::Variant::Candidate => Variant::Candidate,
+    }
+}
+
+fn label(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| clean(text, LABEL_BYTES_MAX))
+}
+
+fn header(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| clean(text, HEADER_BYTES_MAX))
+}
+
+fn integer(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+fn duration(value: Option<f64>) -> Option<f64> {
+    value.filter(|value| value.is_finite() && *value >= 0.0)
+}
+
+fn shortened(text: &str) -> String {
+    let short: String = text.chars().take(40).collect();
+    format!("{short:?}")
+}
