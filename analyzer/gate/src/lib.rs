@@ -1,13 +1,25 @@
 //! Gates, error control over all gates and all looks, verdict, reasons, forecast.
 //!
-//! Pure: no files, clocks, threads or randomness.
+//! [`evaluate`] takes a [`Gates`] document, one [`MetricSeries`] per metric and the [`CaptureHealth`], and gives an
+//! [`Evaluation`]: the verdict, every gate with its interval, and the reasons in plain words.
+//!
+//! Invariants: pure (no files, clocks, threads or randomness), so that the same input gives the same bytes; too little
+//! data is [`Verdict::Hold`] with a forecast; a critical or major gate without values never promotes; every number in
+//! a result is finite.
 
 mod evaluate;
 mod gates;
+mod judge;
+mod measure;
+mod names;
+mod pack;
 mod result;
 mod series;
+mod verdict;
+mod words;
 
 pub use evaluate::{Spending, evaluate};
-pub use gates::{Direction, Gate, Gates, Margin};
-pub use result::{Comparison, Evaluation, GateResult, Outcome, Reason, Severity, Verdict};
+pub use gates::{Direction, Gate, Gates, Margin, Severity};
+pub use names::{FAMILIES, METRICS};
+pub use result::{Comparison, Evaluation, GateResult, Outcome, Reason, Verdict};
 pub use series::{Better, CaptureHealth, MetricSeries, Stratum};

@@ -6,6 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::gates::Severity;
 use crate::series::{Better, CaptureHealth};
 
 /// What the gates say together.
@@ -22,18 +23,6 @@ pub enum Verdict {
     SignOff,
     /// Worse: back to control.
     Rollback,
-}
-
-/// How much a gate counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Severity {
-    /// Shown, never decides.
-    Advisory,
-    /// Two breaches roll back, one is investigated.
-    Major,
-    /// One breach rolls back.
-    Critical,
 }
 
 /// What was compared.
@@ -184,24 +173,6 @@ impl Outcome {
 }
 
 impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl Severity {
-    /// The word for people and for documents.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Advisory => "advisory",
-            Self::Major => "major",
-            Self::Critical => "critical",
-        }
-    }
-}
-
-impl fmt::Display for Severity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
     }

@@ -1,0 +1,153 @@
+//! One gate on one metric: the interval against the margin, and the forecast.
+
+use weir_stats::forecast;
+
+use crate::gates::{Direction, Gate, Margin};
+use crate::measure::{Measured, measure};
+use crate::result::{Comparison, GateResult, Outcome};
+use crate::series::{Better, MetricSeries};
+use crate::words;
+
+/// Judges `gate` on a metric at error probability `alpha`.
+pub(crate) fn judge(gate: &Gate, name: String, series: &MetricSeries, alpha: f64) -> GateResult {
+    let (margin, relative) = margin_of(gate.margin, series.bounds);
+    let measured = measure(series, relative, alpha);
+    let better = better_of(gate.direction, series.better);
+    let n = evidence(&measured);
+    let enough = n >= gate.minimum_evidence;
+    let outcome = outcome(&measured, better, margin, enough);
+    let needed_more = match outcome {
+        Outcome::Undecided => needed_more(&measured, better, margin, n, gate.minimum_evidence),
+        _ => None,
+    };
+    let mut result = GateResult {
+        gate: name,
+        metric: series.name.clone(),
+        unit: series.unit.clone(),
+        better,
+        severity: gate.severity,
+        comparison: measured.comparison,
+        n_pairs: measured.n_pairs,
+        n_control: measured.n_control,
+        n_candidate: measured.n_candidate,
+        control: measured.control,
+        candidate: measured.candidate,
+        estimate: measured.estimate,
+        interval: measured.interval,
+        relative,
+        margin,
+        alpha,
+        method: measured.method.to_owned(),
+        outcome,
+        needed_more,
+        explanation: String::new(),
+    };
+    result.explanation = words::explain(&result, gate.minimum_evidence, &measured.notes);
+    result
+}
+
+/// The result of a gate whose metric is not there.
+pub(crate) fn absent(gate: &Gate, alpha: f64) -> GateResult {
+    let series = MetricSeries {
+        name: gate.metric.clone(),
+        unit: String::new(),
+        better: Better::Neither,
+        bounds: None,
+        pairs: Vec::new(),
+        noise_pairs: Vec::new(),
+        strata: Vec::new(),
+        missing: 0,
+    };
+    judge(gate, gate.name.clone(), &series, alpha)
+}
+
+/// Whether the interval lies past the margin on the good side.
+pub(crate) fn improved_past_margin(result: &GateResult) -> bool {
+    let Some((low, high)) = result.interval.filter(|_| result.outcome == Outcome::Improved) else {
+        return false;
+    };
+    match result.better {
+        Better::Higher => low > result.margin,
+        Better::Lower => high < -result.margin,
+        Better::Neither => false,
+    }
+}
+
+/// Whether the interval lies on the bad side of no change.
+pub(crate) fn worse(result: &GateResult) -> bool {
+    let Some((low, high)) = result.interval else { return false };
+    match result.better {
+        Better::Higher => high < 0.0,
+        Better::Lower => low > 0.0,
+        Better::Neither => false,
+    }
+}
+
+fn margin_of(margin: Margin, bounds: Option<(f64, f64)>) -> (f64, bool) {
+    match margin {
+        Margin::Absolute(size) => (size, false),
+        Margin::Relative(size) => (size, true),
+        Margin::OfScale(share) => (share * bounds.map_or(1.0, |(low, high)| high - low), false),
+    }
+}
+
+fn better_of(direction: Option<Direction>, own: Better) -> Better {
+    match direction {
+        None => own,
+        Some(Direction::Higher) => Better::Higher,
+        Some(Direction::Lower) => Better::Lower,
+        Some(Direction::Both) => Better::Neither,
+    }
+}
+
+/// Pairs, or values of the smaller arm.
+fn evidence(measured: &Measured) -> u64 {
+    measured.n_control.min(measured.n_candidate)
+}
+
+/// Below the minimum evidence nothing is inside; a breach counts then only if its interval holds at every n.
+fn outcome(measured: &Measured, better: Better, margin: f64, enough: bool) -> Outcome {
+    if measured.comparison == Comparison::None {
+        return Outcome::NoData;
+    }
+    let Some((low, high)) = measured.interval else { return Outcome::Undecided };
+    let may_breach = enough || measured.exact;
+    let (above, below) = (low > margin && may_breach, high < -margin && may_breach);
+    let (floor, ceiling) = (low > -margin && enough, high < margin && enough);
+    match better {
+        Better::Higher if below => Outcome::Breach,
+        Better::Higher if floor && low > 0.0 => Outcome::Improved,
+        Better::Higher if floor => Outcome::Inside,
+        Better::Lower if above => Outcome::Breach,
+        Better::Lower if ceiling && high < 0.0 => Outcome::Improved,
+        Better::Lower if ceiling => Outcome::Inside,
+        Better::Neither if above || below => Outcome::Diverged,
+        Better::Neither if floor && ceiling => Outcome::Inside,
+        _ => Outcome::Undecided,
+    }
+}
+
+/// None where the estimate itself is at or past the margin.
+fn needed_more(measured: &Measured, better: Better, margin: f64, n: u64, minimum: u64) -> Option<u64> {
+    let estimate = measured.estimate?;
+    let to_minimum = minimum.saturating_sub(n);
+    let rooms = match better {
+        Better::Higher => [Some(estimate + margin), None],
+        Better::Lower => [None, Some(margin - estimate)],
+        Better::Neither => [Some(estimate + margin), Some(margin - estimate)],
+    };
+    if rooms.iter().flatten().any(|room| *room <= 0.0) {
+        return None;
+    }
+    let Some((low, high)) = measured.interval else {
+        return measured.interval_from.map(|from| from.max(minimum).saturating_sub(n).max(1));
+    };
+    let halves = [estimate - low, high - estimate];
+    let mut most = to_minimum;
+    for (room, half) in rooms.into_iter().zip(halves) {
+        if let Some(room) = room {
+            most = most.max(forecast::needed_more(measured.shape?, n, half, room)?);
+        }
+    }
+    Some(most)
+}

@@ -1,0 +1,226 @@
+//! One metric compared: which values, which method, which interval.
+//!
+//! Paired where there are enough pairs, unpaired within cohorts otherwise. Each of the two is a confidence sequence at
+//! half of the gate's alpha, so that it does not matter when one takes over from the other.
+
+use weir_stats::forecast::Shape;
+use weir_stats::{Arms, Estimate, Moments, StatsError, Stratified, asymptotic, bounded};
+
+use crate::result::Comparison;
+use crate::series::MetricSeries;
+
+/// Pairs from which the paired comparison is used.
+const PAIRS_MIN: usize = 30;
+
+/// A comparison before it is held against a margin.
+#[derive(Debug)]
+pub(crate) struct Measured {
+    pub(crate) comparison: Comparison,
+    pub(crate) n_pairs: u64,
+    pub(crate) n_control: u64,
+    pub(crate) n_candidate: u64,
+    pub(crate) control: Option<f64>,
+    pub(crate) candidate: Option<f64>,
+    pub(crate) estimate: Option<f64>,
+    pub(crate) interval: Option<(f64, f64)>,
+    /// The interval holds at every n, not only for large n.
+    pub(crate) exact: bool,
+    pub(crate) method: &'static str,
+    pub(crate) shape: Option<Shape>,
+    /// Values from which there is an interval, where there is none yet.
+    pub(crate) interval_from: Option<u64>,
+    /// What has to be said about the values: left out, outside their bounds, cohorts without a counterpart.
+    pub(crate) notes: Vec<String>,
+}
+
+/// What is estimated and how.
+#[derive(Clone, Copy)]
+struct Plan {
+    relative: bool,
+    bounds: Option<(f64, f64)>,
+    alpha: f64,
+}
+
+/// Compares candidate with control; `alpha` is the gate's, `relative` asks for the relative change of the means.
+pub(crate) fn measure(series: &MetricSeries, relative: bool, alpha: f64) -> Measured {
+    let clean = Clean::of(series);
+    let mut notes = clean.notes;
+    let bounds = series.bounds.filter(|_| !relative);
+    let plan = Plan { relative, bounds, alpha: alpha / 2.0 };
+    let arms: Vec<Arms<'_>> = clean.strata.iter().map(|s| Arms { control: &s.0, candidate: &s.1 }).collect();
+    let strata = Stratified::new(&arms).ok();
+    let mut measured = match strata {
+        Some(strata) if clean.pairs.len() < PAIRS_MIN => {
+            note_skipped(series, &strata, &mut notes);
+            unpaired(&strata, plan, &mut notes)
+        }
+        _ if !clean.pairs.is_empty() => paired(&clean.pairs, plan, &mut notes),
+        _ => nothing(),
+    };
+    measured.n_pairs = clean.pairs.len() as u64;
+    measured.notes = notes;
+    measured
+}
+
+fn paired(pairs: &[(f64, f64)], plan: Plan, notes: &mut Vec<String>) -> Measured {
+    let control = Moments::of(pairs.iter().map(|pair| pair.0));
+    let candidate = Moments::of(pairs.iter().map(|pair| pair.1));
+    let bounds = usable_bounds(plan.bounds, pairs.iter().flat_map(|pair| [pair.0, pair.1]), notes);
+    let tuned = asymptotic::TUNED_N;
+    let estimate = match bounds {
+        Some(bounds) => bounded::paired_difference(pairs, bounds, plan.alpha),
+        None if plan.relative => asymptotic::paired_ratio(pairs, plan.alpha, tuned),
+        None => asymptotic::paired_difference(pairs, plan.alpha, tuned),
+    };
+    let sd = Moments::of(pairs.iter().map(|(x, y)| y - x)).variance().sqrt();
+    let shape = shape(bounds, sd, plan.alpha);
+    let counts = (pairs.len(), pairs.len());
+    finish(
+        Comparison::Paired,
+        counts,
+        (control.mean, candidate.mean),
+        plan.relative,
+        bounds.is_some(),
+        shape,
+        estimate,
+    )
+}
+
+fn unpaired(strata: &Stratified<'_>, plan: Plan, notes: &mut Vec<String>) -> Measured {
+    let values =
+        || strata.weighted().flat_map(|(arms, _)| arms.control.iter().chain(arms.candidate).copied());
+    let bounds = usable_bounds(plan.bounds, values(), notes);
+    let tuned = asymptotic::TUNED_N;
+    let estimate = match bounds {
+        Some(bounds) => bounded::unpaired_difference(strata, bounds, plan.alpha),
+        None if plan.relative => asymptotic::unpaired_ratio(strata, plan.alpha, tuned),
+        None => asymptotic::unpaired_difference(strata, plan.alpha, tuned),
+    };
+    // Both arms contribute; good enough for a forecast, which is scaled to the present width anyway.
+    let values: Vec<f64> = values().collect();
+    let sd = (2.0 * Moments::of(values.iter().copied()).variance()).sqrt();
+    let shape = shape(bounds, sd, plan.alpha);
+    let counts = (strata.n_control(), strata.n_candidate());
+    finish(Comparison::Unpaired, counts, strata.means(), plan.relative, bounds.is_some(), shape, estimate)
+}
+
+fn finish(
+    comparison: Comparison,
+    (n_control, n_candidate): (usize, usize),
+    (control, candidate): (f64, f64),
+    relative: bool,
+    exact: bool,
+    shape: Shape,
+    estimate: Result<Estimate, StatsError>,
+) -> Measured {
+    let plain = if !relative {
+        Some(candidate - control)
+    } else {
+        (control > 0.0).then(|| candidate / control - 1.0)
+    };
+    let interval_from = match estimate {
+        Err(StatsError::TooFew { minimum, .. }) => Some(minimum as u64),
+        _ => None,
+    };
+    let interval = estimate.ok().map(|estimate| (estimate.low, estimate.high));
+    Measured {
+        comparison,
+        n_pairs: 0,
+        n_control: n_control as u64,
+        n_candidate: n_candidate as u64,
+        control: Some(control),
+        candidate: Some(candidate),
+        estimate: plain,
+        interval: interval.filter(|(low, high)| low.is_finite() && high.is_finite()),
+        exact,
+        method: if exact { "betting confidence sequence" } else { "asymptotic confidence sequence" },
+        shape: Some(shape),
+        interval_from,
+        notes: Vec::new(),
+    }
+}
+
+fn nothing() -> Measured {
+    Measured {
+        comparison: Comparison::None,
+        n_pairs: 0,
+        n_control: 0,
+        n_candidate: 0,
+        control: None,
+        candidate: None,
+        estimate: None,
+        interval: None,
+        exact: false,
+        method: "none",
+        shape: None,
+        interval_from: None,
+        notes: Vec::new(),
+    }
+}
+
+fn shape(bounds: Option<(f64, f64)>, sd: f64, alpha: f64) -> Shape {
+    match bounds {
+        Some((low, high)) => Shape::Bounded { sd, range: 2.0 * (high - low), alpha },
+        None => Shape::Asymptotic { alpha, tuned_n: asymptotic::TUNED_N },
+    }
+}
+
+/// The bounds, if all values keep them; else the method that needs none, with a note.
+fn usable_bounds(
+    bounds: Option<(f64, f64)>,
+    values: impl Iterator<Item = f64>,
+    notes: &mut Vec<String>,
+) -> Option<(f64, f64)> {
+    let (low, high) = bounds.filter(|(low, high)| low.is_finite() && high.is_finite() && low < high)?;
+    let outside = values.filter(|value| *value < low || *value > high).count();
+    if outside == 0 {
+        return Some((low, high));
+    }
+    notes.push(format!(
+        "{outside} values are outside {low} to {high}, so that the method for unbounded values is used"
+    ));
+    None
+}
+
+fn note_skipped(series: &MetricSeries, strata: &Stratified<'_>, notes: &mut Vec<String>) {
+    let skipped = strata.skipped().iter().filter_map(|index| series.strata.get(*index));
+    let names: Vec<&str> = skipped
+        .filter(|stratum| !(stratum.control.is_empty() && stratum.candidate.is_empty()))
+        .map(|stratum| stratum.name.as_str())
+        .collect();
+    if !names.is_empty() {
+        notes.push(format!("left out, with one variant only: cohort {}", names.join(", ")));
+    }
+}
+
+/// Finite values only.
+struct Clean {
+    pairs: Vec<(f64, f64)>,
+    strata: Vec<(Vec<f64>, Vec<f64>)>,
+    notes: Vec<String>,
+}
+
+impl Clean {
+    fn of(series: &MetricSeries) -> Self {
+        let finite = |values: &[f64]| -> Vec<f64> {
+            values.iter().copied().filter(|value| value.is_finite()).collect()
+        };
+        let pairs: Vec<(f64, f64)> =
+            series.pairs.iter().copied().filter(|(x, y)| x.is_finite() && y.is_finite()).collect();
+        let strata: Vec<(Vec<f64>, Vec<f64>)> =
+            series.strata.iter().map(|s| (finite(&s.control), finite(&s.candidate))).collect();
+        let given: usize = series.strata.iter().map(|s| s.control.len() + s.candidate.len()).sum();
+        let kept: usize = strata.iter().map(|(control, candidate)| control.len() + candidate.len()).sum();
+        let mut notes = Vec::new();
+        if pairs.len() < series.pairs.len() {
+            notes.push(format!(
+                "{} pairs left out: a value is not a finite number",
+                series.pairs.len() - pairs.len()
+            ));
+        }
+        if kept < given {
+            notes.push(format!("{} samples left out: the value is not a finite number", given - kept));
+        }
+        Self { pairs, strata, notes }
+    }
+}

@@ -1,0 +1,68 @@
+//! Names of metrics, and how people call them.
+
+/// Metrics without an argument, in alphabetical order.
+pub const METRICS: [&str; 12] = [
+    "completion_tokens",
+    "empty",
+    "error",
+    "hedging",
+    "json_valid",
+    "latency_ms",
+    "prompt_tokens",
+    "refusal",
+    "response_chars",
+    "response_words",
+    "truncated_answer",
+    "ttft_ms",
+];
+
+/// Metrics with an argument behind a colon: fields of a JSON answer, a criterion of a judge, a tag.
+pub const FAMILIES: [&str; 3] = ["json_fields", "score", "tag"];
+
+/// Prefix of score metrics.
+pub(crate) const SCORE: &str = "score:";
+
+/// Whether a metric of this id can exist; scores and tags depend on the data.
+pub(crate) fn is_metric(id: &str) -> bool {
+    let argument =
+        |(family, argument): (&str, &str)| FAMILIES.contains(&family) && !argument.trim().is_empty();
+    METRICS.contains(&id) || id.split_once(':').is_some_and(argument)
+}
+
+/// All ids, for messages.
+pub(crate) fn list() -> String {
+    format!("{}, json_fields:<a,b>, score:<criterion or *>, tag:<name>", METRICS.join(", "))
+}
+
+/// What the metric's mean is, for people.
+pub(crate) fn phrase(id: &str) -> String {
+    let plain = match id {
+        "completion_tokens" => "completion tokens",
+        "empty" => "share of empty answers",
+        "error" => "error rate",
+        "hedging" => "share of hedging answers",
+        "json_valid" => "share of answers that are valid JSON",
+        "latency_ms" => "latency",
+        "prompt_tokens" => "prompt tokens",
+        "refusal" => "share of refusals",
+        "response_chars" => "answer length",
+        "response_words" => "answer length in words",
+        "truncated_answer" => "share of answers that were cut short",
+        "ttft_ms" => "time to first token",
+        other => return family_phrase(other),
+    };
+    plain.to_owned()
+}
+
+fn family_phrase(id: &str) -> String {
+    match id.split_once(':') {
+        Some(("json_fields", fields)) => {
+            let list: Vec<&str> = fields.split(',').map(str::trim).collect();
+            let word = if list.len() == 1 { "field" } else { "fields" };
+            format!("share of answers with the {word} {}", list.join(", "))
+        }
+        Some(("score", criterion)) => format!("score {criterion}"),
+        Some(("tag", name)) => format!("tag {name}"),
+        _ => id.to_owned(),
+    }
+}

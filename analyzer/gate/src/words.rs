@@ -1,0 +1,178 @@
+//! Results in plain words.
+//!
+//! Numbers have one digit more than the margin needs, so that a reader sees on which side of it they are.
+
+use crate::names;
+use crate::result::{Comparison, GateResult, Outcome};
+use crate::series::Better;
+
+/// The result of one gate in one sentence.
+pub(crate) fn explain(result: &GateResult, minimum_evidence: u64, notes: &[String]) -> String {
+    let mut text = format!("{}: {}", result.gate, names::phrase(&result.metric));
+    if result.outcome == Outcome::NoData {
+        text.push_str(&no_data(&result.metric));
+    } else {
+        text.push_str(&change(result));
+        text.push_str(": ");
+        text.push_str(&conclusion(result, minimum_evidence));
+    }
+    for note in notes {
+        text.push_str("; ");
+        text.push_str(note);
+    }
+    text
+}
+
+fn no_data(metric: &str) -> String {
+    if metric == "score:*" {
+        ": there is no score column yet".to_owned()
+    } else {
+        format!(": there are no values of {metric}")
+    }
+}
+
+/// " fell from 1.000 to 0.620 (difference -0.380, interval -0.450 to -0.300, margin 0.020, 412 pairs)".
+fn change(result: &GateResult) -> String {
+    let digits = digits(result);
+    let level =
+        |value: Option<f64>| value.map_or_else(|| "none".to_owned(), |value| level(value, digits, result));
+    let (control, candidate) = (level(result.control), level(result.candidate));
+    let unit = match result.unit.as_str() {
+        "" | "share" => String::new(),
+        unit => format!(" {unit}"),
+    };
+    let moved = match (result.control, result.candidate) {
+        _ if control == candidate => format!(" stayed at {control}{unit}"),
+        (Some(x), Some(y)) if y < x => format!(" fell from {control} to {candidate}{unit}"),
+        _ => format!(" rose from {control} to {candidate}{unit}"),
+    };
+    let kind = if result.relative { "change" } else { "difference" };
+    let estimate =
+        result.estimate.map_or_else(|| "unknown".to_owned(), |value| signed(value, digits, result.relative));
+    let interval = result.interval.map_or_else(
+        || "no interval yet".to_owned(),
+        |(low, high)| {
+            format!(
+                "interval {} to {}",
+                signed(low, digits, result.relative),
+                signed(high, digits, result.relative)
+            )
+        },
+    );
+    let margin = if result.relative { percent(result.margin) } else { trimmed(result.margin) };
+    format!("{moved} ({kind} {estimate}, {interval}, margin {margin}, {})", counts(result))
+}
+
+fn conclusion(result: &GateResult, minimum_evidence: u64) -> String {
+    match result.outcome {
+        Outcome::Breach => "worse than the margin allows".to_owned(),
+        Outcome::Diverged => "differs by more than the margin allows".to_owned(),
+        Outcome::Inside => "inside the margin".to_owned(),
+        Outcome::Improved => "better than control".to_owned(),
+        Outcome::NoData => "no values".to_owned(),
+        Outcome::Undecided => undecided(result, minimum_evidence),
+    }
+}
+
+fn undecided(result: &GateResult, minimum_evidence: u64) -> String {
+    let what = if result.comparison == Comparison::Paired { "pairs" } else { "samples of each variant" };
+    let evidence = result.n_control.min(result.n_candidate);
+    if result.relative && result.estimate.is_none() {
+        return "undecided, the mean of control is not above zero: use an absolute margin".to_owned();
+    }
+    match result.needed_more {
+        Some(0) => "undecided, about to be decided".to_owned(),
+        Some(more) if evidence < minimum_evidence => format!(
+            "undecided, about {} more {what} (at least {} in all)",
+            thousands(rounded(more)),
+            thousands(minimum_evidence)
+        ),
+        Some(more) => format!("undecided, about {} more {what}", thousands(rounded(more))),
+        None if at_margin(result) => "undecided, cannot become inside at the present estimate".to_owned(),
+        None => "undecided, no forecast".to_owned(),
+    }
+}
+
+/// Whether the estimate is at or past the margin on a side that counts.
+fn at_margin(result: &GateResult) -> bool {
+    let Some(estimate) = result.estimate else { return false };
+    match result.better {
+        Better::Higher => estimate <= -result.margin,
+        Better::Lower => estimate >= result.margin,
+        Better::Neither => estimate.abs() >= result.margin,
+    }
+}
+
+fn counts(result: &GateResult) -> String {
+    match result.comparison {
+        Comparison::Paired => format!("{} pairs", thousands(result.n_pairs)),
+        _ => format!(
+            "{} samples of control and {} of the candidate",
+            thousands(result.n_control),
+            thousands(result.n_candidate)
+        ),
+    }
+}
+
+/// Decimals for differences: one more than the first digit of the margin; relative changes have one decimal of a percent.
+fn digits(result: &GateResult) -> usize {
+    if result.relative {
+        return 1;
+    }
+    (0..8)
+        .find(|digits| result.margin * 10_f64.powi(*digits) >= 0.999_999)
+        .map_or(8, |digits| digits as usize + 1)
+}
+
+/// A mean, with the digits of the differences, or with its own where the margin is relative.
+fn level(value: f64, digits: usize, result: &GateResult) -> String {
+    let digits = match value.abs() {
+        _ if !result.relative => digits,
+        size if size >= 100.0 => 0,
+        size if size >= 10.0 => 1,
+        _ => 3,
+    };
+    unsigned_zero(format!("{value:.digits$}"))
+}
+
+fn signed(value: f64, digits: usize, relative: bool) -> String {
+    let text = if relative { format!("{:+.digits$} %", value * 100.0) } else { format!("{value:+.digits$}") };
+    // A rounded zero has no sign.
+    if text.bytes().any(|byte| (b'1'..=b'9').contains(&byte)) { text } else { text.replace(['+', '-'], "") }
+}
+
+fn percent(share: f64) -> String {
+    format!("{} %", trimmed(share * 100.0))
+}
+
+/// Without trailing zeros and without the noise of a product.
+fn trimmed(value: f64) -> String {
+    let text = format!("{value:.6}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+fn unsigned_zero(text: String) -> String {
+    if text.bytes().any(|byte| (b'1'..=b'9').contains(&byte)) { text } else { text.replace('-', "") }
+}
+
+/// Two significant digits: a forecast is no better than that.
+fn rounded(value: u64) -> u64 {
+    let mut unit = 1;
+    while value / unit >= 100 {
+        unit *= 10;
+    }
+    value.div_ceil(unit) * unit
+}
+
+/// 12,345.
+pub(crate) fn thousands(value: u64) -> String {
+    let digits = value.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
