@@ -4,12 +4,14 @@
 //! - inbound `x-weir-*` headers are dropped by the connection manager, before the filter and also without it;
 //! - a request without the filter's own header goes to control, so a bypassed filter means control;
 //! - nobody is mirrored unless the filter has set the mirror's header;
-//! - control and candidate never see the filter's marks on the requests that they answer for clients.
+//! - control gets what the client sent, without anything of Weir's; the candidate does not see the filter's marks for
+//!   copies and samples.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use weir_policy::{Candidate, Policy, headers};
 
 use crate::{ecds, template};
 
@@ -24,8 +26,8 @@ const STRIP_MARKS: &str = include_str!("../templates/strip_marks.json");
 const UPSTREAM_CODEC: &str = include_str!("../templates/upstream_codec.json");
 const WEIR_ECDS: &str = include_str!("../templates/weir_ecds.json");
 
-/// The filter's marks on a request that the router and the mirrors need and no upstream should see.
-const MARKS: [&str; 3] = ["x-weir-shadow", "x-weir-noise", "x-weir-sample-id"];
+/// The filter's marks for copies and samples, which the candidate has no use for.
+const MARKS: [&str; 3] = [headers::SHADOW, headers::NOISE, headers::SAMPLE_ID];
 
 /// Where the filter's policy comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,6 +91,28 @@ pub struct Names {
     pub cluster_header: String,
 }
 
+impl Names {
+    /// The policy's names; the defaults where it does not say.
+    #[must_use]
+    pub fn of(policy: &Policy) -> Self {
+        let defaults = Self::default();
+        let candidate = policy.candidate.as_ref();
+        Self {
+            control: policy.control.cluster.clone(),
+            candidate: candidate.map_or(defaults.candidate, |candidate| candidate.cluster.clone()),
+            shadow: candidate.map(Candidate::shadow_cluster).map_or(defaults.shadow, str::to_owned),
+            noise: policy.noise.cluster.clone().unwrap_or(defaults.noise),
+            collector: policy.sink.cluster.clone(),
+            variant_header: policy.routing.variant_header.to_string(),
+            cluster_header: policy
+                .routing
+                .cluster_header
+                .as_ref()
+                .map_or(defaults.cluster_header, ToString::to_string),
+        }
+    }
+}
+
 impl Default for Names {
     fn default() -> Self {
         Self {
@@ -97,8 +121,8 @@ impl Default for Names {
             shadow: "candidate-shadow".to_owned(),
             noise: "control-noise".to_owned(),
             collector: "weir-collector".to_owned(),
-            variant_header: "x-weir-variant".to_owned(),
-            cluster_header: "x-weir-cluster".to_owned(),
+            variant_header: headers::VARIANT.to_owned(),
+            cluster_header: headers::CLUSTER.to_owned(),
         }
     }
 }
@@ -155,7 +179,7 @@ impl Bootstrap {
             ("listen_host", json!(self.listen.ip().to_string())),
             ("listen_port", json!(self.listen.port())),
             ("stream_idle_timeout", seconds(self.route_timeout_s)),
-            ("inbound_mutations", self.inbound_mutations()),
+            ("inbound_mutations", self.remove_all()),
             ("http_filters", self.http_filters()?),
             ("routes", self.routes()?),
             ("clusters", self.clusters()?),
@@ -163,16 +187,23 @@ impl Bootstrap {
         template::render(BOOTSTRAP, &values)
     }
 
-    /// The prefix covers Weir's own names; the policy may have given the routing headers other ones.
-    fn inbound_mutations(&self) -> Value {
-        let mut mutations =
-            vec![json!({"remove_on_match": {"key_matcher": {"prefix": "x-weir-", "ignore_case": true}}})];
+    /// Everything that is Weir's: the prefix covers its own names, and the policy may have given the routing headers
+    /// other ones.
+    fn remove_all(&self) -> Value {
+        let mut mutations = vec![
+            json!({"remove_on_match": {"key_matcher": {"prefix": headers::PREFIX, "ignore_case": true}}}),
+        ];
         for name in [&self.names.variant_header, &self.names.cluster_header] {
-            if !name.starts_with("x-weir-") {
+            if !headers::is_reserved(name) {
                 mutations.push(json!({"remove": name}));
             }
         }
         Value::Array(mutations)
+    }
+
+    /// What the candidate need not see.
+    fn remove_marks(&self) -> Value {
+        Value::Array(MARKS.map(|name| json!({"remove": name})).to_vec())
     }
 
     fn http_filters(&self) -> Result<Value, String> {
@@ -224,42 +255,46 @@ impl Bootstrap {
     fn clusters(&self) -> Result<Value, String> {
         let Upstreams { control, candidate, collector } = self.upstreams;
         let names = &self.names;
-        let primary = || self.primary_filters();
-        Ok(json!([
-            cluster(&names.control, control, primary()?)?,
-            cluster(&names.candidate, candidate, primary()?)?,
-            cluster(&names.shadow, candidate, self.capture_filters("shadow")?)?,
-            cluster(&names.noise, control, self.capture_filters("noise")?)?,
-            cluster(&names.collector, collector, upstream_filters(None)?)?,
-        ]))
+        let (shadow, noise) = (self.capture("shadow")?, self.capture("noise")?);
+        // A cluster that gets both clients' requests and copies captures the copies and removes the marks of both.
+        let on_control = noise.clone().filter(|_| names.noise == names.control);
+        let on_candidate = shadow.clone().filter(|_| names.shadow == names.candidate);
+        let mut clusters = vec![
+            cluster(&names.control, control, [on_control, self.removal(self.remove_all())?])?,
+            cluster(&names.candidate, candidate, [on_candidate, self.removal(self.remove_marks())?])?,
+            cluster(&names.collector, collector, [None, None])?,
+        ];
+        if names.noise != names.control {
+            clusters.push(cluster(&names.noise, control, [noise, None])?);
+        }
+        if names.shadow != names.candidate {
+            clusters.push(cluster(&names.shadow, candidate, [shadow, None])?);
+        }
+        Ok(Value::Array(clusters))
     }
 
-    fn primary_filters(&self) -> Result<Value, String> {
+    /// The filter that removes headers before a request leaves.
+    fn removal(&self, mutations: Value) -> Result<Option<Value>, String> {
         if self.filter == FilterSource::Absent {
-            return upstream_filters(None);
+            return Ok(None);
         }
-        let mut removed = MARKS.map(|name| json!({"remove": name})).to_vec();
-        if self.routing == Routing::ClusterHeader {
-            removed.push(json!({"remove": self.names.cluster_header}));
-        }
-        upstream_filters(Some(template::render_json(
-            STRIP_MARKS,
-            &[("request_mutations", Value::Array(removed))],
-        )?))
+        template::render_json(STRIP_MARKS, &[("request_mutations", mutations)]).map(Some)
     }
 
     /// The same module once more, where the copy's answer comes by.
-    fn capture_filters(&self, leg: &str) -> Result<Value, String> {
+    fn capture(&self, leg: &str) -> Result<Option<Value>, String> {
         let module = match &self.filter {
-            FilterSource::Absent => return upstream_filters(None),
+            FilterSource::Absent => return Ok(None),
             FilterSource::Ecds { module, .. } | FilterSource::Static { module, .. } => module,
         };
         let capture = json!({"apiVersion": "weir/v1", "kind": "Capture", "leg": leg}).to_string();
-        upstream_filters(Some(json!({"name": "weir", "typed_config": ecds::wasm(&capture, module)})))
+        Ok(Some(json!({"name": "weir", "typed_config": ecds::wasm(&capture, module)})))
     }
 }
 
-fn cluster(name: &str, address: SocketAddr, http_filters: Value) -> Result<Value, String> {
+fn cluster(name: &str, address: SocketAddr, filters: [Option<Value>; 2]) -> Result<Value, String> {
+    let codec = template::render_json(UPSTREAM_CODEC, &[])?;
+    let http_filters = Value::Array(filters.into_iter().flatten().chain([codec]).collect());
     let values = [
         ("name", json!(name)),
         ("host", json!(address.ip().to_string())),
@@ -269,18 +304,13 @@ fn cluster(name: &str, address: SocketAddr, http_filters: Value) -> Result<Value
     template::render_json(CLUSTER, &values)
 }
 
-fn upstream_filters(first: Option<Value>) -> Result<Value, String> {
-    let codec = template::render_json(UPSTREAM_CODEC, &[])?;
-    Ok(Value::Array(first.into_iter().chain([codec]).collect()))
-}
-
 fn seconds(seconds: u32) -> Value {
     json!(format!("{seconds}s"))
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
     use super::*;
 
@@ -309,10 +339,23 @@ mod tests {
     }
 
     #[test]
+    fn a_candidate_without_a_shadow_cluster_of_its_own_captures_on_its_only_one() {
+        let [filter, ..] = every_filter_source();
+        let mut bootstrap = Bootstrap::new(upstreams(), filter);
+        bootstrap.names.shadow = bootstrap.names.candidate.clone();
+        let clusters = bootstrap.clusters().unwrap();
+        let named = clusters.as_array().unwrap().iter().filter(|cluster| cluster["name"] == "candidate");
+        let candidate = named.collect::<Vec<_>>();
+        assert_eq!(candidate.len(), 1);
+        let text = candidate[0].to_string();
+        assert!(text.contains("shadow") && text.contains(headers::SAMPLE_ID));
+    }
+
+    #[test]
     fn a_routing_header_with_another_name_is_stripped_too() {
         let [filter, ..] = every_filter_source();
         let mut bootstrap = Bootstrap::new(upstreams(), filter);
         bootstrap.names.cluster_header = "x-route-to".to_owned();
-        assert!(bootstrap.inbound_mutations().to_string().contains(r#"{"remove":"x-route-to"}"#));
+        assert!(bootstrap.remove_all().to_string().contains(r#"{"remove":"x-route-to"}"#));
     }
 }
