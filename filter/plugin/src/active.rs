@@ -1,0 +1,110 @@
+//! A policy that was taken, with everything ready that exchanges and samples need of it.
+
+use std::rc::Rc;
+
+use weir_policy::{Mode, Policy};
+use weir_wire::Variant;
+
+use crate::metrics::{Metrics, RequestSeries};
+use crate::outbox::Terms;
+
+/// A policy in use. Exchanges keep the one that they started with.
+#[derive(Debug)]
+pub struct Active {
+    /// The policy.
+    pub policy: Policy,
+    /// The policy's digest.
+    pub digest: String,
+    /// The revision in digits, for the response header.
+    pub revision_text: String,
+    /// Where samples go, and the outbox's bounds.
+    pub terms: Terms,
+    /// Bytes kept of a body's head.
+    pub body_bytes_max: usize,
+    /// Bytes kept of a body's tail.
+    pub body_tail_bytes_max: usize,
+    /// Bound of exchanges that wait for a leg, and of legs that are being captured.
+    pub pending_pairs_max: usize,
+    snapshot_control: String,
+    snapshot_candidate: String,
+    /// Series of control and candidate, per cohort; the last is for requests without a cohort.
+    series: Vec<[RequestSeries; 2]>,
+}
+
+impl Active {
+    /// Takes a policy.
+    pub fn new(policy: Policy, metrics: &mut Metrics) -> Rc<Self> {
+        let mut both = |cohort: &str, tier: &str| {
+            [
+                metrics.request_series(Variant::Control, cohort, tier),
+                metrics.request_series(Variant::Candidate, cohort, tier),
+            ]
+        };
+        let mut series: Vec<_> =
+            policy.cohorts.iter().map(|cohort| both(&cohort.name, cohort.tier())).collect();
+        series.push(both(weir_policy::NO_COHORT, weir_policy::NO_COHORT));
+        let label = |variant| policy.snapshot(variant).map(weir_policy::Snapshot::label).unwrap_or_default();
+        Rc::new(Self {
+            digest: policy.digest(),
+            revision_text: policy.revision.to_string(),
+            terms: terms(&policy),
+            body_bytes_max: size(policy.limits.body_bytes_max),
+            body_tail_bytes_max: size(policy.limits.body_tail_bytes_max),
+            pending_pairs_max: size(policy.limits.pending_pairs_max),
+            snapshot_control: label(weir_policy::Variant::Control),
+            snapshot_candidate: label(weir_policy::Variant::Candidate),
+            series,
+            policy,
+        })
+    }
+
+    /// Whether traffic is to pass as if the filter were not there.
+    pub fn is_off(&self) -> bool {
+        self.policy.mode == Mode::Off
+    }
+
+    /// Label of what a variant serves.
+    pub fn snapshot(&self, variant: Variant) -> &String {
+        match variant {
+            Variant::Control => &self.snapshot_control,
+            Variant::Candidate => &self.snapshot_candidate,
+        }
+    }
+
+    /// Name, tier and autonomy level of a cohort.
+    pub fn cohort(&self, index: Option<u16>) -> (&str, &str, &str) {
+        match index.and_then(|index| self.policy.cohorts.get(usize::from(index))) {
+            Some(cohort) => (&cohort.name, cohort.tier(), cohort.autonomy.map_or("", |level| level.as_str())),
+            None => (weir_policy::NO_COHORT, weir_policy::NO_COHORT, ""),
+        }
+    }
+
+    /// Where an exchange is counted.
+    pub fn series(&self, cohort: Option<u16>, variant: Variant) -> Option<RequestSeries> {
+        let pair = match cohort {
+            Some(index) => self.series.get(usize::from(index)),
+            None => self.series.last(),
+        };
+        pair.map(|[control, candidate]| match variant {
+            Variant::Control => *control,
+            Variant::Candidate => *candidate,
+        })
+    }
+}
+
+fn terms(policy: &Policy) -> Terms {
+    Terms {
+        cluster: policy.sink.cluster.clone(),
+        authority: policy.sink.authority().to_owned(),
+        path: policy.sink.path.clone(),
+        bytes_max: size(policy.limits.outbox_bytes_max),
+        batch_bytes_max: size(policy.limits.batch_bytes_max),
+        age_ms_max: policy.limits.sample_age_ms_max,
+        timeout_ms: u32::try_from(policy.limits.sink_timeout_ms).unwrap_or(u32::MAX),
+        backoff_ms_min: policy.limits.flush_interval_ms,
+    }
+}
+
+fn size(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,419 @@
+//! Counters and gauges, counted in memory and handed to the host once per tick.
+//!
+//! The host's metrics have no labels, so a label is packed into the name as `;label=value`, after a base name:
+//! `weir_requests_total;variant=control;cohort=general;tier=general`. Envoy keeps them below `wasmcustom.`, a prefix
+//! that its Prometheus output drops. These `stats_tags` turn the packed labels into real ones (the first group is cut
+//! out of the name, the second is the value):
+//!
+//! ```yaml
+//! - {tag_name: variant, regex: "(;variant=([^;]*))"}
+//! - {tag_name: cohort,  regex: "(;cohort=([^;]*))"}
+//! - {tag_name: tier,    regex: "(;tier=([^;]*))"}
+//! - {tag_name: leg,     regex: "(;leg=([^;]*))"}
+//! - {tag_name: reason,  regex: "(;reason=([^;]*))"}
+//! - {tag_name: digest,  regex: "(;digest=([^;]*))"}
+//! ```
+//!
+//! | metric | labels | counts |
+//! |---|---|---|
+//! | `weir_requests_total` | variant, cohort, tier | exchanges that the policy looked at |
+//! | `weir_no_identity_total` | | exchanges without any of the policy's identities (served by control) |
+//! | `weir_forged_headers_total` | | inbound `x-weir-*` headers that were removed |
+//! | `weir_mirrored_total` | leg (shadow, noise) | exchanges whose copy was asked for |
+//! | `weir_skipped_total` | leg (primary, shadow, noise), reason | captures and copies that were not made |
+//! | `weir_pairs_total` | leg (shadow, noise) | exchanges of which both legs ended |
+//! | `weir_half_pairs_total` | leg (the one that never ended), reason (age, full) | the others |
+//! | `weir_unmatched_total` | leg | upstream exchanges that no downstream exchange is known of, or a repeated attempt |
+//! | `weir_samples_total` | leg, variant | legs put into the outbox |
+//! | `weir_sent_total` | variant | legs that the sink confirmed |
+//! | `weir_drops_total` | variant, reason | legs that were given up |
+//! | `weir_sink_failures_total` | | batches that were refused, not answered or not dispatched |
+//! | `weir_host_refusals_total` | | host calls that failed |
+//! | `weir_clock_backwards_total` | | times that ran backwards and were taken as 0 |
+//! | `weir_config_rejected_total` | | configurations that were refused |
+//! | `weir_config_accepted_total` | | configurations that were taken, once per worker and once in the trial VM |
+//! | `weir_heartbeat_total` | | ticks; no growth means that the filter is bypassed |
+//! | `weir_outbox_bytes` (gauge) | | estimated bytes in all workers' outboxes |
+//! | `weir_pending_pairs` (gauge) | | exchanges waiting for a leg, all workers |
+//! | `weir_config_revision` (gauge) | | revision of the policy that took traffic last |
+//!
+//! Bound: at most [`REQUEST_SERIES_MAX`] series of requests; cohorts beyond it are counted as cohort `other`.
+
+use weir_wire::{LegKind, Variant};
+
+use crate::host::{Host, MetricKind};
+
+/// Series of `weir_requests_total` that one worker names, over all policies it has seen.
+pub const REQUEST_SERIES_MAX: usize = 1000;
+
+/// Why a leg was given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loss {
+    /// The outbox was full.
+    OutboxFull,
+    /// It was older than the policy allows.
+    TooOld,
+    /// It alone was larger than a batch may be.
+    TooLarge,
+    /// The sink said that it would never take it.
+    Refused,
+}
+
+/// Why a capture or a copy was not made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Skip {
+    /// As many exchanges as allowed are being captured.
+    Busy,
+    /// The host refused a call.
+    HostRefused,
+}
+
+/// Why an exchange stayed half.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Half {
+    /// The other leg did not end in time.
+    Age,
+    /// The table was full.
+    Full,
+}
+
+/// A counter without free labels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Count {
+    /// `weir_no_identity_total`
+    NoIdentity,
+    /// `weir_forged_headers_total`
+    ForgedHeaders,
+    /// `weir_mirrored_total`
+    Mirrored(LegKind),
+    /// `weir_skipped_total`
+    Skipped(LegKind, Skip),
+    /// `weir_pairs_total`
+    Pairs(LegKind),
+    /// `weir_half_pairs_total`
+    HalfPairs(LegKind, Half),
+    /// `weir_unmatched_total`
+    Unmatched(LegKind),
+    /// `weir_samples_total`
+    Samples(LegKind, Variant),
+    /// `weir_sent_total`
+    Sent(Variant),
+    /// `weir_drops_total`
+    Drops(Variant, Loss),
+    /// `weir_sink_failures_total`
+    SinkFailures,
+    /// `weir_host_refusals_total`
+    HostRefusals,
+    /// `weir_clock_backwards_total`
+    ClockBackwards,
+    /// `weir_config_rejected_total`
+    ConfigRejected,
+    /// `weir_config_accepted_total`
+    ConfigAccepted,
+    /// `weir_heartbeat_total`
+    Heartbeat,
+}
+
+/// Index of a series of `weir_requests_total`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestSeries(usize);
+
+/// All metrics of one worker.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    counters: Vec<Counter>,
+    requests: Vec<Counter>,
+    outbox_bytes: Sum,
+    pending_pairs: Sum,
+    revision: Option<(u64, bool)>,
+    revision_id: Option<u32>,
+}
+
+#[derive(Debug)]
+struct Counter {
+    name: String,
+    id: Option<u32>,
+    unsent: u64,
+}
+
+/// This worker's part of a gauge that all workers add to.
+#[derive(Debug, Default)]
+struct Sum {
+    id: Option<u32>,
+    sent: i64,
+    now: i64,
+}
+
+impl Metrics {
+    /// Adds one.
+    pub fn count(&mut self, what: Count) {
+        self.count_many(what, 1);
+    }
+
+    /// Adds some.
+    pub fn count_many(&mut self, what: Count, many: u64) {
+        let index = what.index();
+        while self.counters.len() <= index {
+            self.counters.push(Counter::named(String::new()));
+        }
+        if let Some(counter) = self.counters.get_mut(index) {
+            if counter.name.is_empty() {
+                counter.name = what.name();
+            }
+            counter.unsent = counter.unsent.saturating_add(many);
+        }
+    }
+
+    /// The series for a variant of a cohort; made when a policy is taken, not per exchange.
+    pub fn request_series(&mut self, variant: Variant, cohort: &str, tier: &str) -> RequestSeries {
+        let name = request_name(variant, cohort, tier);
+        if let Some(index) = self.requests.iter().position(|counter| counter.name == name) {
+            return RequestSeries(index);
+        }
+        // The last two places, one per variant, are for whatever does not fit.
+        if self.requests.len() + 2 >= REQUEST_SERIES_MAX && cohort != OTHER {
+            return self.request_series(variant, OTHER, OTHER);
+        }
+        self.requests.push(Counter::named(name));
+        RequestSeries(self.requests.len() - 1)
+    }
+
+    /// Counts an exchange.
+    pub fn count_request(&mut self, series: RequestSeries) {
+        if let Some(counter) = self.requests.get_mut(series.0) {
+            counter.unsent = counter.unsent.saturating_add(1);
+        }
+    }
+
+    /// Sets this worker's part of the gauges.
+    pub fn set_levels(&mut self, outbox_bytes: usize, pending_pairs: usize) {
+        self.outbox_bytes.now = i64::try_from(outbox_bytes).unwrap_or(i64::MAX);
+        self.pending_pairs.now = i64::try_from(pending_pairs).unwrap_or(i64::MAX);
+    }
+
+    /// Sets the revision that this worker serves.
+    pub fn set_revision(&mut self, revision: u64) {
+        self.revision = Some((revision, false));
+    }
+
+    /// What was counted and not yet handed over, by full name (for tests and for the curious).
+    pub fn unsent(&self, name: &str) -> u64 {
+        self.counters
+            .iter()
+            .chain(&self.requests)
+            .filter(|counter| counter.name == name)
+            .map(|counter| counter.unsent)
+            .sum()
+    }
+
+    /// Hands everything over. What the host refuses stays for the next time.
+    pub fn flush(&mut self, host: &impl Host) {
+        for counter in self.counters.iter_mut().chain(&mut self.requests) {
+            counter.flush(host);
+        }
+        self.outbox_bytes.flush(host, "weir_outbox_bytes");
+        self.pending_pairs.flush(host, "weir_pending_pairs");
+        if let Some((revision, false)) = self.revision {
+            let id = define(host, &mut self.revision_id, MetricKind::Gauge, "weir_config_revision");
+            if id.is_some_and(|id| host.set_metric(id, revision).is_ok()) {
+                self.revision = Some((revision, true));
+            }
+        }
+    }
+}
+
+impl Counter {
+    fn named(name: String) -> Self {
+        Self { name, id: None, unsent: 0 }
+    }
+
+    fn flush(&mut self, host: &impl Host) {
+        if self.unsent == 0 {
+            return;
+        }
+        let Some(id) = define(host, &mut self.id, MetricKind::Counter, &self.name) else {
+            return;
+        };
+        let offset = i64::try_from(self.unsent).unwrap_or(i64::MAX);
+        if host.add_metric(id, offset).is_ok() {
+            self.unsent -= offset.unsigned_abs();
+        }
+    }
+}
+
+impl Sum {
+    fn flush(&mut self, host: &impl Host, name: &str) {
+        let offset = self.now.saturating_sub(self.sent);
+        if offset == 0 {
+            return;
+        }
+        let Some(id) = define(host, &mut self.id, MetricKind::Gauge, name) else {
+            return;
+        };
+        if host.add_metric(id, offset).is_ok() {
+            self.sent = self.now;
+        }
+    }
+}
+
+const OTHER: &str = "other";
+
+impl Count {
+    /// A dense index, so that counting is an addition in an array.
+    fn index(self) -> usize {
+        match self {
+            Self::NoIdentity => 0,
+            Self::ForgedHeaders => 1,
+            Self::SinkFailures => 2,
+            Self::HostRefusals => 3,
+            Self::ClockBackwards => 4,
+            Self::ConfigRejected => 5,
+            Self::ConfigAccepted => 6,
+            Self::Heartbeat => 7,
+            Self::Mirrored(leg) => 8 + leg as usize,
+            Self::Pairs(leg) => 11 + leg as usize,
+            Self::Unmatched(leg) => 14 + leg as usize,
+            Self::Skipped(leg, why) => 17 + 3 * (why as usize) + leg as usize,
+            Self::HalfPairs(leg, why) => 23 + 3 * (why as usize) + leg as usize,
+            Self::Samples(leg, variant) => 29 + 3 * (variant as usize) + leg as usize,
+            Self::Sent(variant) => 35 + variant as usize,
+            Self::Drops(variant, why) => 37 + 2 * (why as usize) + variant as usize,
+        }
+    }
+
+    fn name(self) -> String {
+        match self {
+            Self::NoIdentity => "weir_no_identity_total".to_owned(),
+            Self::ForgedHeaders => "weir_forged_headers_total".to_owned(),
+            Self::SinkFailures => "weir_sink_failures_total".to_owned(),
+            Self::HostRefusals => "weir_host_refusals_total".to_owned(),
+            Self::ClockBackwards => "weir_clock_backwards_total".to_owned(),
+            Self::ConfigRejected => "weir_config_rejected_total".to_owned(),
+            Self::ConfigAccepted => "weir_config_accepted_total".to_owned(),
+            Self::Heartbeat => "weir_heartbeat_total".to_owned(),
+            Self::Mirrored(leg) => format!("weir_mirrored_total;leg={}", leg.as_str()),
+            Self::Pairs(leg) => format!("weir_pairs_total;leg={}", leg.as_str()),
+            Self::Unmatched(leg) => format!("weir_unmatched_total;leg={}", leg.as_str()),
+            Self::Skipped(leg, why) => format!(
+                "weir_skipped_total;leg={};reason={}",
+                leg.as_str(),
+                match why {
+                    Skip::Busy => "busy",
+                    Skip::HostRefused => "host",
+                }
+            ),
+            Self::HalfPairs(leg, why) => format!(
+                "weir_half_pairs_total;leg={};reason={}",
+                leg.as_str(),
+                match why {
+                    Half::Age => "age",
+                    Half::Full => "full",
+                }
+            ),
+            Self::Samples(leg, variant) => {
+                format!("weir_samples_total;leg={};variant={}", leg.as_str(), variant.as_str())
+            }
+            Self::Sent(variant) => format!("weir_sent_total;variant={}", variant.as_str()),
+            Self::Drops(variant, why) => format!(
+                "weir_drops_total;variant={};reason={}",
+                variant.as_str(),
+                match why {
+                    Loss::OutboxFull => "outbox_full",
+                    Loss::TooOld => "too_old",
+                    Loss::TooLarge => "too_large",
+                    Loss::Refused => "refused",
+                }
+            ),
+        }
+    }
+}
+
+fn request_name(variant: Variant, cohort: &str, tier: &str) -> String {
+    format!("weir_requests_total;variant={};cohort={};tier={}", variant.as_str(), label(cohort), label(tier))
+}
+
+/// A label's value: what would end it or split a stat's name is replaced.
+fn label(text: &str) -> String {
+    text.chars()
+        .map(|letter| match letter {
+            letter if letter.is_ascii_alphanumeric() || letter == '-' || letter == '_' => letter,
+            _ => '_',
+        })
+        .collect()
+}
+
+fn define(host: &impl Host, id: &mut Option<u32>, kind: MetricKind, name: &str) -> Option<u32> {
+    if id.is_none() {
+        *id = host.define_metric(kind, name).ok();
+    }
+    *id
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+    use super::*;
+
+    const LEGS: [LegKind; 3] = [LegKind::Primary, LegKind::Shadow, LegKind::Noise];
+    const VARIANTS: [Variant; 2] = [Variant::Control, Variant::Candidate];
+
+    fn every() -> Vec<Count> {
+        let mut all = vec![
+            Count::NoIdentity,
+            Count::ForgedHeaders,
+            Count::SinkFailures,
+            Count::HostRefusals,
+            Count::ClockBackwards,
+            Count::ConfigRejected,
+            Count::ConfigAccepted,
+            Count::Heartbeat,
+        ];
+        for leg in LEGS {
+            all.extend([Count::Mirrored(leg), Count::Pairs(leg), Count::Unmatched(leg)]);
+            all.extend([Count::Skipped(leg, Skip::Busy), Count::Skipped(leg, Skip::HostRefused)]);
+            all.extend([Count::HalfPairs(leg, Half::Age), Count::HalfPairs(leg, Half::Full)]);
+            all.extend(VARIANTS.map(|variant| Count::Samples(leg, variant)));
+        }
+        for variant in VARIANTS {
+            all.push(Count::Sent(variant));
+            all.extend(
+                [Loss::OutboxFull, Loss::TooOld, Loss::TooLarge, Loss::Refused]
+                    .map(|why| Count::Drops(variant, why)),
+            );
+        }
+        all
+    }
+
+    #[test]
+    fn every_counter_has_its_own_place_and_name() {
+        let all = every();
+        let mut indexes: Vec<_> = all.iter().map(|count| count.index()).collect();
+        let mut names: Vec<_> = all.iter().map(|count| count.name()).collect();
+        indexes.sort_unstable();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(indexes, (0..all.len()).collect::<Vec<_>>());
+        assert_eq!(names.len(), all.len());
+    }
+
+    #[test]
+    fn series_of_requests_are_bounded() {
+        let mut metrics = Metrics::default();
+        for cohort in 0..3000 {
+            for variant in VARIANTS {
+                let series = metrics.request_series(variant, &format!("c{cohort}"), "t");
+                metrics.count_request(series);
+            }
+        }
+        assert_eq!(metrics.requests.len(), REQUEST_SERIES_MAX);
+        assert_eq!(metrics.requests.iter().map(|counter| counter.unsent).sum::<u64>(), 6000);
+    }
+
+    #[test]
+    fn a_label_cannot_break_a_name() {
+        assert_eq!(
+            request_name(Variant::Control, "a;b=c.d", "\u{e9}"),
+            "weir_requests_total;variant=control;cohort=a_b_c_d;tier=_"
+        );
+    }
+}

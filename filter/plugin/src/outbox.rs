@@ -1,0 +1,313 @@
+//! Captured legs on their way to the sink.
+//!
+//! - Bounds: estimated bytes (`outboxBytesMax`, the batch in flight included) and age (`sampleAgeMsMax`).
+//! - Drop order when full: the oldest leg without copies (they are many, and any of them stands for the others), then
+//!   the oldest leg of a pair. Every loss is counted by variant and reason, and leaves a hole in the sequence.
+//! - Sequence numbers are given in the order of arrival, dropped legs included, and survive policy pushes.
+//! - One batch is in flight at a time. A 2xx answer is the end of it. 400, 413, 415 and 422 mean that the same bytes
+//!   will never be taken: dropped. Everything else, no answer included, sends the same records with the same numbers
+//!   again after an exponential backoff with jitter, so the receiver removes duplicates by proxy, worker and sequence.
+//! - An answer can get lost (the root that sent the batch is gone after a policy push): then the deadline decides.
+//!
+//! Encoding happens when a batch is made, in the tick or behind an answer, never in an exchange.
+
+use std::collections::VecDeque;
+
+use weir_wire::{LegKind, Resource, Variant, batch_len, encode_batch, encode_record};
+
+use crate::exchange::EndedLeg;
+use crate::host::{Call, Host};
+use crate::metrics::{Count, Loss, Metrics};
+
+/// Longest wait between two attempts.
+pub const BACKOFF_MS_MAX: u64 = 30_000;
+/// How much later than the host's own timeout an answer is given up.
+const ANSWER_GRACE_MS: u64 = 1_000;
+/// Bytes of a batch around its records: resource, scope, lengths. Node ids are short.
+const BATCH_OVERHEAD_BYTES: usize = 512;
+
+/// Where batches go, and the bounds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Terms {
+    /// The sink's cluster.
+    pub cluster: String,
+    /// The sink's authority.
+    pub authority: String,
+    /// The sink's path.
+    pub path: String,
+    /// Bound of the whole outbox.
+    pub bytes_max: usize,
+    /// Bound of a batch.
+    pub batch_bytes_max: usize,
+    /// Bound of a leg's time in the outbox.
+    pub age_ms_max: u64,
+    /// When a batch without an answer has failed.
+    pub timeout_ms: u32,
+    /// First wait after a failure.
+    pub backoff_ms_min: u64,
+}
+
+/// The queue of one worker.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    /// Legs of exchanges without copies.
+    single: VecDeque<Item>,
+    /// Legs of exchanges with copies.
+    paired: VecDeque<Item>,
+    batch: Option<Batch>,
+    bytes: usize,
+    next_sequence: u64,
+    failures: u32,
+    not_before: u64,
+    random: u64,
+}
+
+#[derive(Debug)]
+struct Item {
+    sequence: u64,
+    since: u64,
+    bytes: usize,
+    leg: EndedLeg,
+}
+
+#[derive(Debug)]
+struct Batch {
+    records: Vec<Record>,
+    /// Token and deadline of the attempt in flight.
+    flight: Option<(u32, u64)>,
+}
+
+#[derive(Debug)]
+struct Record {
+    bytes: Vec<u8>,
+    variant: Variant,
+    since: u64,
+}
+
+impl AsRef<[u8]> for Record {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Outbox {
+    /// Takes a leg that ended. Times in nanoseconds.
+    pub fn push(&mut self, leg: EndedLeg, now: u64, terms: &Terms, metrics: &mut Metrics) {
+        let sequence = self.next_sequence;
+        self.next_sequence += 1;
+        let variant = leg.variant();
+        metrics.count(Count::Samples(leg.kind, variant));
+        let bytes = leg.bytes();
+        if bytes > terms.bytes_max {
+            metrics.count(Count::Drops(variant, Loss::TooLarge));
+            return;
+        }
+        while self.bytes + bytes > terms.bytes_max {
+            let Some(item) = self.single.pop_front().or_else(|| self.paired.pop_front()) else {
+                // What is left is in flight, and may be with the sink already.
+                metrics.count(Count::Drops(variant, Loss::OutboxFull));
+                return;
+            };
+            self.bytes = self.bytes.saturating_sub(item.bytes);
+            metrics.count(Count::Drops(item.leg.variant(), Loss::OutboxFull));
+        }
+        self.bytes += bytes;
+        let item = Item { sequence, since: now, bytes, leg };
+        if item.leg.kind != LegKind::Primary || item.leg.exchange.paired() {
+            self.paired.push_back(item);
+        } else {
+            self.single.push_back(item);
+        }
+    }
+
+    /// Gives up what is too old, and sends the next batch when the time has come.
+    pub fn pump(
+        &mut self,
+        host: &impl Host,
+        resource: &Resource,
+        terms: &Terms,
+        now: u64,
+        metrics: &mut Metrics,
+    ) {
+        self.expire(now, terms, metrics);
+        if let Some((_, deadline)) = self.flight() {
+            if now < deadline {
+                return;
+            }
+            self.failed(now, terms, metrics);
+        }
+        if now < self.not_before {
+            return;
+        }
+        if self.batch.is_none() {
+            self.batch = self.next_batch(terms, metrics);
+        }
+        let Some(batch) = &mut self.batch else { return };
+        let body = encode_batch(resource, &batch.records);
+        let sent = host.post(&Call {
+            cluster: &terms.cluster,
+            authority: &terms.authority,
+            path: &terms.path,
+            content_type: "application/x-protobuf",
+            body: &body,
+            timeout_ms: terms.timeout_ms,
+        });
+        match sent {
+            Ok(token) => {
+                let wait_ms = u64::from(terms.timeout_ms) + ANSWER_GRACE_MS;
+                batch.flight = Some((token, now.saturating_add(nanoseconds(wait_ms))));
+            }
+            Err(_) => self.failed(now, terms, metrics),
+        }
+    }
+
+    /// The sink answered (status 0: the host gave up). `false` when the answer is of no batch that is waited for.
+    pub fn answered(
+        &mut self,
+        token: u32,
+        status: u16,
+        now: u64,
+        terms: &Terms,
+        metrics: &mut Metrics,
+    ) -> bool {
+        if self.flight().is_none_or(|(expected, _)| expected != token) {
+            return false;
+        }
+        match status {
+            200..=299 => {
+                self.failures = 0;
+                self.not_before = 0;
+                self.finish(|record| Count::Sent(record.variant), metrics);
+            }
+            400 | 413 | 415 | 422 => {
+                metrics.count(Count::SinkFailures);
+                self.finish(|record| Count::Drops(record.variant, Loss::Refused), metrics);
+            }
+            _ => self.failed(now, terms, metrics),
+        }
+        true
+    }
+
+    /// Estimated bytes held.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether nothing is held.
+    pub fn is_empty(&self) -> bool {
+        self.batch.is_none() && self.single.is_empty() && self.paired.is_empty()
+    }
+
+    /// Seeds the jitter.
+    pub fn seed(&mut self, random: u64) {
+        self.random = random;
+    }
+
+    fn flight(&self) -> Option<(u32, u64)> {
+        self.batch.as_ref()?.flight
+    }
+
+    fn finish(&mut self, count: impl Fn(&Record) -> Count, metrics: &mut Metrics) {
+        let Some(batch) = self.batch.take() else {
+            return;
+        };
+        for record in &batch.records {
+            self.bytes = self.bytes.saturating_sub(record.bytes.len());
+            metrics.count(count(record));
+        }
+    }
+
+    fn failed(&mut self, now: u64, terms: &Terms, metrics: &mut Metrics) {
+        metrics.count(Count::SinkFailures);
+        if let Some(batch) = &mut self.batch {
+            batch.flight = None;
+        }
+        let ceiling =
+            terms.backoff_ms_min.max(1).saturating_mul(1 << self.failures.min(16)).min(BACKOFF_MS_MAX);
+        self.failures = self.failures.saturating_add(1);
+        // Half fixed, half random: workers that failed together do not come back together.
+        let wait_ms = ceiling / 2 + self.next_random() % (ceiling / 2 + 1);
+        self.not_before = now.saturating_add(nanoseconds(wait_ms));
+    }
+
+    fn expire(&mut self, now: u64, terms: &Terms, metrics: &mut Metrics) {
+        let age_max = nanoseconds(terms.age_ms_max);
+        let too_old = |since: u64| now.saturating_sub(since) > age_max;
+        let mut freed = 0;
+        for queue in [&mut self.single, &mut self.paired] {
+            while queue.front().is_some_and(|item| too_old(item.since)) {
+                if let Some(item) = queue.pop_front() {
+                    freed += item.bytes;
+                    metrics.count(Count::Drops(item.leg.variant(), Loss::TooOld));
+                }
+            }
+        }
+        // A batch in flight may have arrived: it is given up only between attempts.
+        if let Some(batch) = self.batch.as_mut().filter(|batch| batch.flight.is_none()) {
+            batch.records.retain(|record| {
+                let old = too_old(record.since);
+                if old {
+                    freed += record.bytes.len();
+                    metrics.count(Count::Drops(record.variant, Loss::TooOld));
+                }
+                !old
+            });
+            if batch.records.is_empty() {
+                self.batch = None;
+            }
+        }
+        self.bytes = self.bytes.saturating_sub(freed);
+    }
+
+    /// Encodes the oldest legs, as many as fit.
+    fn next_batch(&mut self, terms: &Terms, metrics: &mut Metrics) -> Option<Batch> {
+        let mut records = Vec::new();
+        let mut batch_bytes = BATCH_OVERHEAD_BYTES;
+        while let Some(item) =
+            self.pop_oldest(terms.batch_bytes_max.saturating_sub(batch_bytes), records.is_empty())
+        {
+            self.bytes = self.bytes.saturating_sub(item.bytes);
+            let variant = item.leg.variant();
+            let bytes = encode_record(&item.leg.into_leg(item.sequence));
+            if BATCH_OVERHEAD_BYTES + batch_len(bytes.len()) > terms.batch_bytes_max {
+                metrics.count(Count::Drops(variant, Loss::TooLarge));
+                continue;
+            }
+            batch_bytes += batch_len(bytes.len());
+            self.bytes += bytes.len();
+            records.push(Record { bytes, variant, since: item.since });
+        }
+        (!records.is_empty()).then_some(Batch { records, flight: None })
+    }
+
+    /// The oldest leg, if its estimate (which is above its encoded size) fits, or if it is the first of the batch.
+    fn pop_oldest(&mut self, bytes_max: usize, first: bool) -> Option<Item> {
+        let single = self.single.front().map(|item| item.sequence);
+        let paired = self.paired.front().map(|item| item.sequence);
+        let queue = match (single, paired) {
+            (None, None) => return None,
+            (Some(_), None) => &mut self.single,
+            (None, Some(_)) => &mut self.paired,
+            (Some(single), Some(paired)) if single < paired => &mut self.single,
+            (Some(_), Some(_)) => &mut self.paired,
+        };
+        if !first && queue.front().is_some_and(|item| item.bytes > bytes_max) {
+            return None;
+        }
+        queue.pop_front()
+    }
+
+    /// Xorshift: good enough to spread retries.
+    fn next_random(&mut self) -> u64 {
+        let mut state = self.random | 1;
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        self.random = state;
+        state
+    }
+}
+
+fn nanoseconds(milliseconds: u64) -> u64 {
+    milliseconds.saturating_mul(1_000_000)
+}

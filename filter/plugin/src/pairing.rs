@@ -1,0 +1,97 @@
+//! Exchanges whose copies are on their way: how an upstream stream finds the exchange that its request is a copy of.
+//!
+//! Legs are sent as they end, each for itself; this table only knows which legs are still to come. Bounds: entries
+//! (`pendingPairsMax`, the oldest goes first) and age (`sampleAgeMsMax`). An entry that is given up is counted as half
+//! a pair for every leg that was missing; a stream that already found its exchange still ends and sends its leg.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use weir_wire::LegKind;
+
+use crate::exchange::Exchange;
+use crate::metrics::{Count, Half, Metrics};
+
+/// Exchanges by number, which is also their order in time.
+#[derive(Debug, Default)]
+pub struct Pending {
+    entries: BTreeMap<u64, Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    exchange: Rc<Exchange>,
+    since: u64,
+}
+
+impl Pending {
+    /// Waits for the legs of an exchange. `now` in nanoseconds.
+    pub fn insert(&mut self, exchange: Rc<Exchange>, now: u64, entries_max: usize, metrics: &mut Metrics) {
+        while self.entries.len() >= entries_max.max(1) {
+            if let Some((_, entry)) = self.entries.pop_first() {
+                give_up(&entry.exchange, Half::Full, metrics);
+            }
+        }
+        self.entries.insert(exchange.number, Entry { exchange, since: now });
+    }
+
+    /// The exchange of a number, while it is waited for.
+    pub fn find(&self, number: u64) -> Option<Rc<Exchange>> {
+        self.entries.get(&number).map(|entry| Rc::clone(&entry.exchange))
+    }
+
+    /// Forgets an exchange, without counting anything.
+    pub fn remove(&mut self, number: u64) {
+        self.entries.remove(&number);
+    }
+
+    /// Notes that a leg ended. `false` when the same leg of the exchange ended before.
+    pub fn ended(&mut self, exchange: &Exchange, leg: LegKind, metrics: &mut Metrics) -> bool {
+        if !exchange.end(leg) {
+            return false;
+        }
+        if exchange.has_ended(LegKind::Primary) {
+            let pairs = match leg {
+                LegKind::Primary => [LegKind::Shadow, LegKind::Noise].as_slice(),
+                LegKind::Shadow => [LegKind::Shadow].as_slice(),
+                LegKind::Noise => [LegKind::Noise].as_slice(),
+            };
+            for copy in pairs {
+                if exchange.expects(*copy) && exchange.has_ended(*copy) {
+                    metrics.count(Count::Pairs(*copy));
+                }
+            }
+        }
+        if exchange.missing().next().is_none() {
+            self.entries.remove(&exchange.number);
+        }
+        true
+    }
+
+    /// Gives up what has waited longer than `age_max` nanoseconds.
+    pub fn expire(&mut self, now: u64, age_max: u64, metrics: &mut Metrics) {
+        while let Some(entry) = self.entries.first_entry() {
+            if now.saturating_sub(entry.get().since) <= age_max {
+                return;
+            }
+            let entry = entry.remove();
+            give_up(&entry.exchange, Half::Age, metrics);
+        }
+    }
+
+    /// Exchanges waited for.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+}
+
+fn give_up(exchange: &Exchange, why: Half, metrics: &mut Metrics) {
+    for leg in exchange.missing() {
+        metrics.count(Count::HalfPairs(leg, why));
+    }
+}

@@ -1,0 +1,155 @@
+//! Callbacks of a root: configuration, tick, answers to calls.
+//!
+//! Configuration is built first and taken as a whole; a refused one changes nothing. Every configuration runs in a
+//! trial VM first, so nothing here reads the clock, draws numbers or sends anything.
+
+use std::rc::Rc;
+
+use weir_policy::PluginConfiguration;
+use weir_wire::{LegKind, Resource};
+
+use crate::active::Active;
+use crate::filter::{Filter, Role};
+use crate::host::{Host, Level, Map};
+use crate::metrics::{Count, Metrics};
+
+/// What problems call the configuration.
+const DOCUMENT: &str = "configuration";
+
+impl<H: Host> Filter<H> {
+    /// Takes or refuses the configuration of a root.
+    pub fn on_configure(&mut self, root: u32, size: usize) -> bool {
+        match self.read_configuration(size) {
+            Ok(configuration) => {
+                self.take_configuration(root, configuration);
+                true
+            }
+            Err(lines) => {
+                for line in lines {
+                    self.host.log(Level::Error, &format!("weir: {line}"));
+                }
+                // Handed over at once: a refused configuration's VM has no tick.
+                let mut rejected = Metrics::default();
+                rejected.count(Count::ConfigRejected);
+                rejected.flush(&self.host);
+                false
+            }
+        }
+    }
+
+    /// Sends, ages out and hands over counters; only the latest root does.
+    pub fn on_tick(&mut self, root: u32) {
+        let Some(active) = self.latest_of(root) else {
+            return;
+        };
+        let now = self.now();
+        self.metrics.count(Count::Heartbeat);
+        let age_max = active.terms.age_ms_max.saturating_mul(1_000_000);
+        self.pending.expire(now, age_max, &mut self.metrics);
+        self.send(&active, now);
+        self.metrics.set_levels(self.outbox.bytes(), self.pending.len());
+        self.metrics.set_revision(active.policy.revision);
+        self.metrics.flush(&self.host);
+    }
+
+    /// The answer to a call, or, without headers, the news that there will be none.
+    pub fn on_call_response(&mut self, token: u32, headers: u32) {
+        let Some((_, active)) = &self.latest else {
+            return;
+        };
+        let active = Rc::clone(active);
+        let status = if headers == 0 { 0 } else { self.call_status() };
+        let now = self.now();
+        let known = self.outbox.answered(token, status, now, &active.terms, &mut self.metrics);
+        if known && (200..300).contains(&status) {
+            // What is waiting need not wait for the tick.
+            self.send(&active, now);
+        }
+    }
+
+    pub(crate) fn delete_root(&mut self, root: u32) {
+        self.roots.retain(|(id, _)| *id != root);
+        if self.latest.as_ref().is_some_and(|(id, _)| *id == root) {
+            self.latest = self.roots.iter().rev().find_map(|(id, role)| match role {
+                Role::Policy(active) => Some((*id, Rc::clone(active))),
+                _ => None,
+            });
+        }
+    }
+
+    fn latest_of(&self, root: u32) -> Option<Rc<Active>> {
+        let (id, active) = self.latest.as_ref()?;
+        (*id == root).then(|| Rc::clone(active))
+    }
+
+    fn read_configuration(&self, size: usize) -> Result<PluginConfiguration, Vec<String>> {
+        let mut bytes = Vec::with_capacity(size);
+        self.host
+            .configuration(&mut bytes)
+            .map_err(|refused| vec![format!("{DOCUMENT}: cannot be read (status {})", refused.0)])?;
+        let text = std::str::from_utf8(&bytes)
+            .map_err(|error| vec![format!("{DOCUMENT}: is not UTF-8 text: {error}")])?;
+        PluginConfiguration::parse(DOCUMENT, text).map_err(|problems| {
+            let one_line = |problem: &weir_policy::Problem| {
+                let text = problem.to_string();
+                let line: Vec<&str> = text.split_whitespace().collect();
+                format!("{DOCUMENT} refused: {}", line.join(" "))
+            };
+            problems.problems.iter().map(one_line).collect()
+        })
+    }
+
+    fn take_configuration(&mut self, root: u32, configuration: PluginConfiguration) {
+        let role = match configuration {
+            PluginConfiguration::Policy(policy) => {
+                let active = Active::new(*policy, &mut self.metrics);
+                let period = active.policy.limits.flush_interval_ms;
+                let period = u32::try_from(period).unwrap_or(u32::MAX);
+                if self.host.set_tick_period(period).is_err() {
+                    self.metrics.count(Count::HostRefusals);
+                }
+                self.latest = Some((root, Rc::clone(&active)));
+                Role::Policy(active)
+            }
+            PluginConfiguration::Capture(capture) => Role::Capture(match capture.leg {
+                weir_policy::Leg::Primary => LegKind::Primary,
+                weir_policy::Leg::Shadow => LegKind::Shadow,
+                weir_policy::Leg::Noise => LegKind::Noise,
+            }),
+        };
+        self.metrics.count(Count::ConfigAccepted);
+        match self.roots.iter_mut().find(|(id, _)| *id == root) {
+            Some((_, place)) => *place = role,
+            None => self.roots.push((root, role)),
+        }
+    }
+
+    fn send(&mut self, active: &Active, now: u64) {
+        if self.outbox.is_empty() {
+            return;
+        }
+        let epoch = self.epoch();
+        let resource = self.resource.get_or_insert_with(|| resource(&self.host, epoch));
+        self.outbox.pump(&self.host, resource, &active.terms, now, &mut self.metrics);
+    }
+
+    fn call_status(&mut self) -> u16 {
+        let mut bytes = self.take_scratch();
+        let read = self.host.header(Map::CallResponse, ":status", &mut bytes);
+        let status = match read {
+            Ok(true) => std::str::from_utf8(&bytes).ok().and_then(|status| status.parse().ok()).unwrap_or(0),
+            _ => 0,
+        };
+        self.return_scratch(bytes);
+        status
+    }
+}
+
+fn resource(host: &impl Host, epoch: u64) -> Resource {
+    let mut proxy = Vec::new();
+    let found = host.property(&["node", "id"], &mut proxy);
+    Resource {
+        proxy: if found == Ok(true) { String::from_utf8_lossy(&proxy).into_owned() } else { String::new() },
+        worker: format!("{epoch:016x}"),
+    }
+}

@@ -1,0 +1,210 @@
+//! The listener's side of an exchange: assign, mark for the router, decide about copies and capture, tell the client.
+//!
+//! Host calls of an exchange that is not captured: one for the request's headers, one per forged header, none for
+//! control, one to four for the candidate (variant, experiment, snapshot, autonomy), one for `clusterHeader`, and one
+//! for each response header.
+
+use std::rc::Rc;
+
+use weir_policy::{CaptureDecision, RequestView, Variant, headers as names};
+use weir_wire::LegKind;
+
+use crate::active::Active;
+use crate::captured::{Captured, TEXT_BYTES_MAX, bounded_text};
+use crate::exchange::{Ended, Exchange};
+use crate::filter::{Filter, Stream};
+use crate::headers::Headers;
+use crate::host::{Host, Map};
+use crate::metrics::{Count, Skip};
+
+/// Longest path that is kept.
+const PATH_BYTES_MAX: usize = 2048;
+
+/// The request as the policy may see it.
+struct View<'a> {
+    headers: Headers<'a>,
+    /// Hides the headers that a client has forged and that are removed.
+    without_owned_by: Option<&'a Active>,
+}
+
+impl RequestView for View<'_> {
+    fn header(&self, name: &str) -> Option<&[u8]> {
+        if self.without_owned_by.is_some_and(|active| active.policy.owns_header(name.as_bytes())) {
+            return None;
+        }
+        self.headers.get(name.as_bytes())
+    }
+}
+
+impl<H: Host> Filter<H> {
+    /// Request headers on the listener's side.
+    pub(crate) fn begin_exchange(&mut self, context: u32, active: Rc<Active>, end: bool) {
+        let mut bytes = self.take_scratch();
+        if self.host.headers(Map::Request, &mut bytes).is_err() {
+            // Nothing is known of the request: it passes untouched, and the routes' default is control.
+            self.metrics.count(Count::HostRefusals);
+            self.streams.remove(&context);
+            self.return_scratch(bytes);
+            return;
+        }
+        let stream = self.decide(&active, Headers::new(&bytes), end);
+        self.streams.insert(context, stream);
+        self.return_scratch(bytes);
+    }
+
+    fn decide(&mut self, active: &Rc<Active>, headers: Headers<'_>, end: bool) -> Stream {
+        let forged = self.remove_forged(active, headers);
+        let view = View { headers, without_owned_by: forged.then_some(active) };
+        let mut assignment = active.policy.assign(&view);
+        if assignment.variant == Variant::Candidate && !self.mark_candidate(active, assignment.cohort) {
+            assignment.variant = Variant::Control;
+        }
+        self.mark_cluster(active, assignment.variant);
+        if assignment.identity.is_none() {
+            self.metrics.count(Count::NoIdentity);
+        }
+        if let Some(series) = active.series(assignment.cohort, to_wire(assignment.variant)) {
+            self.metrics.count_request(series);
+        }
+        self.next_number += 1;
+        let key = exchange_key(self.epoch(), self.next_number);
+        let decision = active.policy.capture_decision(&assignment, &key);
+        let assigned = || Stream::Assigned { active: Rc::clone(active), variant: assignment.variant };
+        if !decision.capture_primary() {
+            return assigned();
+        }
+        if self.capturing >= active.pending_pairs_max {
+            self.metrics.count(Count::Skipped(LegKind::Primary, Skip::Busy));
+            return assigned();
+        }
+        let decision = self.ask_for_copies(active, decision);
+        let exchange = Rc::new(Exchange {
+            active: Rc::clone(active),
+            number: self.next_number,
+            epoch: self.epoch(),
+            cohort: assignment.cohort,
+            assigned: assignment.variant,
+            identity_hash: assignment.identity_hash,
+            probability_primary: decision.inclusion_probability_primary,
+            probability_shadow: decision.inclusion_probability_shadow,
+            probability_noise: decision.inclusion_probability_noise,
+            shadow: decision.shadow,
+            noise: decision.noise,
+            method: bounded_text(headers, b":method", TEXT_BYTES_MAX),
+            path: bounded_text(headers, b":path", PATH_BYTES_MAX),
+            request_id: bounded_text(headers, b"x-request-id", TEXT_BYTES_MAX),
+            request_content_type: bounded_text(headers, b"content-type", TEXT_BYTES_MAX),
+            ended: Ended::default(),
+        });
+        let now = self.now();
+        if exchange.paired() {
+            self.pending.insert(Rc::clone(&exchange), now, active.pending_pairs_max, &mut self.metrics);
+        }
+        self.capturing += 1;
+        Stream::Captured(Box::new(Captured::new(exchange, LegKind::Primary, now, end)))
+    }
+
+    /// Removes inbound headers that only the filter may set. Tells whether there were any.
+    fn remove_forged(&mut self, active: &Active, headers: Headers<'_>) -> bool {
+        let mut forged = 0;
+        for (name, _) in headers.pairs() {
+            if active.policy.owns_header(name) {
+                forged += 1;
+                if self.host.remove_header(Map::Request, name).is_err() {
+                    self.metrics.count(Count::HostRefusals);
+                }
+            }
+        }
+        if forged > 0 {
+            self.metrics.count_many(Count::ForgedHeaders, forged);
+        }
+        forged > 0
+    }
+
+    /// Marks a request for the candidate. `false`: the mark could not be set, and control serves it.
+    fn mark_candidate(&mut self, active: &Active, cohort: Option<u16>) -> bool {
+        let header = active.policy.routing.variant_header.as_str();
+        if !self.set(header, Variant::Candidate.as_str()) {
+            return false;
+        }
+        self.set(names::EXPERIMENT, &active.policy.experiment);
+        self.set(names::SNAPSHOT, active.snapshot(weir_wire::Variant::Candidate));
+        let (_, _, autonomy) = active.cohort(cohort);
+        if !autonomy.is_empty() {
+            self.set(names::AUTONOMY, autonomy);
+        }
+        true
+    }
+
+    fn mark_cluster(&mut self, active: &Active, variant: Variant) {
+        let routing = &active.policy.routing;
+        if let (Some(header), Some(cluster)) = (&routing.cluster_header, active.policy.cluster(variant)) {
+            self.set(header.as_str(), cluster);
+        }
+    }
+
+    /// Sets the headers that make the router send copies; what could not be asked for is taken out of the decision.
+    fn ask_for_copies(&mut self, active: &Active, mut decision: CaptureDecision) -> CaptureDecision {
+        if !decision.shadow && !decision.noise {
+            return decision;
+        }
+        let id = crate::exchange::sample_id(self.epoch(), self.next_number);
+        let identified = self.set(names::SAMPLE_ID, &id);
+        if decision.shadow {
+            let cluster = active.policy.shadow_cluster();
+            decision.shadow = self.ask(identified, names::SHADOW, cluster, LegKind::Shadow);
+        }
+        if decision.noise {
+            let cluster = active.policy.noise.cluster.as_deref();
+            decision.noise = self.ask(identified, names::NOISE, cluster, LegKind::Noise);
+        }
+        decision
+    }
+
+    fn ask(&mut self, identified: bool, header: &str, cluster: Option<&str>, leg: LegKind) -> bool {
+        let asked = identified && cluster.is_some_and(|cluster| self.set(header, cluster));
+        self.metrics.count(if asked { Count::Mirrored(leg) } else { Count::Skipped(leg, Skip::HostRefused) });
+        asked
+    }
+
+    fn set(&mut self, name: &str, value: &str) -> bool {
+        let set = self.host.set_header(Map::Request, name, value.as_bytes()).is_ok();
+        if !set {
+            self.metrics.count(Count::HostRefusals);
+        }
+        set
+    }
+}
+
+/// Sets the response headers. Returns how many the host refused.
+pub(crate) fn tell_client(host: &impl Host, active: &Active, variant: Variant) -> u64 {
+    let told = &active.policy.response_headers;
+    let mut refused = 0;
+    if told.variant {
+        let set = host.set_header(Map::Response, names::VARIANT, variant.as_str().as_bytes());
+        refused += u64::from(set.is_err());
+    }
+    if told.revision {
+        let revision = active.revision_text.as_bytes();
+        let set = host.set_header(Map::Response, names::REVISION, revision);
+        refused += u64::from(set.is_err());
+    }
+    refused
+}
+
+/// The policy's variant as samples name it.
+pub(crate) fn to_wire(variant: Variant) -> weir_wire::Variant {
+    match variant {
+        Variant::Control => weir_wire::Variant::Control,
+        Variant::Candidate => weir_wire::Variant::Candidate,
+    }
+}
+
+/// What copies and capture of an exchange are drawn by: never anything that a client could choose.
+fn exchange_key(epoch: u64, number: u64) -> [u8; 16] {
+    let mut key = [0; 16];
+    let (first, second) = key.split_at_mut(8);
+    first.copy_from_slice(&epoch.to_le_bytes());
+    second.copy_from_slice(&number.to_le_bytes());
+    key
+}
