@@ -1,0 +1,113 @@
+//! One leg as the metric definitions see it: its figures, and its text looked at once for all text metrics.
+//!
+//! The text is there only where it is an answer and whole: not for a failed request (its body is an error page), not
+//! where the capture limits cut it (its length and syntax would be the capture's, not the model's), and not where the
+//! body could not be understood (compressed, for example). Metrics of the text are then missing, and counted.
+
+use serde_json::Value;
+
+/// One leg, borrowed from the columns.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Answer<'a> {
+    /// Response status; 0 when there was none.
+    pub(crate) status: Option<i32>,
+    /// Both ends of the response were seen.
+    pub(crate) complete: Option<bool>,
+    pub(crate) latency_ms: Option<f64>,
+    pub(crate) ttft_ms: Option<f64>,
+    pub(crate) prompt_tokens: Option<i64>,
+    pub(crate) completion_tokens: Option<i64>,
+    pub(crate) tool_calls: Option<i64>,
+    pub(crate) finish_reason: Option<&'a str>,
+    /// Text of a structured refusal.
+    pub(crate) refusal: Option<&'a str>,
+    pub(crate) response_format: Option<&'a str>,
+    /// The capture limits cut the response.
+    pub(crate) truncated: bool,
+    /// The text, where it is a whole answer.
+    pub(crate) text: Option<Text>,
+}
+
+/// What the text metrics need to know about a text.
+#[derive(Clone, Debug)]
+pub(crate) struct Text {
+    /// Characters (Unicode scalar values) of the text as it came.
+    pub(crate) characters: usize,
+    /// Runs of characters between white space.
+    pub(crate) words: usize,
+    /// Lower case, one kind of apostrophe, single spaces.
+    pub(crate) folded: String,
+    /// The text as JSON, if it is an object or an array.
+    pub(crate) json: Option<Value>,
+}
+
+impl<'a> Answer<'a> {
+    /// Adds the text, unless it is none to judge.
+    pub(crate) fn with_text(mut self, text: Option<&'a str>) -> Self {
+        let usable =
+            !self.truncated && self.failed() != Some(true) && self.response_format != Some("unparsed");
+        let text = match (text, self.response_format) {
+            (None, Some("empty")) => Some(""),
+            (None, _) if self.tool_calls.is_some_and(|calls| calls > 0) || self.refused() => Some(""),
+            (text, _) => text,
+        };
+        self.text = text.filter(|_| usable).map(Text::new);
+        self
+    }
+
+    /// Whether the request failed: a status of 400 or more, none at all, or an answer that broke off. Unknown where
+    /// neither status nor completeness is known.
+    ///
+    /// Client errors count: a candidate that refuses a parameter answers 400 where the control answers, and what
+    /// clients do wrong themselves fails on both sides alike.
+    pub(crate) fn failed(&self) -> Option<bool> {
+        match (self.status, self.complete) {
+            (None, None) => None,
+            (status, complete) => {
+                Some(status.is_some_and(|status| status == 0 || status >= 400) || complete == Some(false))
+            }
+        }
+    }
+
+    /// Whether the answer carries a structured refusal or was stopped by a content filter.
+    pub(crate) fn refused(&self) -> bool {
+        self.refusal.is_some_and(|refusal| !refusal.trim().is_empty())
+            || matches!(self.finish_reason, Some("content_filter" | "refusal" | "SAFETY"))
+    }
+}
+
+impl Text {
+    pub(crate) fn new(text: &str) -> Self {
+        Self {
+            characters: text.chars().count(),
+            words: text.split_whitespace().count(),
+            folded: fold(text),
+            json: json(text),
+        }
+    }
+}
+
+/// The text as JSON, where it is an object or an array: a bare number or word is ordinary text.
+fn json(text: &str) -> Option<Value> {
+    if !text.trim_start().starts_with(['{', '[']) {
+        return None;
+    }
+    serde_json::from_str(text).ok()
+}
+
+fn fold(text: &str) -> String {
+    let mut folded = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\u{2018}' | '\u{2019}' | '\u{02bc}' | '\u{ff07}' => folded.push('\''),
+            _ if character.is_whitespace() => {
+                if !folded.ends_with(' ') {
+                    folded.push(' ');
+                }
+            }
+            _ if character.is_ascii() => folded.push(character.to_ascii_lowercase()),
+            _ => folded.extend(character.to_lowercase()),
+        }
+    }
+    folded
+}

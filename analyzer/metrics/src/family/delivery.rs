@@ -1,0 +1,113 @@
+//! Whether an answer arrived at all: `error`, `empty`, `truncated_answer`.
+
+use super::{fault, flag};
+use crate::answer::Answer;
+use crate::metric::Metric;
+
+pub(crate) fn metrics() -> Vec<Metric> {
+    vec![
+        fault("error", |answer| answer.failed().map(flag)),
+        fault("empty", empty),
+        fault("truncated_answer", truncated),
+    ]
+}
+
+/// No text and nothing in its place (tool calls, a structured refusal).
+fn empty(answer: &Answer<'_>) -> Option<f64> {
+    let text = answer.text.as_ref()?;
+    let nothing_else = answer.tool_calls.unwrap_or(0) == 0 && !answer.refused();
+    Some(flag(text.folded.trim().is_empty() && nothing_else))
+}
+
+/// The model stopped at its token limit, or a streamed answer ended without saying why.
+///
+/// Broken transfers are `error`; what the capture cut is no fault of the answer.
+fn truncated(answer: &Answer<'_>) -> Option<f64> {
+    if answer.failed() == Some(true) {
+        return None;
+    }
+    match (answer.finish_reason, answer.response_format) {
+        (Some("length" | "max_tokens" | "MAX_TOKENS" | "model_length"), _) => Some(1.0),
+        (Some(_), _) => Some(0.0),
+        (None, Some("openai_chat_sse")) if !answer.truncated && answer.complete == Some(true) => Some(1.0),
+        (None, _) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+    use super::*;
+    use crate::family::always;
+
+    fn value(name: &str, answer: &Answer<'_>) -> Option<f64> {
+        always().iter().find(|metric| metric.name == name).unwrap().value(answer)
+    }
+
+    #[test]
+    fn an_error_is_a_bad_status_no_status_or_an_answer_that_broke_off() {
+        let cases = [
+            (Some(200), Some(true), Some(0.0)),
+            (Some(200), None, Some(0.0)),
+            (Some(302), Some(true), Some(0.0)),
+            (Some(400), Some(true), Some(1.0)),
+            (Some(429), Some(true), Some(1.0)),
+            (Some(503), Some(true), Some(1.0)),
+            (Some(0), None, Some(1.0)),
+            (Some(200), Some(false), Some(1.0)),
+            (None, Some(false), Some(1.0)),
+            (None, Some(true), Some(0.0)),
+            (None, None, None),
+        ];
+        for (status, complete, expected) in cases {
+            let answer = Answer { status, complete, ..Answer::default() };
+            assert_eq!(value("error", &answer), expected, "{status:?} {complete:?}");
+        }
+    }
+
+    #[test]
+    fn an_empty_answer_has_no_text_no_tool_call_and_no_refusal() {
+        let plain = || Answer { status: Some(200), ..Answer::default() };
+        assert_eq!(value("empty", &plain().with_text(Some(" \n"))), Some(1.0));
+        assert_eq!(value("empty", &plain().with_text(Some("yes"))), Some(0.0));
+        assert_eq!(value("empty", &plain().with_text(None)), None);
+        let nothing = Answer { response_format: Some("empty"), ..plain() };
+        assert_eq!(value("empty", &nothing.with_text(None)), Some(1.0));
+        let calls = Answer { tool_calls: Some(2), ..plain() };
+        assert_eq!(value("empty", &calls.with_text(None)), Some(0.0));
+        let refusal = Answer { refusal: Some("I can't"), ..plain() };
+        assert_eq!(value("empty", &refusal.with_text(Some(""))), Some(0.0));
+    }
+
+    #[test]
+    fn a_truncated_answer_says_so_or_ends_without_a_reason() {
+        let cases = [
+            (Some("length"), None, None, Some(1.0)),
+            (Some("max_tokens"), None, None, Some(1.0)),
+            (Some("stop"), Some("openai_chat_sse"), Some(true), Some(0.0)),
+            (None, Some("openai_chat_sse"), Some(true), Some(1.0)),
+            (None, Some("openai_chat"), Some(true), None),
+            (None, Some("text"), Some(true), None),
+            (None, None, None, None),
+        ];
+        for (finish_reason, response_format, complete, expected) in cases {
+            let answer = Answer { finish_reason, response_format, complete, ..Answer::default() };
+            assert_eq!(value("truncated_answer", &answer), expected, "{finish_reason:?} {response_format:?}");
+        }
+    }
+
+    #[test]
+    fn an_error_page_is_not_judged_as_an_answer() {
+        let answer = Answer { status: Some(503), ..Answer::default() }.with_text(Some("no healthy upstream"));
+        assert_eq!(value("response_chars", &answer), None);
+        assert_eq!(value("empty", &answer), None);
+    }
+
+    #[test]
+    fn a_text_that_the_capture_cut_is_not_judged() {
+        let answer = Answer { truncated: true, ..Answer::default() }.with_text(Some("{\"a\": 1"));
+        assert_eq!(value("json_valid", &answer), None);
+        assert_eq!(value("response_chars", &answer), None);
+    }
+}

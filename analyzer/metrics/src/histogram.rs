@@ -1,0 +1,126 @@
+//! Histograms of the numeric metrics, control beside candidate, for people to look at.
+//!
+//! Paired values where there are pairs, else primary legs. Bins are of equal width from the smallest value to the 99th
+//! percentile of both variants together; the last bin also holds everything above, so that a long tail does not
+//! flatten the rest.
+
+use weir_gate::MetricSeries;
+use weir_report::{Distribution, Histogram};
+
+const BINS_MAX: usize = 24;
+
+/// The histogram of a metric, or nothing for yes-or-no metrics and where one side has no values.
+pub(crate) fn distribution(series: &MetricSeries) -> Option<Distribution> {
+    if series.unit == "share" {
+        return None;
+    }
+    let (mut control, mut candidate) = values(series);
+    if control.is_empty() || candidate.is_empty() {
+        return None;
+    }
+    control.sort_unstable_by(f64::total_cmp);
+    candidate.sort_unstable_by(f64::total_cmp);
+    let edges = edges(&control, &candidate);
+    Some(Distribution {
+        metric: series.name.clone(),
+        unit: series.unit.clone(),
+        control: histogram(&control, &edges),
+        candidate: histogram(&candidate, &edges),
+        edges,
+    })
+}
+
+fn values(series: &MetricSeries) -> (Vec<f64>, Vec<f64>) {
+    if series.pairs.is_empty() {
+        let control = series.strata.iter().flat_map(|stratum| &stratum.control).copied().collect();
+        let candidate = series.strata.iter().flat_map(|stratum| &stratum.candidate).copied().collect();
+        return (control, candidate);
+    }
+    series.pairs.iter().copied().unzip()
+}
+
+#[allow(clippy::cast_precision_loss)] // bins are few
+fn edges(control: &[f64], candidate: &[f64]) -> Vec<f64> {
+    let mut both = [control, candidate].concat();
+    both.sort_unstable_by(f64::total_cmp);
+    let low = both.first().copied().unwrap_or(0.0);
+    let high = quantile(&both, 0.99).unwrap_or(low);
+    if high <= low {
+        return vec![low - 0.5, low + 0.5];
+    }
+    let width = (high - low) / BINS_MAX as f64;
+    (0..=BINS_MAX).map(|bin| low + width * bin as f64).collect()
+}
+
+#[allow(clippy::cast_precision_loss)] // counts are far below 2^53
+fn histogram(sorted: &[f64], edges: &[f64]) -> Histogram {
+    let mut counts = vec![0; edges.len().saturating_sub(1)];
+    for value in sorted {
+        let above = edges.partition_point(|edge| edge <= value);
+        let bin = above.saturating_sub(1).min(counts.len().saturating_sub(1));
+        if let Some(count) = counts.get_mut(bin) {
+            *count += 1;
+        }
+    }
+    Histogram {
+        counts,
+        n: u64::try_from(sorted.len()).unwrap_or(u64::MAX),
+        mean: Some(sorted.iter().sum::<f64>() / sorted.len().max(1) as f64),
+        p50: quantile(sorted, 0.5),
+        p95: quantile(sorted, 0.95),
+    }
+}
+
+/// The nearest-rank quantile of sorted values.
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+// counts are far below 2^53 and the share is within 0 to 1
+fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
+    let rank = (sorted.len() as f64 * share).ceil() as usize;
+    sorted.get(rank.max(1) - 1).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+    use weir_gate::Better;
+
+    use super::*;
+
+    fn series(pairs: Vec<(f64, f64)>) -> MetricSeries {
+        MetricSeries {
+            name: "latency_ms".into(),
+            unit: "ms".into(),
+            better: Better::Lower,
+            bounds: None,
+            pairs,
+            noise_pairs: Vec::new(),
+            strata: Vec::new(),
+            missing: 0,
+        }
+    }
+
+    #[test]
+    fn every_value_is_in_a_bin_and_the_tail_is_in_the_last_one() {
+        let pairs = (0..200).map(|n| (f64::from(n), if n == 199 { 1e6 } else { f64::from(n) })).collect();
+        let drawn = distribution(&series(pairs)).unwrap();
+        assert_eq!(drawn.edges.len(), drawn.control.counts.len() + 1);
+        assert_eq!(drawn.control.counts.iter().sum::<u64>(), 200);
+        assert_eq!(drawn.candidate.counts.iter().sum::<u64>(), 200);
+        assert!(drawn.edges.last().unwrap() < &300.0);
+        assert_eq!(drawn.control.p50, Some(99.0));
+        assert_eq!(drawn.control.p95, Some(189.0));
+    }
+
+    #[test]
+    fn a_constant_metric_has_one_bin() {
+        let drawn = distribution(&series(vec![(3.0, 3.0); 5])).unwrap();
+        assert_eq!(drawn.edges, [2.5, 3.5]);
+        assert_eq!(drawn.control.counts, [5]);
+    }
+
+    #[test]
+    fn without_values_there_is_no_histogram() {
+        assert_eq!(distribution(&series(Vec::new())), None);
+    }
+}

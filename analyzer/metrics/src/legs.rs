@@ -1,0 +1,296 @@
+//! Legs as figures, and the cache of the files they came from.
+//!
+//! Of each leg stays: who it is (sample id, leg, variant), when, and one number per metric (NaN where the metric has no
+//! value). Files are read one after the other, so that the texts of one file at most are in memory.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use polars::prelude::{BooleanChunked, Float64Chunked, Int32Chunked, Int64Chunked, StringChunked};
+use weir_sample::{Leg, Sample, Variant};
+
+use crate::LoadOptions;
+use crate::answer::Answer;
+use crate::error::MetricsError;
+use crate::metric::Metric;
+use crate::scan::{Frame, Refusal, check, scan, window};
+use crate::scores::{self, Judgement};
+
+const COLUMNS: [&str; 23] = [
+    "sample_id",
+    "leg",
+    "variant",
+    "ts",
+    "revision",
+    "snapshot",
+    "cohort",
+    "proxy",
+    "worker",
+    "sequence",
+    "inclusion_probability",
+    "status",
+    "complete",
+    "latency_ms",
+    "ttft_ms",
+    "response_truncated",
+    "response_text",
+    "response_format",
+    "finish_reason",
+    "prompt_tokens",
+    "completion_tokens",
+    "tool_calls",
+    "refusal",
+];
+
+/// One leg, as figures.
+#[derive(Clone, Debug)]
+pub(crate) struct LegFigures {
+    pub(crate) sample_id: String,
+    pub(crate) leg: Leg,
+    pub(crate) variant: Variant,
+    pub(crate) ts_us: i64,
+    pub(crate) revision: Option<i64>,
+    pub(crate) snapshot: Option<Arc<str>>,
+    pub(crate) cohort: Option<Arc<str>>,
+    /// Proxy and worker that numbered the record.
+    pub(crate) emitter: Option<Arc<str>>,
+    pub(crate) sequence: Option<i64>,
+    pub(crate) inclusion_probability: f64,
+    /// The capture limits cut the response.
+    pub(crate) truncated: bool,
+    /// One value per metric, NaN where there is none.
+    pub(crate) values: Box<[f64]>,
+}
+
+/// What has been read, by file. Give the same cache to the next look and only new files are read.
+///
+/// A file is read again when its size or time of change differs, and everything when the options differ.
+#[derive(Debug, Default)]
+pub struct Cache {
+    key: Option<(LoadOptions, String)>,
+    samples: BTreeMap<PathBuf, Cached<LegFigures>>,
+    scores: BTreeMap<PathBuf, Cached<Judgement>>,
+}
+
+#[derive(Debug)]
+struct Cached<T> {
+    state: FileState,
+    rows: Vec<T>,
+}
+
+type FileState = (u64, Option<SystemTime>);
+
+impl Cache {
+    /// Reads what is new and forgets what is gone.
+    pub(crate) fn refresh(
+        &mut self,
+        options: &LoadOptions,
+        experiment: &str,
+        metrics: &[Metric],
+        samples: &[PathBuf],
+        scores: &[PathBuf],
+    ) -> Result<(), MetricsError> {
+        let key = (options.clone(), experiment.to_owned());
+        if self.key.as_ref() != Some(&key) {
+            *self = Self { key: Some(key), ..Self::default() };
+        }
+        let mut refused = Vec::new();
+        update(&mut self.samples, samples, &mut refused, |path| read(path, experiment, options, metrics))?;
+        update(&mut self.scores, scores, &mut refused, |path| scores::read(path, experiment))?;
+        if refused.is_empty() { Ok(()) } else { Err(MetricsError::BadFiles { files: refused }) }
+    }
+
+    /// Every leg with the file it is in, in the order of the files.
+    pub(crate) fn legs(&self) -> impl Iterator<Item = (&Path, &LegFigures)> {
+        self.samples.iter().flat_map(|(path, file)| file.rows.iter().map(move |leg| (path.as_path(), leg)))
+    }
+
+    /// Every judgement.
+    pub(crate) fn judgements(&self) -> impl Iterator<Item = &Judgement> {
+        self.scores.values().flat_map(|file| &file.rows)
+    }
+}
+
+fn update<T>(
+    known: &mut BTreeMap<PathBuf, Cached<T>>,
+    paths: &[PathBuf],
+    refused: &mut Vec<(PathBuf, String)>,
+    read: impl Fn(&Path) -> Result<Result<Vec<T>, Refusal>, MetricsError>,
+) -> Result<(), MetricsError> {
+    let wanted: BTreeSet<&PathBuf> = paths.iter().collect();
+    known.retain(|path, _| wanted.contains(path));
+    for path in paths {
+        let metadata = fs::metadata(path).map_err(|source| MetricsError::folder(path, source))?;
+        let state = (metadata.len(), metadata.modified().ok());
+        if known.get(path).is_some_and(|file| file.state == state) {
+            continue;
+        }
+        match read(path)? {
+            Ok(rows) => {
+                known.insert(path.clone(), Cached { state, rows });
+            }
+            Err(refusal) => {
+                known.remove(path);
+                refused.push((path.clone(), refusal));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Reads one part file of samples. The inner error is a file that does not belong.
+fn read(
+    path: &Path,
+    experiment: &str,
+    options: &LoadOptions,
+    metrics: &[Metric],
+) -> Result<Result<Vec<LegFigures>, Refusal>, MetricsError> {
+    if let Err(refusal) = check::<Sample>(path, experiment) {
+        return Ok(Err(refusal));
+    }
+    let filter = window(options.revision, options.since_us, options.until_us);
+    let frame = scan(path, &COLUMNS, filter)?;
+    let columns = Columns::of(&frame)?;
+    let mut words = Words::default();
+    let mut legs = Vec::with_capacity(frame.rows());
+    for row in 0..frame.rows() {
+        match columns.leg(row, metrics, &mut words) {
+            Ok(leg) => legs.push(leg),
+            Err(refusal) => return Ok(Err(refusal)),
+        }
+    }
+    Ok(Ok(legs))
+}
+
+/// The columns of one file.
+struct Columns<'a> {
+    sample_id: Option<&'a StringChunked>,
+    leg: Option<&'a StringChunked>,
+    variant: Option<&'a StringChunked>,
+    ts: Option<&'a Int64Chunked>,
+    revision: Option<&'a Int64Chunked>,
+    snapshot: Option<&'a StringChunked>,
+    cohort: Option<&'a StringChunked>,
+    proxy: Option<&'a StringChunked>,
+    worker: Option<&'a StringChunked>,
+    sequence: Option<&'a Int64Chunked>,
+    inclusion_probability: Option<&'a Float64Chunked>,
+    status: Option<&'a Int32Chunked>,
+    complete: Option<&'a BooleanChunked>,
+    latency_ms: Option<&'a Float64Chunked>,
+    ttft_ms: Option<&'a Float64Chunked>,
+    response_truncated: Option<&'a BooleanChunked>,
+    response_text: Option<&'a StringChunked>,
+    response_format: Option<&'a StringChunked>,
+    finish_reason: Option<&'a StringChunked>,
+    prompt_tokens: Option<&'a Int64Chunked>,
+    completion_tokens: Option<&'a Int64Chunked>,
+    tool_calls: Option<&'a Int64Chunked>,
+    refusal: Option<&'a StringChunked>,
+}
+
+impl<'a> Columns<'a> {
+    fn of(frame: &'a Frame) -> Result<Self, MetricsError> {
+        Ok(Self {
+            sample_id: frame.text("sample_id")?,
+            leg: frame.text("leg")?,
+            variant: frame.text("variant")?,
+            ts: frame.integers("ts")?,
+            revision: frame.integers("revision")?,
+            snapshot: frame.text("snapshot")?,
+            cohort: frame.text("cohort")?,
+            proxy: frame.text("proxy")?,
+            worker: frame.text("worker")?,
+            sequence: frame.integers("sequence")?,
+            inclusion_probability: frame.floats("inclusion_probability")?,
+            status: frame.small_integers("status")?,
+            complete: frame.flags("complete")?,
+            latency_ms: frame.floats("latency_ms")?,
+            ttft_ms: frame.floats("ttft_ms")?,
+            response_truncated: frame.flags("response_truncated")?,
+            response_text: frame.text("response_text")?,
+            response_format: frame.text("response_format")?,
+            finish_reason: frame.text("finish_reason")?,
+            prompt_tokens: frame.integers("prompt_tokens")?,
+            completion_tokens: frame.integers("completion_tokens")?,
+            tool_calls: frame.integers("tool_calls")?,
+            refusal: frame.text("refusal")?,
+        })
+    }
+
+    fn leg(&self, row: usize, metrics: &[Metric], words: &mut Words) -> Result<LegFigures, Refusal> {
+        let leg_word = text(self.leg, row).unwrap_or_default();
+        let leg = Leg::parse(leg_word)
+            .ok_or_else(|| format!("row {row}: leg is {leg_word:?}; allowed: {}", Leg::ALL.join(", ")))?;
+        let variant_word = text(self.variant, row).unwrap_or_default();
+        let variant = Variant::parse(variant_word).ok_or_else(|| {
+            format!("row {row}: variant is {variant_word:?}; allowed: {}", Variant::ALL.join(", "))
+        })?;
+        let emitter = match (text(self.proxy, row), text(self.worker, row)) {
+            (None, None) => None,
+            (proxy, worker) => {
+                Some(words.get(&format!("{}/{}", proxy.unwrap_or_default(), worker.unwrap_or_default())))
+            }
+        };
+        let answer = self.answer(row);
+        let value = |metric: &Metric| metric.value(&answer).unwrap_or(f64::NAN);
+        Ok(LegFigures {
+            sample_id: text(self.sample_id, row).unwrap_or_default().to_owned(),
+            leg,
+            variant,
+            ts_us: self.ts.and_then(|column| column.get(row)).unwrap_or_default(),
+            revision: self.revision.and_then(|column| column.get(row)),
+            snapshot: text(self.snapshot, row).map(|label| words.get(label)),
+            cohort: text(self.cohort, row).map(|label| words.get(label)),
+            emitter,
+            sequence: self.sequence.and_then(|column| column.get(row)),
+            inclusion_probability: self
+                .inclusion_probability
+                .and_then(|column| column.get(row))
+                .filter(|probability| *probability > 0.0 && *probability <= 1.0)
+                .unwrap_or(1.0),
+            truncated: answer.truncated,
+            values: metrics.iter().map(value).collect(),
+        })
+    }
+
+    fn answer(&self, row: usize) -> Answer<'a> {
+        Answer {
+            status: self.status.and_then(|column| column.get(row)),
+            complete: self.complete.and_then(|column| column.get(row)),
+            latency_ms: self.latency_ms.and_then(|column| column.get(row)),
+            ttft_ms: self.ttft_ms.and_then(|column| column.get(row)),
+            prompt_tokens: self.prompt_tokens.and_then(|column| column.get(row)),
+            completion_tokens: self.completion_tokens.and_then(|column| column.get(row)),
+            tool_calls: self.tool_calls.and_then(|column| column.get(row)),
+            finish_reason: text(self.finish_reason, row),
+            refusal: text(self.refusal, row),
+            response_format: text(self.response_format, row),
+            truncated: self.response_truncated.and_then(|column| column.get(row)) == Some(true),
+            text: None,
+        }
+        .with_text(text(self.response_text, row))
+    }
+}
+
+fn text(column: Option<&StringChunked>, row: usize) -> Option<&str> {
+    column.and_then(|column| column.get(row))
+}
+
+/// Labels that repeat in every row, kept once.
+#[derive(Default)]
+struct Words(HashMap<String, Arc<str>>);
+
+impl Words {
+    fn get(&mut self, word: &str) -> Arc<str> {
+        if let Some(known) = self.0.get(word) {
+            return Arc::clone(known);
+        }
+        let shared: Arc<str> = Arc::from(word);
+        self.0.insert(word.to_owned(), Arc::clone(&shared));
+        shared
+    }
+}

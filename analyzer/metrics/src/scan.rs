@@ -1,0 +1,106 @@
+//! One part file through polars: a lazy scan of the columns that are needed, with the filter pushed down.
+//!
+//! A file is checked first (Parquet, kind, schema version, types, experiment), so that a query fails on damage only.
+//! Optional columns that an older file lacks read as unknown.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use polars::prelude::*;
+use weir_sample::{Record, check_file};
+
+use crate::error::MetricsError;
+
+/// A part file that does not belong: what is wrong with it.
+pub(crate) type Refusal = String;
+
+/// Checks a part file of table `R`.
+pub(crate) fn check<R: Record>(path: &Path, experiment: &str) -> Result<(), Refusal> {
+    let facts = check_file::<R>(path).map_err(|error| reason(&error.to_string(), path))?;
+    if facts.experiment == experiment {
+        Ok(())
+    } else {
+        Err(format!("holds experiment {:?} in the folder of {experiment:?}", facts.experiment))
+    }
+}
+
+/// Reads `columns` of a part file, those rows that `filter` keeps.
+pub(crate) fn scan(path: &Path, columns: &[&str], filter: Option<Expr>) -> Result<Frame, MetricsError> {
+    let failed = |source| MetricsError::query(path, source);
+    let source = PlRefPath::try_from_path(path).map_err(failed)?;
+    let arguments = ScanArgsParquet { glob: false, cache: false, ..ScanArgsParquet::default() };
+    let mut frame = LazyFrame::scan_parquet(source, arguments).map_err(failed)?;
+    let schema = frame.collect_schema().map_err(failed)?;
+    let present: Vec<Expr> = columns
+        .iter()
+        .filter(|column| schema.contains(column))
+        .map(|column| if *column == "ts" { col(*column).to_physical() } else { col(*column) })
+        .collect();
+    if let Some(filter) = filter {
+        frame = frame.filter(filter);
+    }
+    let mut frame = frame.select(present).collect().map_err(failed)?;
+    frame.rechunk_mut();
+    Ok(Frame { frame, path: path.into() })
+}
+
+/// The columns that a scan gave.
+pub(crate) struct Frame {
+    frame: DataFrame,
+    path: Arc<Path>,
+}
+
+impl Frame {
+    pub(crate) fn rows(&self) -> usize {
+        self.frame.height()
+    }
+
+    pub(crate) fn text(&self, name: &str) -> Result<Option<&StringChunked>, MetricsError> {
+        self.typed(name, |column| column.str())
+    }
+
+    pub(crate) fn integers(&self, name: &str) -> Result<Option<&Int64Chunked>, MetricsError> {
+        self.typed(name, |column| column.i64())
+    }
+
+    pub(crate) fn small_integers(&self, name: &str) -> Result<Option<&Int32Chunked>, MetricsError> {
+        self.typed(name, |column| column.i32())
+    }
+
+    pub(crate) fn floats(&self, name: &str) -> Result<Option<&Float64Chunked>, MetricsError> {
+        self.typed(name, |column| column.f64())
+    }
+
+    pub(crate) fn flags(&self, name: &str) -> Result<Option<&BooleanChunked>, MetricsError> {
+        self.typed(name, |column| column.bool())
+    }
+
+    fn typed<'a, T>(
+        &'a self,
+        name: &str,
+        view: fn(&'a Column) -> PolarsResult<T>,
+    ) -> Result<Option<T>, MetricsError> {
+        match self.frame.column(name) {
+            Ok(column) => view(column).map(Some).map_err(|source| MetricsError::query(&self.path, source)),
+            Err(_) => Ok(None),
+        }
+    }
+}
+
+/// The rows of a revision and time window. A shadow or noise leg without a revision belongs to its primary leg.
+pub(crate) fn window(revision: Option<i64>, since_us: Option<i64>, until_us: Option<i64>) -> Option<Expr> {
+    let of_revision = revision.map(|revision| {
+        let follows = col("revision").is_null().and(col("leg").neq(lit("primary")));
+        col("revision").eq(lit(revision)).or(follows)
+    });
+    let since = since_us.map(|since_us| col("ts").to_physical().gt_eq(lit(since_us)));
+    let until = until_us.map(|until_us| col("ts").to_physical().lt(lit(until_us)));
+    [of_revision, since, until].into_iter().flatten().reduce(Expr::and)
+}
+
+/// What is wrong with a file, without the path and the hint, which the list around it gives.
+fn reason(text: &str, path: &Path) -> String {
+    let first = text.lines().next().unwrap_or(text);
+    let shown = path.display().to_string();
+    first.strip_prefix(&shown).map_or(first, |rest| rest.trim_start_matches([':', ' '])).to_owned()
+}

@@ -1,0 +1,310 @@
+//! Legs to series: exchanges put together by sample id, pairs and strata per metric in order of time.
+//!
+//! - A pair is the primary leg that the control served and the candidate's shadow leg of the same exchange; a noise
+//!   pair has the control's second answer instead.
+//! - Unpaired values are primary legs, by cohort; where the data spans several policy revisions also by revision,
+//!   since the share of the candidate differs between them.
+//! - Of a leg that is there twice the first one counts (by time, then sequence number, then file).
+//! - Order is by the primary leg's time, then sample id.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+
+use weir_gate::{Better, MetricSeries, Stratum};
+use weir_sample::{Leg, Variant};
+
+use crate::legs::LegFigures;
+use crate::metric::{Metric, SCORE};
+use crate::scores::Scores;
+
+const NO_COHORT: &str = "none";
+
+/// A leg and the file it is in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Located<'a> {
+    pub(crate) path: &'a Path,
+    pub(crate) leg: &'a LegFigures,
+}
+
+/// The legs of one request.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Exchange<'a> {
+    pub(crate) primary: Option<Located<'a>>,
+    pub(crate) shadow: Option<Located<'a>>,
+    pub(crate) noise: Option<Located<'a>>,
+}
+
+/// All exchanges, in order of time.
+#[derive(Debug, Default)]
+pub(crate) struct Exchanges<'a> {
+    pub(crate) all: Vec<Exchange<'a>>,
+    /// Legs that were there twice.
+    pub(crate) duplicates: u64,
+}
+
+/// Which pairs there are and which of them each series has, so that the worst ones can be shown.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PairIndex {
+    pub(crate) pairs: Vec<PairOrigin>,
+    /// By metric: for each element of the series' pairs its place in `pairs`.
+    pub(crate) of_metric: BTreeMap<String, Vec<usize>>,
+}
+
+/// Where the two legs of a pair are.
+#[derive(Clone, Debug)]
+pub(crate) struct PairOrigin {
+    pub(crate) sample_id: String,
+    pub(crate) control_file: PathBuf,
+    pub(crate) candidate_file: PathBuf,
+    pub(crate) control_scores: BTreeMap<String, f64>,
+    pub(crate) candidate_scores: BTreeMap<String, f64>,
+}
+
+impl<'a> Exchange<'a> {
+    /// Control's and candidate's answer to the same request.
+    pub(crate) fn pair(&self) -> Option<(Located<'a>, Located<'a>)> {
+        let primary = self.primary.filter(|found| found.leg.variant == Variant::Control)?;
+        let shadow = self.shadow.filter(|found| found.leg.variant == Variant::Candidate)?;
+        Some((primary, shadow))
+    }
+
+    /// Control's two answers to the same request.
+    pub(crate) fn noise_pair(&self) -> Option<(Located<'a>, Located<'a>)> {
+        let primary = self.primary.filter(|found| found.leg.variant == Variant::Control)?;
+        let noise = self.noise.filter(|found| found.leg.variant == Variant::Control)?;
+        Some((primary, noise))
+    }
+
+    /// Every leg there is.
+    pub(crate) fn legs(&self) -> impl Iterator<Item = Located<'a>> + use<'a> {
+        [self.primary, self.shadow, self.noise].into_iter().flatten()
+    }
+
+    fn order(&self) -> (i64, &'a str) {
+        self.legs().next().map_or((i64::MAX, ""), |first| (first.leg.ts_us, first.leg.sample_id.as_str()))
+    }
+}
+
+impl<'a> Exchanges<'a> {
+    /// Puts legs together, in whatever order they come.
+    pub(crate) fn new(legs: impl Iterator<Item = (&'a Path, &'a LegFigures)>) -> Self {
+        let mut by_id: HashMap<&str, Exchange<'a>> = HashMap::new();
+        let mut duplicates = 0;
+        for (path, leg) in legs {
+            let exchange = by_id.entry(leg.sample_id.as_str()).or_default();
+            let place = match leg.leg {
+                Leg::Primary => &mut exchange.primary,
+                Leg::Shadow => &mut exchange.shadow,
+                Leg::Noise => &mut exchange.noise,
+            };
+            let new = Located { path, leg };
+            match place {
+                None => *place = Some(new),
+                Some(old) => {
+                    duplicates += 1;
+                    if first_of(&new, old) == Ordering::Less {
+                        *old = new;
+                    }
+                }
+            }
+        }
+        let mut all: Vec<Exchange<'a>> = by_id.into_values().collect();
+        all.sort_unstable_by(|one, other| one.order().cmp(&other.order()));
+        Self { all, duplicates }
+    }
+
+    /// Every leg.
+    pub(crate) fn legs(&self) -> impl Iterator<Item = Located<'a>> {
+        self.all.iter().flat_map(Exchange::legs)
+    }
+}
+
+fn first_of(one: &Located<'_>, other: &Located<'_>) -> Ordering {
+    let key = |found: &Located<'_>| (found.leg.ts_us, found.leg.sequence);
+    key(one).cmp(&key(other)).then_with(|| one.path.cmp(other.path))
+}
+
+/// What became of the metrics: series, and the ones without a series with the reason.
+pub(crate) struct AllSeries {
+    pub(crate) series: Vec<MetricSeries>,
+    pub(crate) absent: Vec<(String, String)>,
+    pub(crate) pairs: PairIndex,
+}
+
+/// The series of every metric and of every score criterion.
+pub(crate) fn all_series(
+    exchanges: &Exchanges<'_>,
+    metrics: &[Metric],
+    scores: &Scores,
+    wanted: &[String],
+) -> AllSeries {
+    let mut builder = Builder::new(exchanges, scores);
+    for (index, metric) in metrics.iter().enumerate() {
+        let value = |found: Located<'_>| known(found.leg.values.get(index).copied());
+        if let Some(needs) = &metric.needs_control
+            && !builder.control_has(metrics, needs.metric)
+        {
+            builder.absent.push((metric.name.clone(), needs.otherwise.to_owned()));
+            continue;
+        }
+        builder.add(empty_series(metric), value);
+    }
+    for criterion in scores.criteria() {
+        let value = |found: Located<'_>| scores.of(&found.leg.sample_id, found.leg.leg, criterion);
+        let series = score_series(exchanges, criterion, value);
+        builder.add(series, value);
+    }
+    for id in wanted {
+        if id.starts_with(SCORE) && !id.ends_with('*') && !builder.has(id) {
+            builder.absent.push((id.clone(), "no score of this criterion has arrived".to_owned()));
+        }
+    }
+    AllSeries { series: builder.series, absent: builder.absent, pairs: builder.pairs }
+}
+
+struct Builder<'a, 'b> {
+    exchanges: &'b Exchanges<'a>,
+    /// For each exchange its place among the pairs.
+    pair_places: Vec<Option<usize>>,
+    several_revisions: bool,
+    series: Vec<MetricSeries>,
+    absent: Vec<(String, String)>,
+    pairs: PairIndex,
+}
+
+impl<'a, 'b> Builder<'a, 'b> {
+    fn new(exchanges: &'b Exchanges<'a>, scores: &Scores) -> Self {
+        let revisions: BTreeSet<i64> = exchanges.legs().filter_map(|found| found.leg.revision).collect();
+        let mut pairs = PairIndex::default();
+        let mut pair_places = Vec::with_capacity(exchanges.all.len());
+        for exchange in &exchanges.all {
+            pair_places.push(exchange.pair().map(|(control, candidate)| {
+                let id = &control.leg.sample_id;
+                pairs.pairs.push(PairOrigin {
+                    sample_id: id.clone(),
+                    control_file: control.path.to_path_buf(),
+                    candidate_file: candidate.path.to_path_buf(),
+                    control_scores: scores.all_of(id, Leg::Primary).cloned().unwrap_or_default(),
+                    candidate_scores: scores.all_of(id, Leg::Shadow).cloned().unwrap_or_default(),
+                });
+                pairs.pairs.len() - 1
+            }));
+        }
+        Self {
+            exchanges,
+            pair_places,
+            several_revisions: revisions.len() > 1,
+            series: Vec::new(),
+            absent: Vec::new(),
+            pairs,
+        }
+    }
+
+    fn add(&mut self, mut series: MetricSeries, value: impl Fn(Located<'a>) -> Option<f64>) {
+        let mut places = Vec::new();
+        let mut strata: BTreeMap<(String, Option<i64>), Stratum> = BTreeMap::new();
+        let mut values = 0_u64;
+        for (exchange, place) in self.exchanges.all.iter().zip(&self.pair_places) {
+            for found in exchange.legs() {
+                if value(found).is_some() {
+                    values += 1;
+                } else {
+                    series.missing += 1;
+                }
+            }
+            if let (Some((control, candidate)), Some(place)) = (exchange.pair(), place)
+                && let (Some(control), Some(candidate)) = (value(control), value(candidate))
+            {
+                series.pairs.push((control, candidate));
+                places.push(*place);
+            }
+            if let Some((control, noise)) = exchange.noise_pair()
+                && let (Some(control), Some(noise)) = (value(control), value(noise))
+            {
+                series.noise_pairs.push((control, noise));
+            }
+            if let Some(primary) = exchange.primary
+                && let Some(number) = value(primary)
+            {
+                let stratum = strata.entry(self.stratum_of(primary.leg)).or_default();
+                match primary.leg.variant {
+                    Variant::Control => stratum.control.push(number),
+                    Variant::Candidate => stratum.candidate.push(number),
+                }
+            }
+        }
+        if values == 0 {
+            self.absent.push((series.name, "no sample has a value for it".to_owned()));
+            return;
+        }
+        for ((cohort, revision), mut stratum) in strata {
+            if stratum.control.is_empty() || stratum.candidate.is_empty() {
+                continue; // nothing to compare with
+            }
+            stratum.name = match revision {
+                Some(revision) => format!("{cohort}, revision {revision}"),
+                None => cohort,
+            };
+            series.strata.push(stratum);
+        }
+        self.pairs.of_metric.insert(series.name.clone(), places);
+        self.series.push(series);
+    }
+
+    fn stratum_of(&self, leg: &LegFigures) -> (String, Option<i64>) {
+        let cohort = leg.cohort.as_deref().unwrap_or(NO_COHORT).to_owned();
+        (cohort, leg.revision.filter(|_| self.several_revisions))
+    }
+
+    /// Whether an answer of the control has a positive value of a metric.
+    fn control_has(&self, metrics: &[Metric], name: &str) -> bool {
+        let Some(index) = metrics.iter().position(|metric| metric.name == name) else {
+            return false;
+        };
+        self.exchanges
+            .legs()
+            .filter(|found| found.leg.variant == Variant::Control)
+            .any(|found| found.leg.values.get(index).is_some_and(|value| *value > 0.0))
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.series.iter().any(|series| series.name == name)
+    }
+}
+
+fn empty_series(metric: &Metric) -> MetricSeries {
+    MetricSeries {
+        name: metric.name.clone(),
+        unit: metric.unit.to_owned(),
+        better: metric.better,
+        bounds: metric.bounds,
+        pairs: Vec::new(),
+        noise_pairs: Vec::new(),
+        strata: Vec::new(),
+        missing: 0,
+    }
+}
+
+/// A score is taken as bounded by 0 and 1 where all of its values are.
+fn score_series<'a>(
+    exchanges: &Exchanges<'a>,
+    criterion: &str,
+    value: impl Fn(Located<'a>) -> Option<f64>,
+) -> MetricSeries {
+    let unit_scale = exchanges.legs().filter_map(value).all(|score| (0.0..=1.0).contains(&score));
+    MetricSeries {
+        name: format!("{SCORE}{criterion}"),
+        unit: "score".to_owned(),
+        better: Better::Higher,
+        bounds: unit_scale.then_some((0.0, 1.0)),
+        pairs: Vec::new(),
+        noise_pairs: Vec::new(),
+        strata: Vec::new(),
+        missing: 0,
+    }
+}
+
+fn known(value: Option<f64>) -> Option<f64> {
+    value.filter(|value| !value.is_nan())
+}
