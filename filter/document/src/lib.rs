@@ -84,6 +84,7 @@ mod problem;
 mod read;
 mod schema;
 mod suggest;
+mod tree;
 
 pub use allowed::{Allowed, Items, Refusal};
 pub use decode::Decode;
