@@ -75,7 +75,7 @@ impl Decode for u32 {
         let number = u64::decode(node, at, problems)?;
         let small = u32::try_from(number).ok();
         if small.is_none() {
-            problems.report(at, "is out of range").value(node).allowed(format!("0 to {}", u32::MAX));
+            problems.report(at, "is too large").value(node);
         }
         small
     }

@@ -17,6 +17,10 @@ impl<'n> Fields<'n> {
     /// Opens a mapping; anything else is a problem.
     pub fn open(node: &'n Value, at: &Path<'_>, problems: &mut Collector) -> Option<Self> {
         let Value::Object(object) = node else {
+            if node.is_null() && matches!(at, Path::Root) {
+                problems.report(at, "the document is empty");
+                return None;
+            }
             problems.report(at, "is not a mapping").value(node);
             return None;
         };

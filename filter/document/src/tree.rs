@@ -1,9 +1,10 @@
 //! From the events of a YAML parser to a tree.
 //!
-//! YAML 1.2 with the core schema: only `true` and `false` are truth values (so `no` is text), `0o17` and `0x1f` are numbers.
-//! JSON is read by the same parser. Anchors and aliases work; what they copy is bounded by [`COPIED_BYTES_MAX`], so that
-//! an "alias bomb" stays small. A merge key (`<<`) is an ordinary key. Tags of the core schema are obeyed for texts, others refused.
-//! Exactly one document per text. The work is a loop over a stack, so that nesting cannot exhaust the call stack.
+//! YAML 1.2 with the core schema: only `true` and `false` are truth values (so `no` is text), `0o17` and `0x1f` are
+//! numbers. JSON is read by the same parser, but for raw control characters from U+007F to U+009F. Anchors and aliases work;
+//! what they copy is bounded by [`COPIED_BYTES_MAX`], so that an "alias bomb" stays small. A merge key (`<<`) is an ordinary
+//! key. Of tags only those of the core schema's texts, lists and mappings are known. Exactly one document per text. The work
+//! is a loop over a stack, so that nesting cannot exhaust the call stack.
 
 use std::collections::BTreeMap;
 
