@@ -1,0 +1,309 @@
+//! The commands by hand: push, rollback, status, history, approve, pause, resume.
+//!
+//! Push and rollback are confirmed like those of a watch. Approve, pause and resume only change the record: a running
+//! watch heeds them at its next look, and the next watch does when none runs.
+
+use std::path::Path;
+use std::time::Instant;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+use weir_policy::Policy;
+
+use crate::confirm::ProxyReport;
+use crate::error::ControllerError;
+use crate::push::{Confirmed, Pusher, Written};
+use crate::record::{Decided, Decision, History, PushRecord, RolloutFolder};
+use crate::state::{State, Status};
+use crate::target::EnvoyTarget;
+
+/// A push by hand that was confirmed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PushedByHand {
+    /// The revision in the file before.
+    pub revision_before: u64,
+    /// The policy in place.
+    pub written: Written,
+    /// The proxies.
+    pub confirmed: Confirmed,
+    /// What could not be recorded although the push is confirmed.
+    pub problems: Vec<String>,
+}
+
+/// What file, record and proxies say.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StatusReport {
+    /// The recorded state; absent when no rollout of this experiment was watched.
+    pub state: Option<State>,
+    /// Revision in the ECDS file.
+    pub file_revision: u64,
+    /// Mode in the ECDS file.
+    pub file_mode: Option<String>,
+    /// Experiment in the ECDS file.
+    pub file_experiment: Option<String>,
+    /// What each proxy shows.
+    pub proxies: Vec<ProxyReport>,
+    /// Where file, record and proxies do not agree; empty when all is well.
+    pub disagreements: Vec<String>,
+}
+
+/// Pushes a policy and waits for the proxies. `force` allows a revision that does not grow (a restore).
+///
+/// # Errors
+/// See [`Pusher::write`] and [`Pusher::confirm`].
+pub async fn push(
+    data_dir: Option<&Path>,
+    policy: &Policy,
+    target: &EnvoyTarget,
+    force: bool,
+) -> Result<PushedByHand, ControllerError> {
+    let started = Instant::now();
+    let mut pusher = Pusher::new(target)?;
+    pusher.refresh().await;
+    let revision_before = pusher.carried()?.revision;
+    let written = pusher.write(policy, force, started).await?;
+    let confirmed = pusher.confirm(&written).await?;
+    let mut pushed = PushedByHand { revision_before, written, confirmed, problems: Vec::new() };
+    if let Some(data_dir) = data_dir {
+        let reasons = vec![String::from("pushed by hand")];
+        pushed.record(data_dir, &policy.experiment, Decided::Push, reasons);
+    }
+    Ok(pushed)
+}
+
+/// Sends everybody back to control, now: takes the policy out of the ECDS file, sets mode `rolled-back` and the next
+/// revision, and waits for the proxies. Works without a data folder and without a policy file. The record's state (if
+/// there is one) is rolled back too, also when the proxies do not confirm.
+///
+/// # Errors
+/// When the file cannot be changed or the proxies do not confirm.
+pub async fn rollback(
+    data_dir: Option<&Path>,
+    target: &EnvoyTarget,
+    reason: &str,
+) -> Result<PushedByHand, ControllerError> {
+    let started = Instant::now();
+    let mut pusher = Pusher::new(target)?;
+    let carried = pusher.carried()?;
+    let policy = rolled_back(&carried.policy, carried.revision + 1, &target.path)?;
+    let written = pusher.write(&policy, false, started).await?;
+    pusher.refresh().await;
+    let confirmed = pusher.confirm(&written).await;
+    let reasons = vec![format!("by hand: {reason}")];
+    match confirmed {
+        Ok(confirmed) => {
+            let mut pushed =
+                PushedByHand { revision_before: carried.revision, written, confirmed, problems: Vec::new() };
+            if let Some(data_dir) = data_dir {
+                pushed.record(data_dir, &policy.experiment, Decided::Rollback, reasons);
+            }
+            Ok(pushed)
+        }
+        Err(error) => {
+            if let Some(data_dir) = data_dir {
+                let record = PushRecord {
+                    written_ms: written.written_ms,
+                    confirmed_ms: None,
+                    proxies: Vec::new(),
+                    attempts: 1,
+                    error: Some(error.to_string()),
+                };
+                // The push's own error is the one to report; the file in place speaks for itself.
+                let _ = record_push(
+                    data_dir,
+                    &policy.experiment,
+                    Decided::Rollback,
+                    reasons,
+                    written.revision,
+                    record,
+                );
+            }
+            Err(error)
+        }
+    }
+}
+
+/// What record, file and proxies say. `experiment` is the one in the ECDS file where none is given.
+///
+/// # Errors
+/// When the ECDS file or the record cannot be read; a proxy that does not answer is part of the report.
+pub async fn status(
+    data_dir: Option<&Path>,
+    experiment: Option<&str>,
+    target: &EnvoyTarget,
+) -> Result<StatusReport, ControllerError> {
+    let pusher = Pusher::new(target)?;
+    let carried = pusher.carried()?;
+    let proxies = pusher.report().await;
+    let state = match (data_dir, experiment.or(carried.experiment())) {
+        (Some(data_dir), Some(experiment)) => RolloutFolder::new(data_dir, experiment)?.read_state()?,
+        _ => None,
+    };
+    let mut report = StatusReport {
+        file_revision: carried.revision,
+        file_mode: carried.mode().map(str::to_owned),
+        file_experiment: carried.experiment().map(str::to_owned),
+        state,
+        proxies,
+        disagreements: Vec::new(),
+    };
+    report.disagreements = report.compare();
+    Ok(report)
+}
+
+/// All recorded decisions of an experiment.
+///
+/// # Errors
+/// When the record cannot be read.
+pub fn history(data_dir: &Path, experiment: &str) -> Result<History, ControllerError> {
+    Ok(RolloutFolder::new(data_dir, experiment)?.history()?)
+}
+
+/// Signs the present step off: the watch moves on to the next one.
+///
+/// # Errors
+/// When no sign-off was asked for.
+pub fn approve(data_dir: &Path, experiment: &str, who: &str) -> Result<State, ControllerError> {
+    change(data_dir, experiment, Decided::Approve, format!("signed off by {who}"), |state| {
+        match state.status {
+            Status::AwaitingSignOff => {
+                state.status = Status::Running;
+                state.signed_off_step = Some(state.step);
+                Ok(())
+            }
+            _ => Err("there is nothing to sign off: `weir history` shows the decisions so far"),
+        }
+    })
+}
+
+/// Keeps the rollout at the present step. A rollback verdict still rolls back.
+///
+/// # Errors
+/// When the rollout has ended or is paused.
+pub fn pause(data_dir: &Path, experiment: &str, who: &str) -> Result<State, ControllerError> {
+    change(data_dir, experiment, Decided::Pause, format!("paused by {who}"), |state| match state.status {
+        Status::Running | Status::AwaitingSignOff => {
+            state.status = Status::Paused;
+            Ok(())
+        }
+        _ => Err("only a rollout that goes on can be paused"),
+    })
+}
+
+/// Lets a paused rollout go on.
+///
+/// # Errors
+/// When it is not paused.
+pub fn resume(data_dir: &Path, experiment: &str, who: &str) -> Result<State, ControllerError> {
+    change(data_dir, experiment, Decided::Resume, format!("resumed by {who}"), |state| match state.status {
+        Status::Paused => {
+            state.status = Status::Running;
+            Ok(())
+        }
+        _ => Err("only a paused rollout can be resumed"),
+    })
+}
+
+impl StatusReport {
+    fn compare(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        if let Some(state) = &self.state
+            && state.revision != self.file_revision
+        {
+            found
+                .push(format!("the record has revision {}, the file {}", state.revision, self.file_revision));
+        }
+        let revision = self.file_revision.to_string();
+        for proxy in &self.proxies {
+            for (what, shown) in
+                [("version_text", &proxy.version_text), ("x-weir-revision", &proxy.probe_revision)]
+            {
+                if let Some(shown) = shown
+                    && *shown != revision
+                {
+                    found.push(format!(
+                        "{}: {what} is '{shown}', the file has revision {revision}",
+                        proxy.proxy
+                    ));
+                }
+            }
+            found.extend(proxy.problems.iter().map(|problem| format!("{}: {problem}", proxy.proxy)));
+        }
+        found
+    }
+}
+
+impl PushedByHand {
+    fn record(&mut self, data_dir: &Path, experiment: &str, decided: Decided, reasons: Vec<String>) {
+        let record = PushRecord {
+            written_ms: self.written.written_ms,
+            confirmed_ms: Some(self.confirmed.confirmed_ms),
+            proxies: self.confirmed.proxies.clone(),
+            attempts: 1,
+            error: None,
+        };
+        if let Err(error) = record_push(data_dir, experiment, decided, reasons, self.written.revision, record)
+        {
+            self.problems.push(error.to_string());
+        }
+    }
+}
+
+/// Records a push by hand where there is a rollout to record it in.
+fn record_push(
+    data_dir: &Path,
+    experiment: &str,
+    decided: Decided,
+    reasons: Vec<String>,
+    revision: u64,
+    record: PushRecord,
+) -> Result<(), ControllerError> {
+    let folder = RolloutFolder::new(data_dir, experiment)?;
+    let Some(mut state) = folder.read_state()? else { return Ok(()) };
+    let now = Timestamp::now();
+    let decision = Decision::new(&state, "hand", decided, reasons, now);
+    if decided == Decided::Rollback {
+        state.status = Status::RolledBack;
+    }
+    let confirmed = record.confirmed_ms.is_some();
+    state.written(revision, now);
+    if confirmed && decided == Decided::Rollback {
+        state.confirm(now);
+    }
+    Ok(folder.record(&mut state, decision.with_push(revision, record))?)
+}
+
+fn change(
+    data_dir: &Path,
+    experiment: &str,
+    decided: Decided,
+    reason: String,
+    apply: impl FnOnce(&mut State) -> Result<(), &'static str>,
+) -> Result<State, ControllerError> {
+    let refuse =
+        |message: String, hint| ControllerError::State { experiment: experiment.to_owned(), message, hint };
+    let folder = RolloutFolder::new(data_dir, experiment)?;
+    let Some(mut state) = folder.read_state()? else {
+        return Err(refuse(
+            format!("there is no rollout of it in {}", folder.path().display()),
+            "give the data folder and the experiment of a `weir watch`",
+        ));
+    };
+    let decision = Decision::new(&state, "hand", decided, vec![reason], Timestamp::now());
+    let status = state.status;
+    apply(&mut state)
+        .map_err(|hint| refuse(format!("the rollout is {status}, at step '{}'", state.step_name), hint))?;
+    folder.record(&mut state, decision)?;
+    Ok(state)
+}
+
+/// The policy in the file with the brake on. A policy that this weir cannot read is braked all the same: by its fields.
+fn rolled_back(policy: &Value, revision: u64, path: &Path) -> Result<Policy, ControllerError> {
+    let mut policy = policy.clone();
+    if let Some(fields) = policy.as_object_mut() {
+        fields.insert("mode".to_owned(), Value::from("rolled-back"));
+        fields.insert("revision".to_owned(), Value::from(revision));
+    }
+    Ok(weir_document::decode(&format!("policy in {}", path.display()), &policy)?)
+}
