@@ -120,6 +120,8 @@ fn finish(
     };
     let interval_from = match estimate {
         Err(StatsError::TooFew { minimum, .. }) => Some(minimum as u64),
+        // The mean of control is still too uncertain to divide by: as much evidence again.
+        Err(StatsError::NoRatio { mean }) if mean > 0.0 => Some(2 * n_control.min(n_candidate) as u64),
         _ => None,
     };
     let interval = estimate.ok().map(|estimate| (estimate.low, estimate.high));

@@ -43,14 +43,9 @@ impl Gates {
 }
 
 fn gate(name: String, metric: &str, margin: Margin, severity: Severity) -> Gate {
-    Gate {
-        name,
-        metric: metric.to_owned(),
-        direction: None,
-        margin,
-        severity,
-        minimum_evidence: MINIMUM_EVIDENCE,
-    }
+    // A length or a token count has no better direction: a change either way is a divergence.
+    let direction = BOTH_WAYS.contains(&metric).then_some(Direction::Both);
+    Gate { name, metric: metric.to_owned(), direction, margin, severity, minimum_evidence: MINIMUM_EVIDENCE }
 }
 
 /// Both variants have a value, or there is a pair.

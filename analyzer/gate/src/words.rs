@@ -2,6 +2,7 @@
 //!
 //! Numbers have one digit more than the margin needs, so that a reader sees on which side of it they are.
 
+use crate::judge::worse;
 use crate::names;
 use crate::result::{Comparison, GateResult, Outcome};
 use crate::series::Better;
@@ -67,9 +68,16 @@ fn conclusion(result: &GateResult, minimum_evidence: u64) -> String {
     match result.outcome {
         Outcome::Breach => "worse than the margin allows".to_owned(),
         Outcome::Diverged => "differs by more than the margin allows".to_owned(),
+        Outcome::Inside if worse(result) => "inside the margin, though worse than control".to_owned(),
         Outcome::Inside => "inside the margin".to_owned(),
         Outcome::Improved => "better than control".to_owned(),
         Outcome::NoData => "no values".to_owned(),
+        Outcome::Undecided if worse(result) => {
+            format!(
+                "worse than control, by more than the margin or not: {}",
+                undecided(result, minimum_evidence)
+            )
+        }
         Outcome::Undecided => undecided(result, minimum_evidence),
     }
 }

@@ -5,8 +5,8 @@
 //! - [`betting`]: the hedged capital sequence (their Theorem 3) with a mixture of three bet schedules; the one in use.
 //! - [`empirical_bernstein`]: the predictable plug-in sequence (their Theorem 2, equations 13 to 15), closed form.
 //!
-//! Why betting: with values that never vary (flags of a healthy service) it is narrower by the factor that a test in
-//! `tests/` prints, and at high variance no wider. Cost: O(n) per evaluation, some ten evaluations per end.
+//! Why betting: with values that never vary (flags of a healthy service) its interval has 0.29 times the length of the
+//! other, and with values that vary at most 1.15 times; `tests/widths.rs` measures both. Cost: O(n) per evaluation, some ten evaluations per end.
 
 use crate::error::{StatsError, check_alpha, check_bounds};
 use crate::estimate::Estimate;
