@@ -146,10 +146,13 @@ impl<H: Host> Filter<H> {
 }
 
 fn resource(host: &impl Host, epoch: u64) -> Resource {
+    // Envoy 1.40 answers to the first path; older ones to the second.
     let mut proxy = Vec::new();
-    let found = host.property(&["node", "id"], &mut proxy);
+    let found = [["xds", "node", "id"].as_slice(), &["node", "id"]]
+        .into_iter()
+        .any(|path| host.property(path, &mut proxy) == Ok(true) && !proxy.is_empty());
     Resource {
-        proxy: if found == Ok(true) { String::from_utf8_lossy(&proxy).into_owned() } else { String::new() },
+        proxy: if found { String::from_utf8_lossy(&proxy).into_owned() } else { String::new() },
         worker: format!("{epoch:016x}"),
     }
 }

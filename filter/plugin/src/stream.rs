@@ -59,7 +59,9 @@ impl<H: Host> Filter<H> {
         if assignment.variant == Variant::Candidate && !self.mark_candidate(active, assignment.cohort) {
             assignment.variant = Variant::Control;
         }
-        self.mark_cluster(active, assignment.variant);
+        if assignment.variant == Variant::Control {
+            self.mark_cluster(active, Variant::Control);
+        }
         if assignment.identity.is_none() {
             self.metrics.count(Count::NoIdentity);
         }
@@ -121,10 +123,11 @@ impl<H: Host> Filter<H> {
         forged > 0
     }
 
-    /// Marks a request for the candidate. `false`: the mark could not be set, and control serves it.
+    /// Marks a request for the candidate. `false`: a mark could not be set, and control serves it.
     fn mark_candidate(&mut self, active: &Active, cohort: Option<u16>) -> bool {
         let header = active.policy.routing.variant_header.as_str();
-        if !self.set(header, Variant::Candidate.as_str()) {
+        // The variant is said last: whoever says candidate is routed there.
+        if !self.mark_cluster(active, Variant::Candidate) || !self.set(header, Variant::Candidate.as_str()) {
             return false;
         }
         self.set(names::EXPERIMENT, &active.policy.experiment);
@@ -136,10 +139,11 @@ impl<H: Host> Filter<H> {
         true
     }
 
-    fn mark_cluster(&mut self, active: &Active, variant: Variant) {
-        let routing = &active.policy.routing;
-        if let (Some(header), Some(cluster)) = (&routing.cluster_header, active.policy.cluster(variant)) {
-            self.set(header.as_str(), cluster);
+    /// Names the cluster, where the policy wants it named.
+    fn mark_cluster(&mut self, active: &Active, variant: Variant) -> bool {
+        match (&active.policy.routing.cluster_header, active.policy.cluster(variant)) {
+            (Some(header), Some(cluster)) => self.set(header.as_str(), cluster),
+            _ => true,
         }
     }
 

@@ -1,0 +1,214 @@
+//! A host in memory: one proxy with one stream at a time, which can refuse any call.
+#![allow(dead_code)]
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use weir_filter::headers::encode;
+use weir_filter::host::{Answer, Body, Call, Host, Level, Map, MetricKind, Refused};
+
+/// When calls are refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refuse {
+    Nothing,
+    Everything,
+    /// Only the call with this number, counted from 0.
+    Nth(usize),
+    /// Every call from this number on.
+    From(usize),
+}
+
+pub(crate) type Pairs = Vec<(String, Vec<u8>)>;
+
+/// What the host has seen and what it answers.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) refuse: Cell<Refuse>,
+    pub(crate) calls: Cell<usize>,
+    pub(crate) configuration: RefCell<Vec<u8>>,
+    pub(crate) request: RefCell<Pairs>,
+    pub(crate) response: RefCell<Pairs>,
+    pub(crate) call_response: RefCell<Pairs>,
+    pub(crate) chunk: RefCell<Vec<u8>>,
+    pub(crate) now: Cell<u64>,
+    pub(crate) posts: RefCell<Vec<Vec<u8>>>,
+    pub(crate) next_token: Cell<u32>,
+    pub(crate) metric_names: RefCell<Vec<String>>,
+    pub(crate) metrics: RefCell<BTreeMap<String, i64>>,
+    pub(crate) log: RefCell<Vec<String>>,
+    pub(crate) tick_period_ms: Cell<u32>,
+}
+
+/// Shares its state with the test.
+#[derive(Debug, Clone)]
+pub(crate) struct Double(pub(crate) Rc<State>);
+
+impl Double {
+    pub(crate) fn new() -> Self {
+        Self(Rc::new(State {
+            refuse: Cell::new(Refuse::Nothing),
+            calls: Cell::new(0),
+            configuration: RefCell::default(),
+            request: RefCell::default(),
+            response: RefCell::default(),
+            call_response: RefCell::default(),
+            chunk: RefCell::default(),
+            now: Cell::new(1_000_000_000_000),
+            posts: RefCell::default(),
+            next_token: Cell::new(1),
+            metric_names: RefCell::default(),
+            metrics: RefCell::default(),
+            log: RefCell::default(),
+            tick_period_ms: Cell::new(0),
+        }))
+    }
+
+    pub(crate) fn advance_ms(&self, milliseconds: u64) {
+        self.0.now.set(self.0.now.get() + milliseconds * 1_000_000);
+    }
+
+    pub(crate) fn metric(&self, name: &str) -> i64 {
+        self.0.metrics.borrow().get(name).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn request_header(&self, name: &str) -> Option<String> {
+        find(&self.0.request.borrow(), name)
+    }
+
+    pub(crate) fn response_header(&self, name: &str) -> Option<String> {
+        find(&self.0.response.borrow(), name)
+    }
+
+    fn call(&self) -> Answer<()> {
+        let number = self.0.calls.get();
+        self.0.calls.set(number + 1);
+        let refused = match self.0.refuse.get() {
+            Refuse::Nothing => false,
+            Refuse::Everything => true,
+            Refuse::Nth(nth) => number == nth,
+            Refuse::From(first) => number >= first,
+        };
+        if refused { Err(Refused(10)) } else { Ok(()) }
+    }
+
+    fn map(&self, map: Map) -> &RefCell<Pairs> {
+        match map {
+            Map::Request => &self.0.request,
+            Map::Response => &self.0.response,
+            Map::CallResponse => &self.0.call_response,
+        }
+    }
+}
+
+impl Host for Double {
+    fn log(&self, _: Level, line: &str) {
+        self.0.log.borrow_mut().push(line.to_owned());
+    }
+
+    fn now(&self) -> Answer<u64> {
+        self.call()?;
+        self.0.now.set(self.0.now.get() + 1_000);
+        Ok(self.0.now.get())
+    }
+
+    fn random(&self) -> u64 {
+        0xfeed
+    }
+
+    fn set_tick_period(&self, period_ms: u32) -> Answer<()> {
+        self.call()?;
+        self.0.tick_period_ms.set(period_ms);
+        Ok(())
+    }
+
+    fn configuration(&self, into: &mut Vec<u8>) -> Answer<()> {
+        self.call()?;
+        into.extend_from_slice(&self.0.configuration.borrow());
+        Ok(())
+    }
+
+    fn headers(&self, map: Map, into: &mut Vec<u8>) -> Answer<()> {
+        self.call()?;
+        into.extend(encode(&self.map(map).borrow()));
+        Ok(())
+    }
+
+    fn header(&self, map: Map, name: &str, into: &mut Vec<u8>) -> Answer<bool> {
+        self.call()?;
+        let pairs = self.map(map).borrow();
+        let found = pairs.iter().find(|(key, _)| key == name);
+        if let Some((_, value)) = found {
+            into.extend_from_slice(value);
+        }
+        Ok(found.is_some())
+    }
+
+    fn set_header(&self, map: Map, name: &str, value: &[u8]) -> Answer<()> {
+        self.call()?;
+        let mut pairs = self.map(map).borrow_mut();
+        pairs.retain(|(key, _)| key != name);
+        pairs.push((name.to_owned(), value.to_vec()));
+        Ok(())
+    }
+
+    fn remove_header(&self, map: Map, name: &[u8]) -> Answer<()> {
+        self.call()?;
+        self.map(map).borrow_mut().retain(|(key, _)| key.as_bytes() != name);
+        Ok(())
+    }
+
+    fn body(&self, _: Body, start: usize, len: usize, into: &mut Vec<u8>) -> Answer<()> {
+        self.call()?;
+        let chunk = self.0.chunk.borrow();
+        let end = (start + len).min(chunk.len());
+        into.extend_from_slice(chunk.get(start..end).unwrap_or_default());
+        Ok(())
+    }
+
+    fn property(&self, path: &[&str], into: &mut Vec<u8>) -> Answer<bool> {
+        self.call()?;
+        if path == ["xds", "node", "id"] {
+            into.extend_from_slice(b"proxy-1");
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    fn post(&self, call: &Call<'_>) -> Answer<u32> {
+        self.call()?;
+        self.0.posts.borrow_mut().push(call.body.to_vec());
+        let token = self.0.next_token.get();
+        self.0.next_token.set(token + 1);
+        Ok(token)
+    }
+
+    fn define_metric(&self, _: MetricKind, name: &str) -> Answer<u32> {
+        self.call()?;
+        let mut names = self.0.metric_names.borrow_mut();
+        if let Some(index) = names.iter().position(|known| known == name) {
+            return Ok(index as u32);
+        }
+        names.push(name.to_owned());
+        Ok(names.len() as u32 - 1)
+    }
+
+    fn add_metric(&self, id: u32, offset: i64) -> Answer<()> {
+        self.call()?;
+        assert_ne!(offset, 0, "real hosts refuse an offset of 0");
+        let name = self.0.metric_names.borrow()[id as usize].clone();
+        *self.0.metrics.borrow_mut().entry(name).or_default() += offset;
+        Ok(())
+    }
+
+    fn set_metric(&self, id: u32, value: u64) -> Answer<()> {
+        self.call()?;
+        let name = self.0.metric_names.borrow()[id as usize].clone();
+        self.0.metrics.borrow_mut().insert(name, value as i64);
+        Ok(())
+    }
+}
+
+fn find(pairs: &Pairs, name: &str) -> Option<String> {
+    pairs.iter().find(|(key, _)| key == name).map(|(_, value)| String::from_utf8_lossy(value).into_owned())
+}
