@@ -85,10 +85,11 @@ impl<'n> Fields<'n> {
         value
     }
 
-    /// Reports every field that was not taken.
-    pub fn finish(self, at: &Path<'_>, problems: &mut Collector) {
+    /// Reports every field that was not taken. Whether there is none: what such a field was meant to be is not known, so that
+    /// rules about the whole mapping would mislead.
+    pub fn finish(self, at: &Path<'_>, problems: &mut Collector) -> bool {
         let unknown: BTreeSet<&String> = self.object.keys().filter(|key| !self.known.contains(key)).collect();
-        for key in unknown {
+        for key in &unknown {
             let report = problems.report(&at.key(key), "is not a known field");
             let unused = self.known.iter().filter(|known| !self.object.contains_key(*known));
             match closest(key, unused.map(String::as_str)) {
@@ -96,6 +97,7 @@ impl<'n> Fields<'n> {
                 None => report.allowed(self.known.join(", ")),
             };
         }
+        unknown.is_empty()
     }
 }
 

@@ -12,7 +12,8 @@
 ///
 /// `check function(field, field);` after the struct calls
 /// `function(&field, &field, at: &Path, problems: &mut Collector)` once those fields were read without a problem, whatever
-/// the others are; `validate function;` behind the checks calls `function(&value, at, problems)` once all fields were read.
+/// the others are; `validate function;` behind the checks calls `function(&value, at, problems)` once all fields were read
+/// and none is unknown.
 /// See the crate's documentation for an example.
 #[macro_export]
 macro_rules! document {
@@ -48,14 +49,19 @@ macro_rules! document {
                         fields.take::<$ty>(key, default, allowed, at, problems)
                     };
                 )*
-                fields.finish(at, problems);
+                #[allow(unused_variables)]
+                let all_known = fields.finish(at, problems);
                 $(
                     if let ($(::core::option::Option::Some($input),)+) = ($($input.as_ref(),)+) {
                         $check($($input,)+ at, problems);
                     }
                 )*
                 let value = Self { $($field: $field?),* };
-                $($validate(&value, at, problems);)?
+                $(
+                    if all_known {
+                        $validate(&value, at, problems);
+                    }
+                )?
                 ::core::option::Option::Some(value)
             }
 

@@ -1,11 +1,12 @@
 //! The rules between the fields of a policy. Each is a function over the fields that it needs, so that one bad field does not
 //! hide what is wrong with the others.
 
-use weir_document::{Collector, Path};
+use weir_document::{Allowed, Collector, Path};
 
 use crate::headers::is_reserved;
 use crate::{
     Candidate, Cohort, Control, HeaderName, IdentitySource, Match, Mode, NO_COHORT, Noise, Routing, Shadow,
+    Text,
 };
 
 /// Headers that carry credentials: never an identity, never compared with a text in a policy.
@@ -222,6 +223,14 @@ pub(crate) fn check_rule(rule: &Match, at: &Path<'_>, problems: &mut Collector) 
                 .hint("to ask whether the header is there, write present: true");
         }
     }
+    for (index, text) in rule.one_of.iter().flatten().enumerate() {
+        if let Err(refusal) = Text::HeaderValue.check(text) {
+            problems
+                .report(&at.key("oneOf").index(index), refusal.message)
+                .text_value(text)
+                .allowed(refusal.allowed.unwrap_or_default());
+        }
+    }
     check_matched_header(header, &at.key("header"), problems);
 }
 
@@ -267,6 +276,21 @@ pub(crate) fn check_limits(
             .report(&at.key("batchBytesMax"), "is more than outboxBytesMax")
             .number_value(batch_bytes_max)
             .allowed(format!("up to {outbox_bytes_max}"));
+    }
+}
+
+/// A sample lives until the next batch.
+pub(crate) fn check_times(
+    flush_interval_ms: &u64,
+    sample_age_ms_max: &u64,
+    at: &Path<'_>,
+    problems: &mut Collector,
+) {
+    if sample_age_ms_max <= flush_interval_ms {
+        problems
+            .report(&at.key("sampleAgeMsMax"), "is not more than flushIntervalMs")
+            .number_value(sample_age_ms_max)
+            .hint("samples would be dropped before they are sent");
     }
 }
 

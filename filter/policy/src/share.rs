@@ -92,7 +92,7 @@ impl Decode for Share {
                 .report(at, "is finer than a millionth")
                 .value(node)
                 .allowed("at most 4 decimals")
-                .hint(format!("write {}", share.percent()));
+                .hint(format!("the nearest share is {}", share.percent()));
             return None;
         }
         Some(share)
