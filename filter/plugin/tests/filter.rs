@@ -188,7 +188,13 @@ fn the_candidate_is_marked_and_never_copied() {
     let stream = proxy.open(POLICY_ROOT, INTERNAL, true);
     assert_eq!(
         proxy.routed(),
-        Routed { variant: Some("candidate".to_owned()), cluster: None, shadow: None, noise: None, sample_id: None }
+        Routed {
+            variant: Some("candidate".to_owned()),
+            cluster: None,
+            shadow: None,
+            noise: None,
+            sample_id: None
+        }
     );
     assert_eq!(proxy.host.request_header("x-weir-experiment").as_deref(), Some("trial"));
     assert_eq!(proxy.host.request_header("x-weir-snapshot").as_deref(), Some("m@2"));

@@ -100,13 +100,12 @@ fn within_budget(mut bytes: &[u8], level: Level, budget: &mut usize) -> bool {
             (Level::Request, 1) => Level::ResourceLogs,
             (Level::ResourceLogs, 2) => Level::ScopeLogs,
             (Level::ScopeLogs, 2) | (Level::ResourceLogs, 1) | (Level::ScopeLogs, 1) => Level::Leaf,
-            // Lists and maps inside a value are not looked into, but bounded by their bytes: 2 for each item.
+            // Lists and maps inside a value are not looked into, but bounded by their bytes: 2 for each item. A record's
+            // body (5) is a value, an attribute (6 of a record, 1 of a resource, 3 of a scope) has one.
             (Level::Leaf, _) => {
-                let nested = if content.len() > NESTED_BYTES_FREE && looks_nested(content) {
-                    content.len() / 2
-                } else {
-                    1
-                };
+                let nested = content.len() > NESTED_BYTES_FREE
+                    && (is_nested(content) || value_of(content).is_some_and(is_nested));
+                let nested = if nested { content.len() / 2 } else { 1 };
                 match budget.checked_sub(nested) {
                     Some(left) => *budget = left,
                     None => return false,
@@ -129,26 +128,27 @@ fn within_budget(mut bytes: &[u8], level: Level, budget: &mut usize) -> bool {
 /// Below this size an attribute's nested values are not worth counting.
 const NESTED_BYTES_FREE: usize = 256;
 
-/// Whether an attribute's value is a list or a map (fields 5 and 6 of `AnyValue`).
-fn looks_nested(key_value: &[u8]) -> bool {
-    let mut bytes = key_value;
-    while let Some((tag, wire, rest)) = field_key(bytes) {
-        let Some((content, rest)) = field_content(wire, rest) else {
-            return false;
-        };
-        bytes = rest;
-        if tag != 2 {
-            continue;
+/// The value of an attribute.
+fn value_of(mut key_value: &[u8]) -> Option<&[u8]> {
+    loop {
+        let (tag, wire, rest) = field_key(key_value)?;
+        let (content, rest) = field_content(wire, rest)?;
+        if tag == 2 {
+            return content;
         }
-        let Some(mut value) = content else { continue };
-        while let Some((tag, wire, rest)) = field_key(value) {
-            if matches!(tag, 5 | 6) {
-                return true;
-            }
-            let Some((_, rest)) = field_content(wire, rest) else {
-                return false;
-            };
-            value = rest;
+        key_value = rest;
+    }
+}
+
+/// Whether a value is a list or a map (fields 5 and 6). Text may look like one, and is then counted too high.
+fn is_nested(mut value: &[u8]) -> bool {
+    while let Some((tag, wire, rest)) = field_key(value) {
+        if matches!((tag, wire), (5 | 6, 2)) {
+            return true;
+        }
+        match field_content(wire, rest) {
+            Some((_, rest)) => value = rest,
+            None => return false,
         }
     }
     false

@@ -1,5 +1,5 @@
 //! A host in memory: one proxy with one stream at a time, which can refuse any call.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::indexing_slicing)]
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
