@@ -17,10 +17,9 @@ use crate::{ecds, template};
 
 const BOOTSTRAP: &str = include_str!("../templates/bootstrap.yaml");
 const CLUSTER: &str = include_str!("../templates/cluster.json");
-const MIRRORS: &str = include_str!("../templates/mirrors.json");
+const MIRROR: &str = include_str!("../templates/mirror.json");
+const ROUTE: &str = include_str!("../templates/route.json");
 const ROUTER: &str = include_str!("../templates/router.json");
-const ROUTES_BY_CLUSTER_HEADER: &str = include_str!("../templates/routes_by_cluster_header.json");
-const ROUTES_BY_VARIANT_HEADER: &str = include_str!("../templates/routes_by_variant_header.json");
 const STATS_TAGS: &str = include_str!("../templates/stats_tags.json");
 const STRIP_MARKS: &str = include_str!("../templates/strip_marks.json");
 const UPSTREAM_CODEC: &str = include_str!("../templates/upstream_codec.json");
@@ -225,31 +224,55 @@ impl Bootstrap {
         Ok(json!([weir, router]))
     }
 
+    /// First the candidate, then control with every combination of copies.
+    ///
+    /// A mirror policy can take its cluster from a header, but Envoy (1.40) reads that header only after the upstream
+    /// filters of the primary request have run, and they have to remove it. So the header picks a route, and the route
+    /// names the cluster; a request without copies then also has no mirror policy that copies its headers for nothing.
     fn routes(&self) -> Result<Value, String> {
-        let timeout = seconds(self.route_timeout_s);
-        let mirrors = template::render_json(MIRRORS, &[])?;
         let names = &self.names;
+        let timeout = seconds(self.route_timeout_s);
+        let control = json!({"cluster": names.control, "timeout": timeout});
+        let candidate = json!({"cluster": names.candidate, "timeout": timeout});
+        let by_header = json!({"cluster_header": names.cluster_header, "timeout": timeout});
+        let named = json!({"name": names.cluster_header, "present_match": true});
+        let mut routes = Vec::new();
         match self.routing {
-            Routing::VariantHeader => template::render_json(
-                ROUTES_BY_VARIANT_HEADER,
-                &[
-                    ("variant_header", json!(names.variant_header)),
-                    ("candidate_cluster", json!(names.candidate)),
-                    ("control_cluster", json!(names.control)),
-                    ("route_timeout", timeout),
-                    ("mirrors", mirrors),
-                ],
-            ),
-            Routing::ClusterHeader => template::render_json(
-                ROUTES_BY_CLUSTER_HEADER,
-                &[
-                    ("cluster_header", json!(names.cluster_header)),
-                    ("control_cluster", json!(names.control)),
-                    ("route_timeout", timeout),
-                    ("mirrors", mirrors),
-                ],
-            ),
+            Routing::VariantHeader => {
+                let matches = vec![exactly(&names.variant_header, "candidate")];
+                routes.push(route("candidate", matches, candidate)?);
+                routes.extend(self.with_copies("control", &[], &control)?);
+            }
+            Routing::ClusterHeader => {
+                routes.extend(self.with_copies("by-cluster-header", &[named], &by_header)?);
+                routes.push(route("bypassed", vec![], control)?);
+            }
         }
+        Ok(Value::Array(routes))
+    }
+
+    /// The same action with both copies, with one, with the other and without, each behind the filter's marks.
+    fn with_copies(&self, name: &str, matches: &[Value], action: &Value) -> Result<Vec<Value>, String> {
+        let shadow = ("shadow", headers::SHADOW, self.names.shadow.as_str());
+        let noise = ("noise", headers::NOISE, self.names.noise.as_str());
+        let combinations: [&[_]; 4] = [&[shadow, noise], &[shadow], &[noise], &[]];
+        let of = |copies: &[(&str, &str, &str)]| {
+            let (mut name, mut matches, mut action) = (name.to_owned(), matches.to_vec(), action.clone());
+            let mut mirrors = Vec::new();
+            for (leg, mark, cluster) in copies {
+                name = format!("{name}-{leg}");
+                matches.push(exactly(mark, cluster));
+                mirrors.push(template::render_json(
+                    MIRROR,
+                    &[("cluster", json!(cluster)), ("leg", json!(leg))],
+                )?);
+            }
+            if let Some(action) = action.as_object_mut().filter(|_| !mirrors.is_empty()) {
+                action.insert("request_mirror_policies".to_owned(), Value::Array(mirrors));
+            }
+            route(&name, matches, action)
+        };
+        combinations.into_iter().map(of).collect()
     }
 
     fn clusters(&self) -> Result<Value, String> {
@@ -290,6 +313,16 @@ impl Bootstrap {
         let capture = json!({"apiVersion": "weir/v1", "kind": "Capture", "leg": leg}).to_string();
         Ok(Some(json!({"name": "weir", "typed_config": ecds::wasm(&capture, module)})))
     }
+}
+
+fn route(name: &str, header_matches: Vec<Value>, action: Value) -> Result<Value, String> {
+    let values =
+        [("name", json!(name)), ("header_matches", Value::Array(header_matches)), ("action", action)];
+    template::render_json(ROUTE, &values)
+}
+
+fn exactly(header: &str, value: &str) -> Value {
+    json!({"name": header, "string_match": {"exact": value}})
 }
 
 fn cluster(name: &str, address: SocketAddr, filters: [Option<Value>; 2]) -> Result<Value, String> {
