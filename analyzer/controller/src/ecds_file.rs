@@ -81,6 +81,11 @@ pub enum EcdsError {
 }
 
 impl Carried {
+    pub(crate) fn new(revision: u64, policy_json: &str) -> Self {
+        let policy = serde_json::from_str(policy_json).unwrap_or(Value::Null);
+        Self { revision, version_info: revision.to_string(), policy }
+    }
+
     /// The policy's mode, for example `rolled-back`.
     pub fn mode(&self) -> Option<&str> {
         self.policy.get("mode").and_then(Value::as_str)

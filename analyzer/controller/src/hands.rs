@@ -9,10 +9,12 @@ use std::time::Instant;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
-use weir_policy::Policy;
+use weir_policy::{Mode, Policy};
 
 use crate::confirm::ProxyReport;
+use crate::ecds_file::Carried;
 use crate::error::ControllerError;
+use crate::policies::rollback_policy;
 use crate::push::{Confirmed, Pusher, Written};
 use crate::record::{Decided, Decision, History, PushRecord, RolloutFolder};
 use crate::state::{State, Status};
@@ -64,64 +66,58 @@ pub async fn push(
     let revision_before = pusher.carried()?.revision;
     let written = pusher.write(policy, force, started).await?;
     let confirmed = pusher.confirm(&written).await?;
-    let mut pushed = PushedByHand { revision_before, written, confirmed, problems: Vec::new() };
+    let mut problems = Vec::new();
     if let Some(data_dir) = data_dir {
+        let record = PushRecord {
+            written_ms: written.written_ms,
+            confirmed_ms: Some(confirmed.confirmed_ms),
+            proxies: confirmed.proxies.clone(),
+            attempts: 1,
+            error: None,
+        };
         let reasons = vec![String::from("pushed by hand")];
-        pushed.record(data_dir, &policy.experiment, Decided::Push, reasons);
+        let recorded =
+            record_push(data_dir, &policy.experiment, Decided::Push, reasons, written.revision, record);
+        problems.extend(recorded.err().map(|error| error.to_string()));
     }
-    Ok(pushed)
+    Ok(PushedByHand { revision_before, written, confirmed, problems })
 }
 
-/// Sends everybody back to control, now: takes the policy out of the ECDS file, sets mode `rolled-back` and the next
-/// revision, and waits for the proxies. Works without a data folder and without a policy file. The record's state (if
-/// there is one) is rolled back too, also when the proxies do not confirm.
+/// Sends everybody back to control, now: the policy in the ECDS file (or the given one, if the one in the file is what is
+/// broken) with mode `rolled-back` and the next revision, confirmed by the proxies. Works without a data folder. The
+/// record's state (if there is one) is rolled back too, also when the proxies do not confirm.
 ///
 /// # Errors
 /// When the file cannot be changed or the proxies do not confirm.
 pub async fn rollback(
     data_dir: Option<&Path>,
+    policy: Option<&Policy>,
     target: &EnvoyTarget,
     reason: &str,
 ) -> Result<PushedByHand, ControllerError> {
     let started = Instant::now();
     let mut pusher = Pusher::new(target)?;
     let carried = pusher.carried()?;
-    let policy = rolled_back(&carried.policy, carried.revision + 1, &target.path)?;
-    let written = pusher.write(&policy, false, started).await?;
-    pusher.refresh().await;
+    let revision = carried.revision + 1;
+    let text = rolled_back(&carried, policy, revision)?;
+    let written = pusher.write_at_once(text, revision, started).await?;
     let confirmed = pusher.confirm(&written).await;
-    let reasons = vec![format!("by hand: {reason}")];
-    match confirmed {
-        Ok(confirmed) => {
-            let mut pushed =
-                PushedByHand { revision_before: carried.revision, written, confirmed, problems: Vec::new() };
-            if let Some(data_dir) = data_dir {
-                pushed.record(data_dir, &policy.experiment, Decided::Rollback, reasons);
-            }
-            Ok(pushed)
-        }
-        Err(error) => {
-            if let Some(data_dir) = data_dir {
-                let record = PushRecord {
-                    written_ms: written.written_ms,
-                    confirmed_ms: None,
-                    proxies: Vec::new(),
-                    attempts: 1,
-                    error: Some(error.to_string()),
-                };
-                // The push's own error is the one to report; the file in place speaks for itself.
-                let _ = record_push(
-                    data_dir,
-                    &policy.experiment,
-                    Decided::Rollback,
-                    reasons,
-                    written.revision,
-                    record,
-                );
-            }
-            Err(error)
+    let experiment = policy.map(|policy| policy.experiment.as_str()).or(carried.experiment());
+    let mut problems = Vec::new();
+    if let (Some(data_dir), Some(experiment)) = (data_dir, experiment) {
+        let record = PushRecord {
+            written_ms: written.written_ms,
+            confirmed_ms: confirmed.as_ref().ok().map(|confirmed| confirmed.confirmed_ms),
+            proxies: confirmed.as_ref().map(|confirmed| confirmed.proxies.clone()).unwrap_or_default(),
+            attempts: 1,
+            error: confirmed.as_ref().err().map(ToString::to_string),
+        };
+        let reasons = vec![format!("by hand: {reason}")];
+        if let Err(error) = record_push(data_dir, experiment, Decided::Rollback, reasons, revision, record) {
+            problems.push(error.to_string());
         }
     }
+    Ok(PushedByHand { revision_before: carried.revision, written, confirmed: confirmed?, problems })
 }
 
 /// What record, file and proxies say. `experiment` is the one in the ECDS file where none is given.
@@ -234,22 +230,6 @@ impl StatusReport {
     }
 }
 
-impl PushedByHand {
-    fn record(&mut self, data_dir: &Path, experiment: &str, decided: Decided, reasons: Vec<String>) {
-        let record = PushRecord {
-            written_ms: self.written.written_ms,
-            confirmed_ms: Some(self.confirmed.confirmed_ms),
-            proxies: self.confirmed.proxies.clone(),
-            attempts: 1,
-            error: None,
-        };
-        if let Err(error) = record_push(data_dir, experiment, decided, reasons, self.written.revision, record)
-        {
-            self.problems.push(error.to_string());
-        }
-    }
-}
-
 /// Records a push by hand where there is a rollout to record it in.
 fn record_push(
     data_dir: &Path,
@@ -298,12 +278,20 @@ fn change(
     Ok(state)
 }
 
-/// The policy in the file with the brake on. A policy that this weir cannot read is braked all the same: by its fields.
-fn rolled_back(policy: &Value, revision: u64, path: &Path) -> Result<Policy, ControllerError> {
-    let mut policy = policy.clone();
-    if let Some(fields) = policy.as_object_mut() {
-        fields.insert("mode".to_owned(), Value::from("rolled-back"));
-        fields.insert("revision".to_owned(), Value::from(revision));
+/// The policy with the brake on. One that this weir cannot read (of a later version, say) is braked by its fields.
+fn rolled_back(carried: &Carried, given: Option<&Policy>, revision: u64) -> Result<String, ControllerError> {
+    if let Some(given) = given {
+        return Ok(Policy { revision, ..rollback_policy(given) }.to_json());
     }
-    Ok(weir_document::decode(&format!("policy in {}", path.display()), &policy)?)
+    let mut policy = carried.policy.clone();
+    let Some(fields) = policy.as_object_mut() else {
+        return Err(ControllerError::State {
+            experiment: String::from("unknown"),
+            message: String::from("the ECDS file carries no policy that could be taken back"),
+            hint: "give a good policy: it is pushed with mode rolled-back",
+        });
+    };
+    fields.insert("mode".to_owned(), Value::from(Mode::RolledBack.as_str()));
+    fields.insert("revision".to_owned(), Value::from(revision));
+    Ok(policy.to_string())
 }

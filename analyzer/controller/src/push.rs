@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use weir_policy::{Mode, Policy};
+use weir_policy::Policy;
 
 use crate::confirm::{Confirmer, ExtensionStats, ProxyConfirmation, ProxyReport};
 use crate::ecds_file::{Carried, EcdsError, EcdsFile};
@@ -28,7 +28,7 @@ pub struct Written {
     /// Its revision.
     pub revision: u64,
     /// Its mode.
-    pub mode: Mode,
+    pub mode: String,
     /// From the start of the push until the file was in place and durable.
     pub written_ms: f64,
     started: Instant,
@@ -87,17 +87,45 @@ impl Pusher {
         force: bool,
         started: Instant,
     ) -> Result<Written, ControllerError> {
+        self.write_json(policy.to_json(), policy.revision, force, started).await
+    }
+
+    /// The same for a policy that this weir may not be able to read: it is the filter that decides.
+    pub(crate) async fn write_json(
+        &self,
+        policy_json: String,
+        revision: u64,
+        force: bool,
+        started: Instant,
+    ) -> Result<Written, ControllerError> {
         let file = Arc::clone(&self.file);
-        let (json, revision) = (policy.to_json(), policy.revision);
-        let written = tokio::task::spawn_blocking(move || file.replace(&json, revision, force)).await;
-        written.map_err(|_| ControllerError::Interrupted("the push"))??;
+        let work = tokio::task::spawn_blocking(move || {
+            file.replace(&policy_json, revision, force)?;
+            Ok::<_, EcdsError>(Carried::new(revision, &policy_json))
+        });
+        let carried = work.await.map_err(|_| ControllerError::Interrupted("the push"))??;
         Ok(Written {
             revision,
-            mode: policy.mode,
+            mode: carried.mode().unwrap_or("unknown").to_owned(),
             written_ms: milliseconds(started.elapsed()),
             started,
-            probe: shows_revision(policy),
+            probe: carried.shows_revision(),
         })
+    }
+
+    /// The same, and reads the proxies' statistics meanwhile: for a push that nothing was looked at before.
+    pub(crate) async fn write_at_once(
+        &mut self,
+        policy_json: String,
+        revision: u64,
+        started: Instant,
+    ) -> Result<Written, ControllerError> {
+        let (baseline, written) = tokio::join!(
+            self.confirmer.baseline(BASELINE_LIMIT),
+            self.write_json(policy_json, revision, false, started)
+        );
+        self.baseline = baseline;
+        written
     }
 
     /// Waits until all proxies show the revision that the file carries already, written by somebody else.
@@ -118,11 +146,6 @@ impl Pusher {
         let proxies = self.confirmer.confirm(revision, written.probe, &self.baseline, started).await?;
         Ok(Confirmed { revision, proxies, confirmed_ms: milliseconds(started.elapsed()) })
     }
-}
-
-/// Whether responses show the revision of this policy, so that a probe can see it.
-fn shows_revision(policy: &Policy) -> bool {
-    policy.response_headers.revision && policy.mode != Mode::Off
 }
 
 pub(crate) fn milliseconds(duration: Duration) -> f64 {

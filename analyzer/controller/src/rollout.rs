@@ -13,7 +13,7 @@
 use std::collections::BTreeMap;
 
 use weir_document::{Collector, Items, Path, Problems};
-use weir_gate::Spending;
+use weir_gate::{Gates, Spending};
 use weir_policy::{Policy, Share};
 
 use crate::policies::{full_policy, step_policy};
@@ -163,8 +163,12 @@ impl Rollout {
         let last = self.steps.len().saturating_sub(1);
         for index in 0..self.steps.len() {
             self.check_step_policy(index, &step_policy(policy, self, index, policy.revision), &mut problems);
+            // What is wrong with one step is mostly wrong with all that follow.
+            if !problems.is_empty() {
+                break;
+            }
         }
-        if self.after_last_step == AfterLastStep::Full {
+        if problems.is_empty() && self.after_last_step == AfterLastStep::Full {
             self.check_step_policy(last, &full_policy(policy, self, policy.revision), &mut problems);
         }
         if problems.is_empty() { Ok(()) } else { Err(problems.into_problems(name)) }
@@ -188,6 +192,12 @@ impl Rollout {
     /// never used in another, so the steps' error rates add up to at most alpha, whatever their dependence.
     pub fn spending(&self) -> Spending {
         Spending::one_of(self.steps.len())
+    }
+
+    /// The gates with this rollout's alpha, where it gives one.
+    #[must_use]
+    pub fn gates(&self, gates: &Gates) -> Gates {
+        Gates { alpha: self.alpha.unwrap_or(gates.alpha), ..gates.clone() }
     }
 
     /// A short fingerprint of the whole document, to see whether it changed under a running rollout.

@@ -432,7 +432,7 @@ mod tests {
                 let signed_off = state.signed_off_step == Some(state.step);
                 prop_assert!(state.confirmed && state.evidence_revision == Some(state.revision));
                 prop_assert!(signed_off || state.status == Status::Running);
-                prop_assert!(seen.health.pairs >= step.minimum_pairs && seconds >= step.minimum_seconds as i64);
+                prop_assert!(seen.health.pairs >= step.minimum_pairs && seconds.max(0) >= step.minimum_seconds as i64);
                 prop_assert_ne!(seen.verdict, Verdict::Investigate);
                 prop_assert_ne!(seen.verdict, Verdict::Rollback);
                 prop_assert!(seen.verdict != Verdict::SignOff || signed_off);

@@ -13,6 +13,9 @@
 //!   recognises by the mode in the ECDS file), so a watch that was killed goes on at the same step.
 //! - A revision is written once; whoever comes second takes the next one.
 
+mod heed;
+mod pushes;
+
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::pin::pin;
@@ -21,23 +24,17 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use weir_gate::{Evaluation, Spending, Verdict};
-use weir_policy::{Mode, Policy};
+use weir_policy::Policy;
 
-use crate::confirm::ConfirmError;
-use crate::ecds_file::Carried;
+use self::heed::is_brake;
+pub use self::pushes::PUSH_ATTEMPTS;
 use crate::error::ControllerError;
 use crate::event::{Event, What};
-use crate::policies::{full_policy, rollback_policy, step_policy};
-use crate::push::{Confirmed, Pusher, Written, milliseconds};
-use crate::record::{Decided, Decision, PushRecord, RolloutFolder};
-use crate::rollout::{AfterLastStep, Rollout};
+use crate::push::{Pusher, milliseconds};
+use crate::record::{Decided, RolloutFolder};
+use crate::rollout::Rollout;
 use crate::state::{Action, Advice, State, Status, advance};
 use crate::target::EnvoyTarget;
-
-/// How often a push is tried before the watch gives up.
-pub const PUSH_ATTEMPTS: u32 = 3;
-/// Pause after an attempt that failed at once (a full disk, say).
-const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
 /// Everything that a watch needs but the evidence.
 #[derive(Clone, Debug)]
@@ -141,7 +138,7 @@ where
     Stop: Future<Output = ()>,
 {
     let began = Instant::now();
-    let mut watch = Watch::open(options, look, observe)?;
+    let mut watch = Watch::open(options, Arc::new(look), observe)?;
     let _only_one = watch.folder.lock_watch()?;
     let ending = match watch.begin().await? {
         ControlFlow::Break(ending) => ending,
@@ -157,9 +154,11 @@ where
 
 type Turn = ControlFlow<Ending>;
 
-struct Watch<Look, Observe> {
+type LookFunction = dyn Fn(&LookRequest) -> Result<Evaluation, LookError> + Send + Sync;
+
+struct Watch<Observe> {
     options: WatchOptions,
-    look: Arc<Look>,
+    look: Arc<LookFunction>,
     observe: Observe,
     pusher: Pusher,
     folder: RolloutFolder,
@@ -168,27 +167,16 @@ struct Watch<Look, Observe> {
     evaluation: Option<Evaluation>,
     failed_in_a_row: u32,
     rollback_ms: Option<(f64, f64)>,
+    /// Told as soon as the next policy is in place: telling comes after the rename.
+    held: Vec<Event>,
 }
 
-/// A push that went through, and how often it was tried.
-struct Done {
-    written: Written,
-    confirmed: Confirmed,
-    attempts: u32,
-}
-
-/// A push that did not.
-struct Failed {
-    revision: Option<u64>,
-    record: PushRecord,
-}
-
-impl<Look, Observe> Watch<Look, Observe>
-where
-    Look: Fn(&LookRequest) -> Result<Evaluation, LookError> + Send + Sync + 'static,
-    Observe: FnMut(Event),
-{
-    fn open(options: WatchOptions, look: Look, observe: Observe) -> Result<Self, ControllerError> {
+impl<Observe: FnMut(Event)> Watch<Observe> {
+    fn open(
+        options: WatchOptions,
+        look: Arc<LookFunction>,
+        observe: Observe,
+    ) -> Result<Self, ControllerError> {
         options.rollout.check_policy("rollout", &options.policy)?;
         let folder = RolloutFolder::new(&options.data_dir, &options.policy.experiment)?;
         let pusher = Pusher::new(&options.target)?;
@@ -221,7 +209,7 @@ where
         state.decisions = state.decisions.max(last_number);
         Ok(Self {
             options,
-            look: Arc::new(look),
+            look,
             observe,
             pusher,
             folder,
@@ -230,11 +218,18 @@ where
             evaluation: None,
             failed_in_a_row: 0,
             rollback_ms: None,
+            held: Vec::new(),
         })
     }
 
     fn tell(&mut self, what: What) {
         (self.observe)(Event { at: Timestamp::now(), what });
+    }
+
+    fn tell_held(&mut self) {
+        for event in std::mem::take(&mut self.held) {
+            (self.observe)(event);
+        }
     }
 
     fn trouble(&mut self, error: &impl std::fmt::Display) {
@@ -347,7 +342,7 @@ where
                 return Some(Seen { evaluation, revision, ended, look_ms: milliseconds(ended - started) });
             }
             Ok(Err(error)) => error.to_string(),
-            Err(error) => error.to_string(),
+            Err(error) => format!("the look itself broke: {error}"),
         };
         self.failed_in_a_row = self.failed_in_a_row.saturating_add(1);
         self.tell(What::LookFailed { error, in_a_row: self.failed_in_a_row });
@@ -370,7 +365,7 @@ where
         }
         let advice = advance(&self.options.rollout, &self.state, &seen.evaluation, Timestamp::now());
         let changed = self.evaluation.as_ref().is_none_or(|before| before.verdict != seen.evaluation.verdict);
-        self.told_look(&seen, &advice);
+        self.tell(seen.event(&self.state, &advice));
         self.evaluation = Some(seen.evaluation.clone());
         let done = match advice.action {
             Action::Stay | Action::Rollback => {
@@ -392,93 +387,6 @@ where
         })
     }
 
-    fn told_look(&mut self, seen: &Seen, advice: &Advice) {
-        self.tell(What::Looked {
-            revision: seen.revision,
-            step: self.state.step_name.clone(),
-            evaluation: Box::new(seen.evaluation.clone()),
-            advice: advice.clone(),
-            look_ms: seen.look_ms,
-        });
-    }
-
-    /// Takes up what was done by hand: an approval, a pause, a rollback, a push of another policy.
-    async fn heed_hands(&mut self) -> Result<Option<Turn>, ControllerError> {
-        self.absorb_record()?;
-        let carried = self.pusher.carried()?;
-        if self.state.status == Status::RolledBack
-            || (carried.revision != self.state.revision && is_brake(&carried))
-        {
-            return Ok(Some(self.taken_back(carried.revision).await));
-        }
-        if carried.revision == self.state.revision {
-            return Ok(None);
-        }
-        self.tell(What::Noticed(format!(
-            "somebody else wrote revision {} (mode {}) where {} stood: pushing step '{}' again",
-            carried.revision,
-            carried.mode().unwrap_or("unknown"),
-            self.state.revision,
-            self.state.step_name
-        )));
-        let reasons = vec![format!("the ECDS file had revision {}", carried.revision)];
-        self.push_step(self.state.step, Decided::Repeat, None, reasons).await.map(Some)
-    }
-
-    /// Takes over what a command by hand has recorded since this watch recorded last.
-    fn absorb_record(&mut self) -> Result<(), ControllerError> {
-        let Some(recorded) = self.folder.read_state()? else { return Ok(()) };
-        if recorded.decisions <= self.state.decisions {
-            return Ok(());
-        }
-        self.state.decisions = recorded.decisions;
-        if self.state.status.has_ended() {
-            return Ok(());
-        }
-        if recorded.status != self.state.status || recorded.signed_off_step != self.state.signed_off_step {
-            self.tell(What::Noticed(format!("by hand: the rollout is {} now", recorded.status)));
-        }
-        self.state.status = recorded.status;
-        self.state.signed_off_step = recorded.signed_off_step;
-        Ok(())
-    }
-
-    /// The ECDS file has the brake on and this watch did not do it (or was killed after it did).
-    async fn taken_back(&mut self, revision: u64) -> Turn {
-        let reasons =
-            vec![format!("revision {revision} in the ECDS file has taken the candidate back already")];
-        let decision =
-            Decision::new(&self.state, "hand", Decided::Rollback, reasons.clone(), Timestamp::now());
-        self.state.status = Status::RolledBack;
-        self.state.written(revision, Timestamp::now());
-        let confirmed = self.pusher.confirm_carried(revision).await;
-        match &confirmed {
-            Ok(_) => self.state.confirm(Timestamp::now()),
-            Err(error) => self.tell(What::NotConfirmed { error: error.to_string(), attempt: (1, 1) }),
-        }
-        self.record(decision);
-        if confirmed.is_err() {
-            return ControlFlow::Break(Ending::NotConfirmed);
-        }
-        self.tell(What::RolledBack { reasons, written_ms: None, confirmed_ms: None });
-        ControlFlow::Break(Ending::RolledBack)
-    }
-
-    /// Records a decision. A record that cannot be written is told; what was done stays done.
-    fn record(&mut self, decision: Decision) {
-        if let Err(error) = self.absorb_record() {
-            self.trouble(&error);
-        }
-        if let Err(error) = self.folder.record(&mut self.state, decision) {
-            self.trouble(&error);
-        }
-    }
-
-    fn note(&mut self, decided: Decided, evaluation: &Evaluation, reasons: Vec<String>) {
-        let decision = Decision::new(&self.state, "watch", decided, reasons, Timestamp::now());
-        self.record(decision.with_evaluation(evaluation));
-    }
-
     fn await_sign_off(&mut self, evaluation: &Evaluation, reasons: Vec<String>) -> Turn {
         self.state.status = Status::AwaitingSignOff;
         self.tell(What::SignOffRequested { reasons: reasons.clone() });
@@ -488,179 +396,6 @@ where
         } else {
             ControlFlow::Break(Ending::SignOff)
         }
-    }
-
-    /// Pushes a step's policy until the proxies serve it; only then does its evidence count.
-    async fn push_step(
-        &mut self,
-        step: usize,
-        decided: Decided,
-        evaluation: Option<&Evaluation>,
-        reasons: Vec<String>,
-    ) -> Result<Turn, ControllerError> {
-        let now = Timestamp::now();
-        let mut decision = Decision::new(&self.state, "watch", decided, reasons, now);
-        if let Some(evaluation) = evaluation {
-            decision = decision.with_evaluation(evaluation);
-        }
-        let from = self.state.step_name.clone();
-        let rollout = self.options.rollout.clone();
-        let before = self.state.clone();
-        self.state.enter(&rollout, step, before.revision, now);
-        if decided == Decided::Repeat {
-            self.state.status = before.status;
-            self.state.signed_off_step = before.signed_off_step;
-        }
-        if let Err(error) = self.folder.write_state(&self.state) {
-            self.state = before;
-            return Err(error.into());
-        }
-        let base = self.options.policy.clone();
-        let pushed =
-            self.push(|revision| step_policy(&base, &rollout, step, revision), now, Instant::now()).await;
-        let turn = self.settle(pushed, decision);
-        if turn.is_continue() && decided == Decided::NextStep {
-            self.evaluation = None;
-            self.tell(What::Advanced { from, to: self.state.step_name.clone() });
-        }
-        Ok(turn)
-    }
-
-    async fn finish(&mut self, evaluation: &Evaluation, reasons: Vec<String>) -> Turn {
-        let full = self.options.rollout.after_last_step == AfterLastStep::Full;
-        if full {
-            let now = Timestamp::now();
-            let decision = Decision::new(&self.state, "watch", Decided::Finish, reasons, now)
-                .with_evaluation(evaluation);
-            let (base, rollout) = (self.options.policy.clone(), self.options.rollout.clone());
-            let pushed =
-                self.push(|revision| full_policy(&base, &rollout, revision), now, Instant::now()).await;
-            if pushed.is_ok() {
-                self.state.finish();
-            }
-            if let ControlFlow::Break(ending) = self.settle(pushed, decision) {
-                return ControlFlow::Break(ending);
-            }
-        } else {
-            self.state.finish();
-            self.note(Decided::Finish, evaluation, reasons);
-        }
-        self.tell(What::Finished { full });
-        ControlFlow::Break(Ending::Finished)
-    }
-
-    /// Takes the candidate back. Nothing stands between the call and the rename.
-    async fn roll_back(&mut self, seen: Option<Seen>, reasons: Vec<String>, called: Instant) -> Turn {
-        let verdict_at = seen.as_ref().map_or(called, |seen| seen.ended);
-        let base = self.options.policy.clone();
-        let policy_of = |revision: u64| Policy { revision, ..rollback_policy(&base) };
-        let now = Timestamp::now();
-        let mut decision = Decision::new(&self.state, "watch", Decided::Rollback, reasons.clone(), now);
-        self.state.status = Status::RolledBack;
-        let pushed = self.push(policy_of, now, verdict_at).await;
-        if let Some(seen) = seen {
-            decision = decision.with_evaluation(&seen.evaluation);
-            self.told_look(&seen, &Advice { action: Action::Rollback, reasons: reasons.clone() });
-            self.evaluation = Some(seen.evaluation);
-        }
-        if let Ok(done) = &pushed {
-            self.rollback_ms = Some((done.written.written_ms, done.confirmed.confirmed_ms));
-        }
-        let turn = self.settle(pushed, decision);
-        if turn.is_break() {
-            return turn;
-        }
-        let (written_ms, confirmed_ms) = self.rollback_ms.unzip();
-        self.tell(What::RolledBack { reasons, written_ms, confirmed_ms });
-        ControlFlow::Break(Ending::RolledBack)
-    }
-
-    /// Tries until it is confirmed, each time with the next free revision. A policy that was rejected is not tried
-    /// again, except for a rollback.
-    async fn push(
-        &mut self,
-        policy_of: impl Fn(u64) -> Policy,
-        now: Timestamp,
-        started: Instant,
-    ) -> Result<Done, Failed> {
-        let mut record =
-            PushRecord { written_ms: 0.0, confirmed_ms: None, proxies: Vec::new(), attempts: 0, error: None };
-        let mut revision = None;
-        for attempt in 1..=PUSH_ATTEMPTS {
-            record.attempts = attempt;
-            let error = match self.push_once(&policy_of, now, started).await {
-                Ok((written, Ok(confirmed))) => return Ok(Done { written, confirmed, attempts: attempt }),
-                Ok((written, Err(error))) => {
-                    revision = Some(written.revision);
-                    record.written_ms = written.written_ms;
-                    error
-                }
-                Err(error) => {
-                    tokio::time::sleep(RETRY_PAUSE).await;
-                    error
-                }
-            };
-            record.error = Some(error.to_string());
-            self.tell(What::NotConfirmed { error: error.to_string(), attempt: (attempt, PUSH_ATTEMPTS) });
-            let rejected = matches!(error, ControllerError::Confirm(ConfirmError::Rejected { .. }));
-            if rejected && self.state.status != Status::RolledBack {
-                break;
-            }
-            self.pusher.refresh().await;
-        }
-        Err(Failed { revision, record })
-    }
-
-    async fn push_once(
-        &mut self,
-        policy_of: impl Fn(u64) -> Policy,
-        now: Timestamp,
-        started: Instant,
-    ) -> Result<(Written, Result<Confirmed, ControllerError>), ControllerError> {
-        let revision = self.pusher.carried()?.revision.max(self.state.revision) + 1;
-        let policy = policy_of(revision);
-        let written = self.pusher.write(&policy, false, started).await?;
-        self.state.written(revision, now);
-        self.tell(What::Pushed {
-            revision,
-            mode: policy.mode.to_string(),
-            step: self.state.step_name.clone(),
-            written_ms: written.written_ms,
-        });
-        let confirmed = self.pusher.confirm(&written).await;
-        if let Ok(confirmed) = &confirmed {
-            self.state.confirm(Timestamp::now());
-            self.tell(What::Confirmed {
-                revision,
-                proxies: confirmed.proxies.clone(),
-                confirmed_ms: confirmed.confirmed_ms,
-            });
-        }
-        Ok((written, confirmed))
-    }
-
-    /// Records how a push went, and ends the watch if it did not.
-    fn settle(&mut self, pushed: Result<Done, Failed>, decision: Decision) -> Turn {
-        let (decision, turn) = match pushed {
-            Ok(Done { written, confirmed, attempts }) => {
-                let record = PushRecord {
-                    written_ms: written.written_ms,
-                    confirmed_ms: Some(confirmed.confirmed_ms),
-                    proxies: confirmed.proxies,
-                    attempts,
-                    error: None,
-                };
-                (decision.with_push(written.revision, record), ControlFlow::Continue(()))
-            }
-            Err(Failed { revision, record }) => {
-                let mut decision = decision;
-                decision.revision_after = revision;
-                decision.push = Some(record);
-                (decision, ControlFlow::Break(Ending::NotConfirmed))
-            }
-        };
-        self.record(decision);
-        turn
     }
 }
 
@@ -672,9 +407,16 @@ struct Seen {
     look_ms: f64,
 }
 
-/// Modes in which the candidate serves nobody and nothing is compared: somebody has hit the brake.
-fn is_brake(carried: &Carried) -> bool {
-    [Mode::RolledBack, Mode::Off].iter().any(|mode| carried.mode() == Some(mode.as_str()))
+impl Seen {
+    fn event(&self, state: &State, advice: &Advice) -> What {
+        What::Looked {
+            revision: self.revision,
+            step: state.step_name.clone(),
+            evaluation: Box::new(self.evaluation.clone()),
+            advice: advice.clone(),
+            look_ms: self.look_ms,
+        }
+    }
 }
 
 async fn sleep_until(deadline: Option<Instant>) {
