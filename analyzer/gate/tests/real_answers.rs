@@ -35,6 +35,7 @@ fn evaluate_pair(folder: &Path, control: &str, candidate: &str) -> Evaluation {
         never("empty"),
         never("truncated_answer"),
         never("refusal"),
+        share("json_valid", Better::Higher, vec![(0.0, 0.0); joined.len()]),
         series("response_chars", Better::Neither, None, lengths),
         share("score:judge", Better::Higher, scores),
     ];

@@ -97,3 +97,23 @@ fn a_degraded_candidate_is_rolled_back_within_a_hundred_pairs() {
         assert!(n <= 100, "{n} pairs");
     }
 }
+
+#[test]
+fn a_candidate_that_turns_worse_during_a_step_is_still_rolled_back() {
+    let gates = gates();
+    // The healthy pairs dilute the evidence: the longer the step has lasted, the later the rollback.
+    for (seed, healthy_pairs, most) in [(1, 100, 120), (2, 250, 160), (3, 1_000, 300)] {
+        let mut random = Random(seed);
+        let mut all = traffic(&mut random, HEALTHY, healthy_pairs);
+        let later = traffic(&mut random, DEGRADED, 1_000);
+        all.iter_mut().zip(later).for_each(|(series, later)| series.pairs.extend(later.pairs));
+        let rolled_back = |n: &usize| {
+            let evaluation =
+                evaluate(&gates, &until(&all, healthy_pairs + n), &healthy(), Spending::one_of(3));
+            evaluation.verdict == Verdict::Rollback
+        };
+        let n = (10..=1_000).step_by(10).find(rolled_back).unwrap();
+        println!("worse after {healthy_pairs} healthy pairs: rollback {n} pairs later");
+        assert!(n <= most, "{n} pairs after {healthy_pairs} healthy ones");
+    }
+}

@@ -279,3 +279,29 @@ fn the_built_in_pack_has_gates_for_what_is_there_only() {
     let nothing = evaluate(&Gates::default_pack(&[]), &[], &healthy(), Spending::ALL);
     assert_eq!(nothing.verdict, Verdict::Hold);
 }
+
+#[test]
+fn below_the_minimum_evidence_nothing_is_inside() {
+    let mut patient = valid(Severity::Critical);
+    patient.minimum_evidence = 500;
+    let evaluation = judged(vec![patient.clone()], &[flags("json_valid", 100)]);
+    assert_eq!(
+        evaluation.gates[0].outcome,
+        Outcome::Undecided,
+        "the interval fits, the evidence is too little"
+    );
+    assert_eq!(evaluation.gates[0].needed_more, Some(100));
+    assert!(reasons(&evaluation).contains("about 100 more pairs (at least 500 in all)"));
+    patient.minimum_evidence = 400;
+    assert_eq!(judged(vec![patient], &[flags("json_valid", 100)]).verdict, Verdict::Promote);
+}
+
+#[test]
+fn below_the_minimum_evidence_a_breach_counts_only_if_its_interval_holds_at_every_n() {
+    let mut exact = valid(Severity::Critical);
+    exact.minimum_evidence = 500;
+    assert_eq!(judged(vec![exact], &[flags("json_valid", 60)]).verdict, Verdict::Rollback);
+    let mut asymptotic = length();
+    asymptotic.minimum_evidence = 500;
+    assert_eq!(judged(vec![asymptotic], &[lengths(0.5)]).gates[0].outcome, Outcome::Undecided);
+}
