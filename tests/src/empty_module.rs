@@ -30,10 +30,24 @@ const EXPORTS: [(&str, Signature, u8); 14] = [
 /// The module's bytes.
 #[must_use]
 pub fn empty_module() -> Vec<u8> {
+    module_with(|_, returns, value| body(returns, value))
+}
+
+/// The same module, but it traps at the first request: what a crashed filter looks like.
+#[must_use]
+pub fn trapping_module() -> Vec<u8> {
+    let trap = vec![3, 0, 0x00, 0x0b]; // no locals, `unreachable`, `end`
+    module_with(|name, returns, value| match name {
+        "proxy_on_request_headers" => trap.clone(),
+        _ => body(returns, value),
+    })
+}
+
+fn module_with(code_of: impl Fn(&str, bool, u8) -> Vec<u8>) -> Vec<u8> {
     let types = EXPORTS.iter().map(|(_, signature, _)| function_type(*signature));
     let functions = (0..count()).map(|index| vec![index]);
     let exports = EXPORTS.iter().zip(0..).map(|((name, _, _), index)| export(name, 0, index));
-    let code = EXPORTS.iter().map(|(_, (_, returns), value)| body(*returns, *value));
+    let code = EXPORTS.iter().map(|(name, (_, returns), value)| code_of(name, *returns, *value));
     let mut module = b"\0asm\x01\0\0\0".to_vec();
     section(&mut module, 1, types.collect());
     section(&mut module, 3, functions.collect());

@@ -3,7 +3,8 @@
 //! - [`world`]: a proxy with control, candidate and sink around it, and policies to push into it.
 //! - [`server`] and [`client`]: HTTP to the byte on both sides of the proxy; [`http`] is what both read and write.
 //! - [`sink`]: a collector in memory.
-//! - [`empty_module()`]: the smallest wasm filter.
+//! - [`traffic`]: requests over several connections.
+//! - [`empty_module()`]: the smallest wasm filter, and [`trapping_module()`], one that crashes.
 //!
 //! Nothing here replaces Envoy: every test runs the real binary, and fails with a hint where there is none.
 
@@ -13,6 +14,7 @@ pub mod http;
 pub mod random;
 pub mod server;
 pub mod sink;
+pub mod traffic;
 pub mod world;
 
-pub use empty_module::empty_module;
+pub use empty_module::{empty_module, trapping_module};
