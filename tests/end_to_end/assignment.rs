@@ -115,7 +115,7 @@ fn random_headers(random: &mut Random) -> Vec<(&'static str, String)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_identity_keeps_its_variant_and_a_growing_share_never_takes_the_candidate_away() {
-    let first = policy("canary", 0.0, json!({"shadow": {"percent": 0}}));
+    let first = policy("canary", 0.5, json!({"shadow": {"percent": 0}}));
     let world = World::start(Plan::new(first.clone())).await.unwrap();
     let users = users(400);
     let mut before = BTreeSet::new();
@@ -133,12 +133,18 @@ async fn an_identity_keeps_its_variant_and_a_growing_share_never_takes_the_candi
 
 #[tokio::test(flavor = "multi_thread")]
 async fn forged_headers_choose_nothing() {
-    let nobody = policy("canary", 0.0, json!({"shadow": {"percent": 0}, "noise": {"percent": 0}}));
+    // The candidate is for others, and copies are never drawn.
+    let cohorts = json!([
+        {"name": "others", "match": {"header": "x-tier", "exact": "others"}, "candidatePercent": 100},
+        {"name": "everyone", "candidatePercent": 0},
+    ]);
+    let nobody = policy("canary", 0.0, json!({"cohorts": cohorts, "shadow": {"percent": 0}}));
     let world = World::start(Plan::new(nobody)).await.unwrap();
     for header in FORGED {
         for (user, body) in [("x-user-id", "one"), ("x-other", "none")] {
             let answer = post(world.address(), "/", &[header, (user, body)], b"{}").await.unwrap();
             assert_eq!(variant(&answer), "control", "{header:?}");
+            assert_eq!(answer.head.header("x-weir-revision"), Some("1"), "the filter looked at it");
         }
     }
     let all = post(world.address(), "/", &FORGED, b"{}").await.unwrap();
@@ -156,7 +162,7 @@ async fn forged_headers_choose_nothing_while_the_filter_is_bypassed() {
     let everyone = policy("canary", 100.0, json!({}));
     for (why, plan) in [
         ("crashed", Plan { filter: Filter::Module(trapping_module()), ..Plan::new(everyone.clone()) }),
-        ("never accepted", Plan::new(json!({"kind": "Nonsense", "revision": 1}))),
+        ("never accepted", Plan { refused: true, ..Plan::new(json!({"kind": "Nonsense", "revision": 1})) }),
         (
             "crashed, cluster_header route",
             Plan {

@@ -56,7 +56,7 @@ async fn a_bad_policy_is_rejected_while_traffic_flows_and_the_old_one_keeps_serv
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_revision_is_confirmed_by_version_text_and_by_answers_from_every_worker() {
-    let first = policy("canary", 0.0, json!({}));
+    let first = policy("canary", 10.0, json!({}));
     let world = World::start(Plan { workers: 4, ..Plan::new(first.clone()) }).await.unwrap();
     let traffic = Traffic::start(world.address(), 4);
     for revision in 2..12 {
@@ -103,7 +103,9 @@ async fn a_stream_in_flight_ends_under_the_policy_that_it_began_with() {
     let first = policy("shadow", 0.0, json!({}));
     let world = World::start(Plan::new(first.clone())).await.unwrap();
     world.control.reply_with(|request| match request.head.second_word() {
-        "/slow" => chunked_reply("text/event-stream", &[b"data: 1\n\n"; 8], Duration::from_millis(200)),
+        "/slow" => {
+            chunked_reply("text/event-stream", &[b"data: 1\n\n".as_slice(); 8], Duration::from_millis(200))
+        }
         _ => weir_tests::server::json_reply(200, "{}"),
     });
     let address = world.address();

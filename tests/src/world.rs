@@ -51,6 +51,8 @@ pub struct Plan {
     pub filter: Filter,
     /// How long Envoy waits for an answer.
     pub route_timeout_s: u32,
+    /// The filter refuses this policy, and the proxy has to come up without it.
+    pub refused: bool,
 }
 
 impl Plan {
@@ -63,6 +65,7 @@ impl Plan {
             workers: 2,
             filter: Filter::default(),
             route_timeout_s: 300,
+            refused: false,
         }
     }
 }
@@ -140,6 +143,10 @@ impl World {
             }
             Filter::Absent => PathBuf::new(),
         };
+        let in_effect = match plan.filter {
+            Filter::Absent => None,
+            _ => Some(revision(&plan.policy).to_string()).filter(|_| !plan.refused),
+        };
         let source = match plan.filter {
             Filter::Absent => FilterSource::Absent,
             _ => FilterSource::Ecds { file: ecds.clone(), module: module.clone() },
@@ -162,6 +169,12 @@ impl World {
         };
         let envoy = Envoy::start(options).await?;
         let address = envoy.listener("weir").ok_or("envoy has no listener called weir")?;
+        // A policy that was refused by mistake would make most tests pass for the wrong reason.
+        let found = envoy.admin().version_text().await?;
+        if found != in_effect {
+            let log = envoy.log_tail();
+            return Err(format!("the policy in effect is {found:?}, not {in_effect:?}\n{log}").into());
+        }
         Ok(Self { control, candidate, sink, envoy, address, ecds, module, _folder: folder })
     }
 
