@@ -248,12 +248,10 @@ pub(crate) fn check_routing(routing: &Routing, at: &Path<'_>, problems: &mut Col
     }
 }
 
-/// What one limit allows fits into the others.
-pub(crate) fn check_limits(
+/// The end of a body is no more than its beginning.
+pub(crate) fn check_tail(
     body_bytes_max: &u64,
     body_tail_bytes_max: &u64,
-    outbox_bytes_max: &u64,
-    batch_bytes_max: &u64,
     at: &Path<'_>,
     problems: &mut Collector,
 ) {
@@ -263,6 +261,17 @@ pub(crate) fn check_limits(
             .number_value(body_tail_bytes_max)
             .allowed(format!("0 to {body_bytes_max}"));
     }
+}
+
+/// A sample and a batch fit into the outbox.
+pub(crate) fn check_limits(
+    body_bytes_max: &u64,
+    body_tail_bytes_max: &u64,
+    outbox_bytes_max: &u64,
+    batch_bytes_max: &u64,
+    at: &Path<'_>,
+    problems: &mut Collector,
+) {
     // A sample holds beginning and end of the request's and of the answer's body.
     let sample_bytes = 2 * (body_bytes_max + body_tail_bytes_max);
     if sample_bytes > *outbox_bytes_max {

@@ -5,7 +5,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::check::{
     check_clusters, check_cohorts, check_identities, check_identity, check_limits, check_mode, check_noise,
-    check_noise_cluster, check_routing, check_times,
+    check_noise_cluster, check_routing, check_tail, check_times,
 };
 use crate::{HeaderName, Match, Share, Snapshot, Text};
 
@@ -227,6 +227,7 @@ document! {
         /// Milliseconds after which a waiting sample is dropped.
         pub sample_age_ms_max: u64 = 60_000 => 1_000..=3_600_000,
     }
+    check check_tail(body_bytes_max, body_tail_bytes_max);
     check check_limits(body_bytes_max, body_tail_bytes_max, outbox_bytes_max, batch_bytes_max);
     check check_times(flush_interval_ms, sample_age_ms_max);
 }

@@ -169,6 +169,10 @@ fn impossible_combinations_are_refused() {
             policy_with("canary", "limits: {outboxBytesMax: 65536, batchBytesMax: 65536}"),
         ),
         (
+            "tail longer than head",
+            policy_with("canary", "limits: {bodyBytesMax: 1024, bodyTailBytesMax: 1025}"),
+        ),
+        (
             "samples too short-lived",
             policy_with("canary", "limits: {flushIntervalMs: 5000, sampleAgeMsMax: 5000}"),
         ),
