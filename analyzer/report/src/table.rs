@@ -104,8 +104,9 @@ fn head(page: &mut Page, report: &Report) {
         Verdict::Rollback => Paint::Bad,
         Verdict::Hold | Verdict::Investigate | Verdict::SignOff => Paint::Open,
     };
-    let word = page.paint(&words::verdict(verdict).to_uppercase(), paint);
-    let line = format!("{word}  {}", terminal(&report.experiment));
+    let word = words::verdict(verdict).to_uppercase();
+    let name = shorten(&terminal(&report.experiment), page.width.saturating_sub(word.len() + 2));
+    let line = format!("{}  {name}", page.paint(&word, paint));
     page.line(&line);
     page.wrapped("", words::verdict_sentence(verdict));
     page.line("");
@@ -241,8 +242,8 @@ fn exemplars(page: &mut Page, exemplars: &[Exemplar]) {
     for exemplar in exemplars.iter().take(EXEMPLARS_MAX) {
         let line = format!(
             "  {} (sample {})",
-            terminal(&exemplar.gate),
-            shorten(&terminal(&exemplar.sample_id), 40)
+            shorten(&terminal(&exemplar.gate), 28),
+            shorten(&terminal(&exemplar.sample_id), 38)
         );
         page.line(&line);
         for (side, text) in [
@@ -266,7 +267,7 @@ fn timeline(page: &mut Page, report: &Report) {
     page.heading("Timeline");
     for entry in &report.timeline {
         page.wrapped(
-            &format!("  {}  ", terminal(&entry.at)),
+            &format!("  {}  ", shorten(&terminal(&entry.at), 30)),
             &format!("{}: {}", terminal(&entry.kind), terminal(&entry.text)),
         );
     }

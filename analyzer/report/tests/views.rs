@@ -1,0 +1,158 @@
+//! Every view of one ordinary and one hostile report.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod fixed;
+
+use weir_report::{Format, RenderOptions, Report, parse, render};
+
+fn drawn(report: &Report, format: Format) -> String {
+    render(report, format, &RenderOptions::default()).unwrap()
+}
+
+#[test]
+fn the_table_says_the_verdict_first_and_fits_80_columns() {
+    let text = drawn(&fixed::rollback(), Format::Table);
+    for line in text.lines() {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn the_table_uses_a_wider_terminal() {
+    let text =
+        render(&fixed::rollback(), Format::Table, &RenderOptions { colour: false, width: 120 }).unwrap();
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn colour_adds_nothing_but_colour() {
+    let coloured =
+        render(&fixed::rollback(), Format::Table, &RenderOptions { colour: true, width: 80 }).unwrap();
+    assert!(coloured.contains("\u{1b}[1;31mROLL BACK\u{1b}[0m"));
+    let mut plain = String::new();
+    let mut rest = coloured.as_str();
+    while let Some((before, after)) = rest.split_once('\u{1b}') {
+        plain.push_str(before);
+        rest = after.split_once('m').unwrap().1;
+    }
+    plain.push_str(rest);
+    let trimmed: Vec<&str> = plain.lines().map(str::trim_end).collect();
+    let uncoloured = drawn(&fixed::rollback(), Format::Table);
+    assert_eq!(trimmed, uncoloured.lines().collect::<Vec<_>>());
+}
+
+#[test]
+fn the_markdown_fits_a_comment() {
+    let text = drawn(&fixed::rollback(), Format::Markdown);
+    assert!(text.len() < 60_000);
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn junit_has_a_case_for_each_gate() {
+    insta::assert_snapshot!(drawn(&fixed::rollback(), Format::Junit));
+}
+
+#[test]
+fn the_json_is_the_report_and_reads_back() {
+    let report = fixed::rollback();
+    let text = drawn(&report, Format::Json);
+    assert_eq!(parse(&text).unwrap(), report);
+    assert_eq!(drawn(&parse(&text).unwrap(), Format::Json), text);
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn the_page_is_one_file_without_scripts_or_addresses() {
+    let text = drawn(&fixed::rollback(), Format::Html);
+    for forbidden in
+        ["<script", "javascript:", "http://", "https://", " src=", " href=", " style=", "url(", "@import"]
+    {
+        assert!(!text.contains(forbidden), "{forbidden}");
+    }
+    let body = text.split_once("</style>").unwrap().1;
+    insta::assert_snapshot!(body);
+}
+
+#[test]
+fn a_hold_says_what_is_missing() {
+    insta::assert_snapshot!(drawn(&fixed::hold(), Format::Table));
+}
+
+#[test]
+fn a_report_without_anything_is_drawn_all_the_same() {
+    let mut report = fixed::hold();
+    report.evaluation.gates.clear();
+    report.evaluation.reasons.clear();
+    report.absent.clear();
+    for format in Format::ALL {
+        assert!(drawn(&report, format).ends_with('\n'), "{format}");
+    }
+}
+
+#[test]
+fn hostile_text_stays_text_in_the_table() {
+    let text = drawn(&fixed::hostile(), Format::Table);
+    assert!(text.chars().all(|character| character == '\n' || !character.is_control()));
+    assert!(!text.contains(fixed::BIDI));
+    for line in text.lines() {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn hostile_text_stays_text_in_markdown() {
+    let text = drawn(&fixed::hostile(), Format::Markdown);
+    assert!(!text.contains(fixed::BIDI));
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn hostile_text_stays_text_in_junit() {
+    let text = drawn(&fixed::hostile(), Format::Junit);
+    assert!(text.chars().all(|character| character == '\n' || !character.is_control()));
+    assert!(!text.contains("]]>") && !text.contains("<script"));
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn hostile_text_stays_text_on_the_page() {
+    let text = drawn(&fixed::hostile(), Format::Html);
+    assert!(!text.contains("<script") && !text.contains("<img"));
+    assert!(!text.contains(fixed::BIDI));
+    assert_eq!(text.matches("</style>").count(), 1);
+    insta::assert_snapshot!(text.split_once("</style>").unwrap().1);
+}
+
+#[test]
+fn a_huge_text_neither_breaks_nor_floods_a_comment() {
+    let mut report = fixed::hostile();
+    for exemplar in &mut report.exemplars {
+        exemplar.candidate_text = "`".repeat(1_000_000);
+    }
+    report.evaluation.reasons[0].text = "|".repeat(100_000);
+    assert!(drawn(&report, Format::Markdown).len() < 60_000);
+}
+
+#[test]
+fn a_report_of_another_schema_is_refused_by_name() {
+    let text = drawn(&fixed::hold(), Format::Json).replace("weir.report/1", "weir.report/9");
+    insta::assert_snapshot!(parse(&text).unwrap_err().to_string());
+}
+
+#[test]
+fn a_report_that_was_cut_says_where() {
+    let text = drawn(&fixed::hold(), Format::Json);
+    insta::assert_snapshot!(parse(&text[..200]).unwrap_err().to_string());
+}
+
+#[test]
+fn a_format_that_does_not_exist_is_refused_with_those_that_do() {
+    insta::assert_snapshot!("pdf".parse::<Format>().unwrap_err().to_string());
+    for format in Format::ALL {
+        assert_eq!(format.name().parse::<Format>().unwrap(), format);
+    }
+}
