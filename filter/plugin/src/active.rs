@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use weir_policy::{Mode, Policy};
-use weir_wire::Variant;
+use weir_wire::{LegKind, Variant};
 
 use crate::metrics::{Metrics, RequestSeries};
 use crate::outbox::Terms;
@@ -77,6 +77,17 @@ impl Active {
             Some(cohort) => (&cohort.name, cohort.tier(), cohort.autonomy.map_or("", |level| level.as_str())),
             None => (weir_policy::NO_COHORT, weir_policy::NO_COHORT, ""),
         }
+    }
+
+    /// Whether copies of a leg go to a cluster that serves primary requests with copies, too.
+    pub fn shares_cluster(&self, leg: LegKind) -> bool {
+        let copies = match leg {
+            LegKind::Primary => return true,
+            LegKind::Shadow => self.policy.shadow_cluster(),
+            LegKind::Noise => self.policy.noise.cluster.as_deref(),
+        };
+        // Only exchanges that control serves are copied.
+        copies == Some(self.policy.control.cluster.as_str())
     }
 
     /// Where an exchange is counted.

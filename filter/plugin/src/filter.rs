@@ -205,7 +205,11 @@ impl<H: Host> Filter<H> {
 
     fn end_leg(&mut self, mut captured: Captured) {
         self.capturing = self.capturing.saturating_sub(1);
-        let now = self.now();
+        // A response that ended has its time; asking the host again would only cost.
+        let now = match captured.seen.end {
+            0 => self.now(),
+            end => end,
+        };
         captured.close(&mut self.metrics, now);
         let leg = captured.into_leg();
         if !self.pending.ended(&leg.exchange, leg.kind, &mut self.metrics) {

@@ -193,6 +193,12 @@ impl Outbox {
         self.bytes
     }
 
+    /// Whether what waits would fill half a batch: then the next batch need not wait for the tick. Smaller ones would
+    /// cost the proxy more than the records in them.
+    pub fn fills_half_a_batch(&self, terms: &Terms) -> bool {
+        self.bytes >= terms.batch_bytes_max / 2
+    }
+
     /// Whether nothing is held.
     pub fn is_empty(&self) -> bool {
         self.batch.is_none() && self.single.is_empty() && self.paired.is_empty()

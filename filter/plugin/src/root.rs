@@ -61,8 +61,9 @@ impl<H: Host> Filter<H> {
         let status = if headers == 0 { 0 } else { self.call_status() };
         let now = self.now();
         let known = self.outbox.answered(token, status, now, &active.terms, &mut self.metrics);
-        if known && (200..300).contains(&status) {
-            // What is waiting need not wait for the tick.
+        // A full batch need not wait for the tick; less than that does, because each batch costs Envoy a request.
+        let full = self.outbox.bytes() >= active.terms.batch_bytes_max;
+        if known && full && (200..300).contains(&status) {
             self.send(&active, now);
         }
     }

@@ -4,11 +4,13 @@
 //! or without an answer; an attempt that ends after it (a proxy that does retry) is counted as unmatched and dropped.
 //! A request without a sample id of this worker's epoch is not a copy and passes.
 
+use std::rc::Rc;
+
 use weir_policy::headers as names;
 use weir_wire::LegKind;
 
 use crate::captured::Captured;
-use crate::exchange::parse_sample_id;
+use crate::exchange::{Exchange, parse_sample_id};
 use crate::filter::{Filter, Stream};
 use crate::host::{Host, Map};
 use crate::metrics::Count;
@@ -27,7 +29,7 @@ impl<H: Host> Filter<H> {
         self.streams.insert(context, Stream::Captured(Box::new(captured)));
     }
 
-    fn find_exchange(&mut self, leg: LegKind) -> Option<std::rc::Rc<crate::exchange::Exchange>> {
+    fn find_exchange(&mut self, leg: LegKind) -> Option<Rc<Exchange>> {
         let mut bytes = self.take_scratch();
         let found = self.host.header(Map::Request, names::SAMPLE_ID, &mut bytes);
         let number = match (found, self.epoch) {
@@ -38,20 +40,22 @@ impl<H: Host> Filter<H> {
                 None
             }
         };
-        let carries_id = found == Ok(true);
         self.return_scratch(bytes);
-        if !carries_id || !self.is_marked(leg) {
+        if found != Ok(true) {
             return None;
         }
-        let exchange =
-            number.and_then(|number| self.pending.find(number)).filter(|exchange| exchange.expects(leg));
-        if exchange.is_none() {
+        let exchange = number.and_then(|number| self.pending.find(number));
+        let Some(exchange) = exchange.filter(|exchange| exchange.expects(leg)) else {
             self.metrics.count(Count::Unmatched(leg));
+            return None;
+        };
+        if exchange.active.shares_cluster(leg) && !self.is_marked(leg) {
+            return None;
         }
-        exchange
+        Some(exchange)
     }
 
-    /// A cluster may serve both primary requests and copies, and primary requests with a copy carry the same id.
+    /// The primary request has the same id as its copies; where it passes here too, the route's mark tells them apart.
     fn is_marked(&mut self, leg: LegKind) -> bool {
         let mut bytes = self.take_scratch();
         let marked = match self.host.header(Map::Request, names::LEG, &mut bytes) {

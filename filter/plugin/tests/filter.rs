@@ -258,16 +258,13 @@ fn forged_headers_are_removed_and_decide_nothing() {
 }
 
 #[test]
-fn a_copy_is_matched_only_with_its_mark_and_an_id_that_was_given_out() {
+fn a_copy_is_matched_only_with_an_id_that_was_given_out() {
     let mut proxy = Proxy::new("");
     proxy.open(POLICY_ROOT, USER, true);
-    let id = proxy.routed().sample_id.unwrap();
     for (headers, unmatched) in [
-        (vec![("x-weir-sample-id", id.as_str())], 0),
-        (vec![("x-weir-sample-id", &id), ("x-weir-leg", "noise")], 0),
-        (vec![("x-weir-sample-id", "000000000000feed-99"), ("x-weir-leg", "shadow")], 1),
-        (vec![("x-weir-sample-id", "000000000000beef-1"), ("x-weir-leg", "shadow")], 1),
-        (vec![("x-weir-sample-id", "nonsense"), ("x-weir-leg", "shadow")], 1),
+        (vec![("x-weir-sample-id", "000000000000feed-99")], 1),
+        (vec![("x-weir-sample-id", "000000000000beef-1")], 1),
+        (vec![("x-weir-sample-id", "nonsense")], 1),
         (vec![], 0),
     ] {
         let before = proxy.filter.metrics().unsent("weir_unmatched_total;leg=shadow");
@@ -279,6 +276,26 @@ fn a_copy_is_matched_only_with_its_mark_and_an_id_that_was_given_out() {
     }
     proxy.tick();
     assert!(proxy.posted().is_empty());
+}
+
+#[test]
+fn on_a_cluster_that_serves_clients_too_only_marked_requests_are_copies() {
+    for (cluster, expected) in [("control", [false, false, true]), ("control-noise", [true, true, true])] {
+        for (headers, captured) in
+            [&[][..], &[("x-weir-leg", "shadow")], &[("x-weir-leg", "noise")]].into_iter().zip(expected)
+        {
+            let mut proxy =
+                Proxy::new(&format!("shadow: {{percent: 0}}\nnoise: {{percent: 100, cluster: {cluster}}}\n"));
+            proxy.open(POLICY_ROOT, USER, true);
+            let id = proxy.routed().sample_id.unwrap();
+            let copy =
+                proxy.open(NOISE_ROOT, &[&[("x-weir-sample-id", id.as_str())], headers].concat(), true);
+            proxy.answer(copy, "200", &[b"x"]);
+            proxy.filter.on_delete(copy);
+            proxy.tick();
+            assert_eq!(!proxy.posted().is_empty(), captured, "{cluster} {headers:?}");
+        }
+    }
 }
 
 #[test]
