@@ -331,6 +331,19 @@ mod tests {
     }
 
     #[test]
+    fn only_evidence_of_the_confirmed_current_revision_passes_a_step() {
+        let promote = evaluation(Verdict::Promote);
+        assert_eq!(action(&at(0), &promote, 0), Action::NextStep);
+        let mut unconfirmed = at(0);
+        unconfirmed.written(8, start());
+        assert_eq!(action(&unconfirmed, &promote, 0), Action::Stay);
+        for stale in [None, Some(6)] {
+            let state = State { evidence_revision: stale, ..at(0) };
+            assert_eq!(action(&state, &promote, 0), Action::Stay, "{stale:?}");
+        }
+    }
+
+    #[test]
     fn a_clock_that_goes_back_never_counts_as_time_in_the_step() {
         assert_eq!(action(&at(2), &evaluation(Verdict::Promote), -1_000), Action::Stay);
     }

@@ -410,8 +410,8 @@ async fn a_stopped_watch_goes_on_at_its_step_and_refuses_another_rollout() {
 
     let mut other = place.options();
     other.rollout.steps[1].minimum_pairs = 7;
-    let refused =
-        watch(other, |_| Ok(evaluation(Verdict::Hold)), |_| {}, std::future::pending()).await.unwrap_err();
+    let other = watch(other, |_| Ok(evaluation(Verdict::Hold)), |_| {}, std::future::pending());
+    let refused = tokio::spawn(other).await.unwrap().unwrap_err();
     assert_eq!(refused.exit_code(), 2);
     assert!(refused.to_string().contains("--restart"), "{refused}");
 }
