@@ -8,6 +8,10 @@
 //!
 //! The promise needs a set of gates that is fixed: a score column that appears during a rollout makes every gate's
 //! share smaller from then on, and what was spent before is not taken back.
+//!
+//! Limit: all values given count alike, so that a candidate that turns worse after a long healthy time is noticed later
+//! than one that is worse from the start (`tests/rollout.rs` prints by how much). Give the values of one step, not of
+//! the whole rollout.
 
 use crate::gates::{Gate, Gates, Severity};
 use crate::judge::{absent, judge};
