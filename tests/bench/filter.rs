@@ -3,9 +3,10 @@
 //! Every proxy is started once with one worker and sees the same load in turn, round after round; a proxy that is not
 //! under load is idle. CPU time is user plus system time of the Envoy process, from `/proc/PID/stat`, over the requests
 //! that it answered. "Added" is the difference to plain Envoy in the same round, and every figure is the median over the
-//! rounds, because throughput and latency depend on the neighbours of the machine, and CPU time much less.
+//! rounds (many short ones: a neighbour's burst then spoils few), because throughput and latency depend on the
+//! neighbours of the machine, and CPU time much less.
 //!
-//! `--rounds N` (default 9), `--seconds S` per proxy and round (default 2), `--only plain,routing` for a part.
+//! `--rounds N` (default 15), `--seconds S` per proxy and round (default 1), `--only plain,routing` for a part.
 //! Writes `target/bench/filter.json`; progress goes to stderr, the table to stdout.
 
 mod load;
@@ -246,7 +247,7 @@ fn output_path() -> PathBuf {
 }
 
 fn options() -> Result<Options, Failure> {
-    let mut options = Options { rounds: 9, seconds: 2.0, variants: Variant::ALL.to_vec() };
+    let mut options = Options { rounds: 15, seconds: 1.0, variants: Variant::ALL.to_vec() };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let value = arguments.next().ok_or_else(|| format!("{argument} needs a value"))?;

@@ -77,6 +77,11 @@ impl Variant {
             StartOptions { concurrency: 1, ..StartOptions::new(find_envoy(None)?, bootstrap, folder) };
         let envoy = Envoy::start(options).await?;
         let address = envoy.listener("weir").ok_or("envoy has no listener")?;
+        // A refused policy bypasses the filter, and would be measured as a very cheap one.
+        let wanted = matches!(self, Self::Routing | Self::Capture).then(|| "1".to_owned());
+        if envoy.admin().version_text().await? != wanted {
+            return Err(format!("{}: the policy was refused\n{}", self.name(), envoy.log_tail()).into());
+        }
         Ok(Proxy { envoy, address })
     }
 
