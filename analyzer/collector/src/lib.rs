@@ -1,1 +1,26 @@
-//! OTLP receiver, write-ahead log and Parquet writer.
+//! The sink: OTLP/HTTP logs in, redacted, made durable in a write-ahead log, acknowledged, and written as Parquet.
+//!
+//! ```text
+//! POST /v1/logs -> server -> convert (rows, redacted) -> wal::writer (append, fdatasync, then 200)
+//!                                                            | sealed segments, in order
+//!                                                            v
+//!                            drain -> DATA/samples|scores/.../part-<segment>.parquet -> segment deleted
+//! ```
+//!
+//! Invariants: an acknowledgement follows durability; nothing is written before it is redacted; every queue, body and file has a
+//! named bound; a crash at any moment loses nothing acknowledged and doubles nothing (see `wal`).
+//! Not here: TLS, tokens, compression, OTLP as JSON; so only loopback is listened on, unless told otherwise.
+
+mod collector;
+mod convert;
+mod drain;
+pub mod import;
+mod lock;
+pub mod redact;
+mod server;
+mod status;
+mod wal;
+
+pub use collector::{Collector, CollectorError, CollectorOptions, Limits, RunningCollector};
+pub use import::{ImportError, ImportOptions, ImportSummary, import_jsonl};
+pub use status::LogSink;

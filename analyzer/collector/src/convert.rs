@@ -1,0 +1,272 @@
+//! OTLP log records to rows, redacted and encoded, each for itself: a bad record does not take its request with it.
+//!
+//! The deduplication key of a leg is made of proxy, worker, sequence, sample id, leg, variant and start time; of a score, of all
+//! its fields. So a retry is recognised, and workers whose epochs collide still lose nothing.
+
+use weir_sample::capture::{sample_from_wire, score_from_wire};
+use weir_sample::row::encode_row;
+use weir_sample::{Kind, Record};
+use weir_wire::otlp::{ExportLogsServiceRequest, KeyValue, LogRecord, any_value::Value};
+use weir_wire::{Leg, Score, names};
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::redact::{Finds, Redactor};
+use crate::wal::{Entry, RECORD_BYTES_MAX};
+
+/// Reasons that are told per request; the rest is counted.
+const REASONS_MAX: usize = 3;
+
+/// What a request's records became.
+#[derive(Debug, Default)]
+pub(crate) struct Converted {
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) finds: Finds,
+    pub(crate) bad_records: u64,
+    pub(crate) other_events: u64,
+    reasons: Vec<String>,
+}
+
+impl Converted {
+    pub(crate) fn rejected(&self) -> u64 {
+        self.bad_records + self.other_events
+    }
+
+    /// Why records were refused, for the sender.
+    pub(crate) fn reason(&self) -> String {
+        let mut text = self.reasons.join("; ");
+        let untold = self.rejected().saturating_sub(self.reasons.len() as u64);
+        if untold > 0 {
+            text.push_str(&format!("; and {untold} more"));
+        }
+        text
+    }
+
+    fn refuse(&mut self, index: usize, why: &str) {
+        if self.reasons.len() < REASONS_MAX {
+            self.reasons.push(format!("record {index}: {why}"));
+        }
+    }
+}
+
+/// Converts every record; their numbers in reasons count through the request, from 0.
+pub(crate) fn convert(request: ExportLogsServiceRequest, redactor: &Redactor, received_us: i64) -> Converted {
+    let mut converted = Converted::default();
+    let mut index = 0;
+    for resource_logs in request.resource_logs {
+        let attributes = resource_logs.resource.map(|resource| resource.attributes).unwrap_or_default();
+        let source =
+            Source { proxy: text(&attributes, names::PROXY), worker: text(&attributes, names::WORKER) };
+        for record in resource_logs.scope_logs.into_iter().flat_map(|scope_logs| scope_logs.log_records) {
+            converted.add(index, record, &source, redactor, received_us);
+            index += 1;
+        }
+    }
+    converted
+}
+
+struct Source {
+    proxy: String,
+    worker: String,
+}
+
+impl Converted {
+    fn add(
+        &mut self,
+        index: usize,
+        record: LogRecord,
+        source: &Source,
+        redactor: &Redactor,
+        received_us: i64,
+    ) {
+        let result = match record.event_name.as_str() {
+            names::EVENT_LEG => self.leg(record, source, redactor, received_us),
+            names::EVENT_SCORE => self.score(record, redactor, received_us),
+            other => {
+                self.other_events += 1;
+                let short: String = other.chars().take(40).collect();
+                self.refuse(
+                    index,
+                    &format!("event name {short:?} is not kept; allowed: weir.leg, weir.score"),
+                );
+                return;
+            }
+        };
+        match result {
+            Ok(entry) if entry.row.len() + 64 <= RECORD_BYTES_MAX => self.entries.push(entry),
+            Ok(_) => {
+                self.bad_records += 1;
+                self.refuse(index, &format!("is larger than {RECORD_BYTES_MAX} bytes"));
+            }
+            Err(why) => {
+                self.bad_records += 1;
+                self.refuse(index, &why);
+            }
+        }
+    }
+
+    fn leg(
+        &mut self,
+        record: LogRecord,
+        source: &Source,
+        redactor: &Redactor,
+        received_us: i64,
+    ) -> Result<Entry, String> {
+        let leg = Leg::from_record(record).map_err(|error| error.to_string())?;
+        let key = leg_key(&leg, source);
+        let row = sample_from_wire(leg, &source.proxy, &source.worker, received_us)
+            .map_err(|error| error.to_string())?;
+        Ok(self.entry(Kind::Samples, key, row, redactor))
+    }
+
+    fn score(&mut self, record: LogRecord, redactor: &Redactor, received_us: i64) -> Result<Entry, String> {
+        let score = Score::from_record(record).map_err(|error| error.to_string())?;
+        let key = score_key(&score);
+        let row = score_from_wire(score, received_us).map_err(|error| error.to_string())?;
+        Ok(self.entry(Kind::Scores, key, row, redactor))
+    }
+
+    fn entry<R: Record>(&mut self, kind: Kind, key: u128, mut row: R, redactor: &Redactor) -> Entry {
+        redactor.redact_row(&mut row, &mut self.finds);
+        let mut bytes = Vec::new();
+        encode_row(&row, &mut bytes);
+        Entry { key, kind, row: bytes }
+    }
+}
+
+fn leg_key(leg: &Leg, source: &Source) -> u128 {
+    let mut key = Key::new("leg");
+    key.text(&source.proxy);
+    key.text(&source.worker);
+    key.text(&leg.sample_id);
+    key.text(leg.leg.as_str());
+    key.text(leg.variant.as_str());
+    key.number(leg.sequence);
+    key.number(leg.start_unix_nano);
+    key.finish()
+}
+
+fn score_key(score: &Score) -> u128 {
+    let mut key = Key::new("score");
+    key.text(&score.experiment);
+    key.text(&score.sample_id);
+    key.text(score.leg.as_str());
+    key.text(score.variant.as_str());
+    key.text(&score.criterion);
+    key.text(&score.judge);
+    key.number(score.score.to_bits());
+    key.number(score.time_unix_nano);
+    key.finish()
+}
+
+/// A hash over fields that cannot run into each other.
+struct Key(Xxh3);
+
+impl Key {
+    fn new(kind: &str) -> Self {
+        let mut key = Self(Xxh3::new());
+        key.text(kind);
+        key
+    }
+
+    fn text(&mut self, text: &str) {
+        self.number(text.len() as u64);
+        self.0.update(text.as_bytes());
+    }
+
+    fn number(&mut self, number: u64) {
+        self.0.update(&number.to_le_bytes());
+    }
+
+    fn finish(self) -> u128 {
+        self.0.digest128()
+    }
+}
+
+fn text(attributes: &[KeyValue], name: &str) -> String {
+    let value =
+        attributes.iter().find(|attribute| attribute.key == name).and_then(|found| found.value.as_ref());
+    match value.and_then(|value| value.value.as_ref()) {
+        Some(Value::StringValue(text)) => text.clone(),
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+    use super::*;
+    use proptest::prelude::*;
+    use weir_wire::{DecodeLimits, LegKind, Resource, Variant, decode_request, encode_batch, encode_record};
+
+    fn converted(bytes: &[u8]) -> Converted {
+        let request = decode_request(bytes, DecodeLimits::default()).unwrap();
+        convert(request, &Redactor::new().unwrap(), 5)
+    }
+
+    fn leg(sequence: u64) -> Leg {
+        Leg { sequence, start_unix_nano: 9, ..Leg::new("s-1", LegKind::Primary, Variant::Control, "e") }
+    }
+
+    fn batch(worker: &str, legs: &[Leg]) -> Vec<u8> {
+        let resource = Resource { proxy: "p".into(), worker: worker.into() };
+        encode_batch(&resource, &legs.iter().map(encode_record).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_bad_record_does_not_take_the_others_along_and_is_named() {
+        let bad = Leg { experiment: "Not/valid".into(), ..leg(2) };
+        let result = converted(&batch("w", &[leg(1), bad, leg(3)]));
+        assert_eq!((result.entries.len(), result.rejected()), (2, 1));
+        assert_eq!(
+            result.reason(),
+            "record 1: attribute weir.experiment: \"Not/valid\" is not allowed; allowed: 1 to 63 of a-z, 0-9 and -"
+        );
+    }
+
+    #[test]
+    fn only_the_first_reasons_are_told() {
+        let bad = Leg { experiment: "A".into(), ..leg(2) };
+        let reason = converted(&batch("w", &vec![bad; 10])).reason();
+        assert!(reason.starts_with("record 0: ") && reason.ends_with("; and 7 more"), "{reason}");
+    }
+
+    #[test]
+    fn a_retry_has_the_same_key_and_nothing_else_has() {
+        let keys = |worker: &str, leg: Leg| converted(&batch(worker, &[leg])).entries[0].key;
+        let first = keys("w", leg(1));
+        assert_eq!(first, keys("w", leg(1)));
+        assert_ne!(first, keys("w", leg(2)));
+        assert_ne!(first, keys("w2", leg(1)));
+        assert_ne!(first, keys("w", Leg { leg: LegKind::Shadow, ..leg(1) }));
+        assert_ne!(first, keys("w", Leg { sample_id: "s-2".into(), ..leg(1) }));
+    }
+
+    #[test]
+    fn rows_are_redacted_before_they_are_encoded() {
+        let body = br#"{"choices":[{"message":{"content":"mail jane@example.com"}}]}"#.to_vec();
+        let secret = Leg {
+            response_body_bytes: body.len() as u64,
+            response_body: body,
+            response_content_type: "application/json".into(),
+            ..leg(1)
+        };
+        let result = converted(&batch("w", &[secret]));
+        assert_eq!(result.finds.total(), 1);
+        let row: weir_sample::Sample = weir_sample::row::decode_row(&result.entries[0].row).unwrap();
+        assert_eq!(row.response_text.as_deref(), Some("mail [redacted:email]"));
+        assert_eq!((row.proxy.as_deref(), row.worker.as_deref()), (Some("p"), Some("w")));
+    }
+
+    proptest! {
+        #[test]
+        fn damaged_requests_never_panic(at in 0usize..400, byte: u8, cut in 0usize..600) {
+            let mut bytes = batch("w", &[leg(1), leg(2)]);
+            if let Some(slot) = bytes.get_mut(at) { *slot = byte; }
+            bytes.truncate(cut);
+            if let Ok(request) = decode_request(&bytes, DecodeLimits::default()) {
+                let result = convert(request, &Redactor::new().unwrap(), 5);
+                prop_assert!(result.entries.len() as u64 + result.rejected() <= 2 + bytes.len() as u64);
+            }
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Sealed segments become Parquet, in order, and are deleted when that is durable.
+//!
+//! A failure (a full disk, a folder without rights) is tried again with growing pauses; the log keeps the rows meanwhile. On an
+//! orderly stop it gives up after a time and leaves the rest to the next start.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+use weir_sample::durable::{DurableError, sync_folder, write_atomically};
+use weir_sample::row::decode_row;
+use weir_sample::{FileError, Partition, Record, Sample, Score, write_samples};
+
+use crate::status::Status;
+use crate::wal::SEEN_FILES_MAX;
+use crate::wal::keys::encode_seen;
+use crate::wal::segment::{Found, scan};
+use crate::wal::writer::Sealed;
+
+const PAUSE_MIN: Duration = Duration::from_millis(200);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// Why a segment is not in Parquet yet.
+#[derive(Debug, Error)]
+pub(crate) enum DrainError {
+    #[error(transparent)]
+    Durable(#[from] DurableError),
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+pub(crate) struct Drain {
+    pub(crate) data_dir: PathBuf,
+    pub(crate) wal_dir: PathBuf,
+    pub(crate) seen: VecDeque<PathBuf>,
+    pub(crate) status: Arc<Status>,
+    /// Set on an orderly stop: after it, failures end the drain.
+    pub(crate) stop_at: Arc<std::sync::OnceLock<Instant>>,
+}
+
+impl Drain {
+    /// Works until the writer is gone and everything is done. Returns the segments that are left.
+    pub(crate) fn run(mut self, sealed: &Receiver<Sealed>) -> usize {
+        let mut left = 0;
+        for segment in sealed {
+            if left > 0 || !self.finish(&segment) {
+                left += 1;
+            }
+        }
+        left
+    }
+
+    /// Tries until it worked (true) or the time of an orderly stop is over (false).
+    fn finish(&mut self, segment: &Sealed) -> bool {
+        let mut pause = PAUSE_MIN;
+        loop {
+            let Err(error) = self.drain(segment) else {
+                self.status.drain_failing.store(false, Relaxed);
+                return true;
+            };
+            self.status.drain_failures.fetch_add(1, Relaxed);
+            self.status.drain_failing.store(true, Relaxed);
+            self.status.log(&format!("cannot write Parquet, the log keeps the rows: {error}"));
+            if self.stop_at.get().is_some_and(|at| Instant::now() + pause > *at) {
+                return false;
+            }
+            #[allow(clippy::disallowed_methods, reason = "a thread of its own, not an executor's")]
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+    }
+
+    fn drain(&mut self, segment: &Sealed) -> Result<(), DrainError> {
+        let read = |source| DurableError { path: segment.path.clone(), action: "read", source };
+        let bytes = std::fs::read(&segment.path).map_err(read)?;
+        let durable =
+            segment.durable_bytes.map_or(bytes.len(), |len| usize::try_from(len).unwrap_or(usize::MAX));
+        let scan = scan(segment.id, bytes.get(..durable).unwrap_or(&bytes));
+        let (samples, bad_samples) = rows::<Sample>(segment, &scan.found);
+        let (scores, bad_scores) = rows::<Score>(segment, &scan.found);
+        let name = format!("part-{}", segment.id.name());
+        let written =
+            [write_samples(&self.data_dir, &name, samples)?, write_samples(&self.data_dir, &name, scores)?];
+        let seen = self.wal_dir.join(format!("{}.seen", segment.id.name()));
+        self.write_seen(&seen, &scan.found)?;
+        let unreadable = bad_samples + bad_scores;
+        self.status.damaged(unreadable);
+        // Damage inside a log that was acknowledged: nothing can be repaired, but somebody may want to look.
+        let lost_acknowledged = segment.durable_bytes.is_some_and(|len| len > 0) && scan.torn;
+        let keep = scan.damaged > 0 || unreadable > 0 || lost_acknowledged;
+        self.remove(&segment.path, keep)?;
+        self.seen.push_back(seen);
+        self.forget_old_keys();
+        for file in written.iter().flatten() {
+            self.status.files.fetch_add(1, Relaxed);
+            self.status.file_bytes.fetch_add(file.bytes, Relaxed);
+            self.status.rows.fetch_add(file.rows, Relaxed);
+        }
+        self.status.segment_finished(segment.id, durable.min(bytes.len()) as u64);
+        Ok(())
+    }
+
+    fn write_seen(&self, path: &Path, found: &[Found<'_>]) -> Result<(), DurableError> {
+        let content = encode_seen(found.iter().map(|found| found.key));
+        write_atomically(path, |file| {
+            std::io::Write::write_all(file, &content).map_err(|source| DurableError {
+                path: path.to_path_buf(),
+                action: "write",
+                source,
+            })
+        })
+    }
+
+    fn remove(&self, path: &Path, keep: bool) -> Result<(), DurableError> {
+        let result = if keep {
+            let kept = path.with_extension("damaged");
+            self.status.log(&format!(
+                "{}: holds damaged records; the good ones are in Parquet, the file is kept as {}",
+                path.display(),
+                kept.display()
+            ));
+            std::fs::rename(path, kept)
+        } else {
+            std::fs::remove_file(path)
+        };
+        result.map_err(|source| DurableError { path: path.to_path_buf(), action: "remove", source })?;
+        sync_folder(&self.wal_dir)
+    }
+
+    fn forget_old_keys(&mut self) {
+        while self.seen.len() > SEEN_FILES_MAX {
+            if let Some(oldest) = self.seen.pop_front() {
+                // If it stays, the next start removes it.
+                let _ = std::fs::remove_file(oldest);
+            }
+        }
+    }
+}
+
+/// The rows of one table, and how many records of it are none.
+fn rows<R: Record>(segment: &Sealed, found: &[Found<'_>]) -> (Vec<R>, u64) {
+    let mut rows = Vec::new();
+    let mut unreadable = 0;
+    for record in found
+        .iter()
+        .filter(|record| record.kind == R::KIND && segment.skip.binary_search(&record.offset).is_err())
+    {
+        match decode_row::<R>(record.row) {
+            Ok(row) if Partition::of(R::KIND, row.experiment(), row.ts_us()).is_some() => rows.push(row),
+            _ => unreadable += 1,
+        }
+    }
+    (rows, unreadable)
+}
