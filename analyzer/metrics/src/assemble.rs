@@ -61,7 +61,10 @@ impl Loaded {
 
 /// Puts together what the cache holds.
 pub(crate) fn loaded(experiment: &str, metrics: &[Metric], options: &LoadOptions, cache: &Cache) -> Loaded {
-    let exchanges = Exchanges::new(cache.legs());
+    let mut exchanges = Exchanges::new(cache.legs());
+    if options.revision.is_some() {
+        exchanges.drop_foreign();
+    }
     let scores = Scores::new(cache.judgements());
     let all = all_series(&exchanges, metrics, &scores, &options.metrics);
     let times = || exchanges.legs().map(|found| found.leg.ts_us);

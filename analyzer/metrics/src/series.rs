@@ -114,6 +114,14 @@ impl<'a> Exchanges<'a> {
         Self { all, duplicates }
     }
 
+    /// Drops shadow and noise legs that passed a revision filter only because they name none, and whose primary leg,
+    /// which would say, did not pass it.
+    pub(crate) fn drop_foreign(&mut self) {
+        self.all.retain(|exchange| {
+            exchange.primary.is_some() || exchange.legs().any(|found| found.leg.revision.is_some())
+        });
+    }
+
     /// Every leg.
     pub(crate) fn legs(&self) -> impl Iterator<Item = Located<'a>> {
         self.all.iter().flat_map(Exchange::legs)

@@ -218,9 +218,15 @@ fn drawn(plot: &Plot, columns: usize) -> String {
     for margin in [plot.margin_low, plot.margin_high].into_iter().flatten() {
         put(column(margin), '!');
     }
-    put(column(plot.low.0), if plot.low.1 { '<' } else { '(' });
-    put(column(plot.high.0), if plot.high.1 { '>' } else { ')' });
+    put(column(plot.low.0), '(');
+    put(column(plot.high.0), ')');
     put(column(plot.estimate), 'o');
+    // What goes on beyond the plot is at its edge, where the arrow says more than the sign under it.
+    for ((place, cut), arrow) in [(plot.low, '<'), (plot.high, '>')] {
+        if cut {
+            put(column(place), arrow);
+        }
+    }
     cells.into_iter().collect()
 }
 

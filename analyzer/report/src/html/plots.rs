@@ -17,6 +17,8 @@ const INTERVAL_HEIGHT: f64 = 40.0;
 const INSET: f64 = 12.0;
 const LINE_Y: f64 = 13.0;
 const ZONE_HEIGHT: f64 = 26.0;
+/// Space that the label of a margin takes to either side.
+const ZERO_LABEL_SPACE: f64 = 28.0;
 
 const HISTOGRAM_WIDTH: f64 = 320.0;
 const HISTOGRAM_HEIGHT: f64 = 110.0;
@@ -48,7 +50,11 @@ pub(super) fn interval(gate: &GateResult) -> String {
         x(plot.zero)
     );
     let margin = numbers::margin(&gate.unit, gate.relative, gate.margin);
-    let _ = write!(svg, "<text x=\"{:.1}\" y=\"37\" text-anchor=\"middle\">0</text>", x(plot.zero));
+    let margins = [plot.margin_low, plot.margin_high];
+    // The label of a margin close by would lie over it.
+    if margins.into_iter().flatten().all(|place| (x(place) - x(plot.zero)).abs() > ZERO_LABEL_SPACE) {
+        let _ = write!(svg, "<text x=\"{:.1}\" y=\"37\" text-anchor=\"middle\">0</text>", x(plot.zero));
+    }
     for (place, sign) in [(plot.margin_low, "−"), (plot.margin_high, "+")] {
         if let Some(place) = place {
             let _ = write!(

@@ -1,0 +1,119 @@
+//! Folders and files that cannot be read as samples: each error names the place, what is wrong and what to do.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use weir_metrics::{LoadOptions, experiments, load};
+use weir_sample::{Sample, Score, write_file, write_samples};
+
+fn sample(experiment: &str) -> Sample {
+    Sample {
+        experiment: experiment.into(),
+        sample_id: "s".into(),
+        ts_us: 1_760_000_000_000_000,
+        response_text: Some("x".into()),
+        ..Sample::default()
+    }
+}
+
+fn written(experiments: &[&str]) -> tempfile::TempDir {
+    let data = tempfile::tempdir().unwrap();
+    for experiment in experiments {
+        write_samples(data.path(), "part-0", vec![sample(experiment)]).unwrap();
+    }
+    data
+}
+
+fn folder(data: &Path) -> PathBuf {
+    data.join("samples/experiment=support/date=2025-10-09/hour=08")
+}
+
+/// The error's text with the temporary folder's name replaced.
+fn error(data: &Path, experiment: Option<&str>, metrics: &[&str]) -> String {
+    let options = LoadOptions {
+        data_dir: data.to_path_buf(),
+        experiment: experiment.map(str::to_owned),
+        metrics: metrics.iter().map(|metric| (*metric).to_owned()).collect(),
+        ..LoadOptions::default()
+    };
+    let text = load(&options).unwrap_err().to_string();
+    text.replace(&data.display().to_string(), "DATA")
+}
+
+#[test]
+fn a_data_folder_that_is_not_there_is_named() {
+    let data = tempfile::tempdir().unwrap();
+    insta::assert_snapshot!(error(&data.path().join("nowhere"), None, &[]));
+}
+
+#[test]
+fn a_data_folder_without_samples_says_how_to_get_some() {
+    let data = tempfile::tempdir().unwrap();
+    insta::assert_snapshot!(error(data.path(), None, &[]));
+}
+
+#[test]
+fn an_experiment_that_is_not_there_lists_those_that_are() {
+    let data = written(&["support", "billing"]);
+    assert_eq!(experiments(data.path()).unwrap(), ["billing", "support"]);
+    insta::assert_snapshot!(error(data.path(), Some("suport"), &[]));
+}
+
+#[test]
+fn several_experiments_need_a_choice() {
+    let data = written(&["support", "billing"]);
+    insta::assert_snapshot!(error(data.path(), None, &[]));
+}
+
+#[test]
+fn foreign_files_are_all_listed_and_files_under_way_are_passed_over() {
+    let data = written(&["support"]);
+    fs::write(folder(data.path()).join(".part-1.tmp"), "half").unwrap();
+    fs::write(folder(data.path()).join("part-1.parquet.tmp"), "half").unwrap();
+    let options = LoadOptions { data_dir: data.path().to_path_buf(), ..LoadOptions::default() };
+    assert_eq!(load(&options).unwrap().samples, 1);
+    fs::write(folder(data.path()).join("notes.txt"), "mine").unwrap();
+    fs::write(folder(data.path()).join("export.parquet"), "mine").unwrap();
+    fs::write(data.path().join("samples/old.csv"), "mine").unwrap();
+    fs::create_dir(data.path().join("samples/experiment=support/backup")).unwrap();
+    insta::assert_snapshot!(error(data.path(), None, &[]));
+}
+
+#[test]
+fn part_files_that_are_no_samples_are_all_named_with_what_is_wrong() {
+    let data = written(&["support"]);
+    let at = |name: &str| folder(data.path()).join(name);
+    fs::write(at("part-1.parquet"), "this is not Parquet").unwrap();
+    write_file(&at("part-2.parquet"), "support", vec![Score::default()]).unwrap();
+    write_file(&at("part-3.parquet"), "billing", vec![sample("billing")]).unwrap();
+    let whole = fs::read(at("part-0.parquet")).unwrap();
+    fs::write(at("part-4.parquet"), &whole[..whole.len() / 2]).unwrap();
+    foreign_parquet(&at("part-5.parquet"));
+    insta::assert_snapshot!(error(data.path(), None, &[]));
+}
+
+/// A Parquet file of somebody else.
+fn foreign_parquet(path: &Path) {
+    use polars::prelude::*;
+    let mut frame = df!("name" => ["x"], "number" => [1_i64]).unwrap();
+    ParquetWriter::new(fs::File::create(path).unwrap()).finish(&mut frame).unwrap();
+}
+
+#[test]
+fn a_metric_that_does_not_exist_is_refused_with_those_that_do() {
+    let data = written(&["support"]);
+    insta::assert_snapshot!(error(data.path(), None, &["latency"]));
+    for id in ["json_fields:", "json_fields:a,,b", "score:", "tokens"] {
+        assert!(error(data.path(), None, &[id]).contains("does not exist"), "{id}");
+    }
+}
+
+#[test]
+fn an_empty_part_file_is_no_error() {
+    let data = written(&["support"]);
+    write_file::<Sample>(&folder(data.path()).join("part-1.parquet"), "support", Vec::new()).unwrap();
+    let options = LoadOptions { data_dir: data.path().to_path_buf(), ..LoadOptions::default() };
+    assert_eq!(load(&options).unwrap().samples, 1);
+}
