@@ -234,9 +234,10 @@ impl RunningCollector {
         drop(self.stop.take());
         if tokio::time::timeout(self.stop_timeout, &mut self.server).await.is_err() {
             self.status.log("some clients did not finish their requests; they are cut off, unacknowledged");
+            // Only here: a task that was awaited to its end cannot be awaited again.
+            self.server.abort();
+            let _ = (&mut self.server).await;
         }
-        self.server.abort();
-        let _ = (&mut self.server).await;
         let (writer, drain) = (self.writer.take(), self.drain.take());
         let joined = tokio::task::spawn_blocking(move || {
             writer.map(JoinHandle::join);
