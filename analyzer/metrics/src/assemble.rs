@@ -61,7 +61,7 @@ impl Loaded {
 
 /// Puts together what the cache holds.
 pub(crate) fn loaded(experiment: &str, metrics: &[Metric], options: &LoadOptions, cache: &Cache) -> Loaded {
-    let mut exchanges = Exchanges::new(cache.legs());
+    let mut exchanges = Exchanges::new(cache.legs().filter(|(_, leg)| leg.may_belong_to(options.revision)));
     if options.revision.is_some() {
         exchanges.drop_foreign();
     }

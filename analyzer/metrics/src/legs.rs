@@ -65,9 +65,22 @@ pub(crate) struct LegFigures {
     pub(crate) values: Box<[f64]>,
 }
 
+impl LegFigures {
+    /// Whether the leg passes a revision filter. A shadow or noise leg without a revision belongs to its primary leg,
+    /// which is not known here.
+    pub(crate) fn may_belong_to(&self, revision: Option<i64>) -> bool {
+        match (revision, self.revision) {
+            (None, _) => true,
+            (Some(wanted), Some(own)) => wanted == own,
+            (Some(_), None) => self.leg != Leg::Primary,
+        }
+    }
+}
+
 /// What has been read, by file. Give the same cache to the next look and only new files are read.
 ///
-/// A file is read again when its size or time of change differs, and everything when the options differ.
+/// A file is read again when its size or time of change differs, and everything when the
+/// options differ in more than the revision: a rollout goes from revision to revision and need not read again.
 #[derive(Debug, Default)]
 pub struct Cache {
     key: Option<(LoadOptions, String)>,
@@ -93,7 +106,7 @@ impl Cache {
         samples: &[PathBuf],
         scores: &[PathBuf],
     ) -> Result<(), MetricsError> {
-        let key = (options.clone(), experiment.to_owned());
+        let key = (LoadOptions { revision: None, ..options.clone() }, experiment.to_owned());
         if self.key.as_ref() != Some(&key) {
             *self = Self { key: Some(key), ..Self::default() };
         }
@@ -151,7 +164,7 @@ fn read(
     if let Err(refusal) = check::<Sample>(path, experiment) {
         return Ok(Err(refusal));
     }
-    let filter = window(options.revision, options.since_us, options.until_us);
+    let filter = window(options.since_us, options.until_us);
     let frame = scan(path, &COLUMNS, filter)?;
     let columns = Columns::of(&frame)?;
     let mut words = Words::default();

@@ -1,7 +1,7 @@
 //! Samples to metric series, read lazily with polars.
 //!
-//! [`load`] scans `DATA/samples/experiment=E/**/part-*.parquet` (only the columns that it needs, with revision and time
-//! window pushed down into the scan), turns each leg into a handful of figures, pairs the legs by sample id, joins the
+//! [`load`] scans `DATA/samples/experiment=E/**/part-*.parquet` (only the columns that it needs, with the time window
+//! pushed down into the scan), turns each leg into a handful of figures, pairs the legs by sample id, joins the
 //! judge scores, and gives one [`weir_gate::MetricSeries`] per metric, the capture health, and what a report shows.
 //! It knows no verdicts.
 //!

@@ -87,15 +87,11 @@ impl Frame {
     }
 }
 
-/// The rows of a revision and time window. A shadow or noise leg without a revision belongs to its primary leg.
-pub(crate) fn window(revision: Option<i64>, since_us: Option<i64>, until_us: Option<i64>) -> Option<Expr> {
-    let of_revision = revision.map(|revision| {
-        let follows = col("revision").is_null().and(col("leg").neq(lit("primary")));
-        col("revision").eq(lit(revision)).or(follows)
-    });
+/// The rows of a time window.
+pub(crate) fn window(since_us: Option<i64>, until_us: Option<i64>) -> Option<Expr> {
     let since = since_us.map(|since_us| col("ts").to_physical().gt_eq(lit(since_us)));
     let until = until_us.map(|until_us| col("ts").to_physical().lt(lit(until_us)));
-    [of_revision, since, until].into_iter().flatten().reduce(Expr::and)
+    [since, until].into_iter().flatten().reduce(Expr::and)
 }
 
 /// What is wrong with a file, without the path and the hint, which the list around it gives.

@@ -39,6 +39,10 @@ fn a_look_at_many_small_files() {
         assert_eq!(loaded.samples, 5_000);
     }
     let start = Instant::now();
+    let other = LoadOptions { revision: Some(2), ..options.clone() };
+    assert_eq!(load_cached(&other, &mut cache).unwrap().samples, 0);
+    println!("another revision: {:?}", start.elapsed());
+    let start = Instant::now();
     assert_eq!(load(&options).unwrap().health.pairs, 2_500);
     println!("again without a cache: {:?}", start.elapsed());
 }
