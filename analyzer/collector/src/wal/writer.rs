@@ -276,12 +276,14 @@ mod tests {
     use std::sync::mpsc;
     use weir_sample::Kind;
 
+    type Files = Arc<Mutex<Vec<(SegmentId, Vec<u8>)>>>;
+
     /// Remembers every call in order, and fails the calls whose numbers are given.
     #[derive(Clone, Default)]
     struct Faulty {
         calls: Arc<Mutex<Vec<&'static str>>>,
         fail: Arc<Vec<(&'static str, usize)>>,
-        files: Arc<Mutex<Vec<(SegmentId, Vec<u8>)>>>,
+        files: Files,
         counts: Arc<[AtomicUsize; 5]>,
     }
 
