@@ -22,6 +22,8 @@ pub(crate) enum Exit {
     Data = 5,
     /// A push was not confirmed by the proxies.
     NotConfirmed = 6,
+    /// Ctrl-C or SIGTERM, as shells count it.
+    Interrupted = 130,
 }
 
 impl Exit {

@@ -1,3 +1,58 @@
 //! The weir binary: arguments, progress, exit codes.
+//!
+//! Each command is one file in `commands`; the rooms do the work. Data goes to standard output, progress and errors to
+//! standard error, and every way out is one of the exit codes in `exit`.
 
-fn main() {}
+mod arguments;
+mod commands;
+mod exit;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::arguments::{Arguments, Command};
+use crate::exit::{Exit, OrExit, Outcome};
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse().command) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            let text = format!("{:#}", failure.error);
+            // A document's problems are blocks that begin with the word already.
+            let prefix = if text.starts_with("error:") { "" } else { "error: " };
+            eprintln!("{prefix}{text}");
+            failure.exit.into()
+        }
+    }
+}
+
+fn run(command: &Command) -> Outcome {
+    match command {
+        Command::Validate(arguments) => commands::validate::run(arguments),
+        Command::Assign(arguments) => commands::assign::run(arguments),
+        Command::Import(arguments) => commands::import::run(arguments),
+        Command::Analyze(arguments) => commands::analyze::run(arguments),
+        Command::History(arguments) => commands::hands::history(arguments),
+        Command::Approve(arguments) => commands::hands::approve(arguments),
+        Command::Pause(arguments) => commands::hands::pause(arguments),
+        Command::Report(arguments) => commands::report::run(arguments),
+        Command::Completions(arguments) => commands::completions::run(arguments),
+        Command::Collect(arguments) => wait(commands::collect::run(arguments)),
+        Command::Watch(arguments) => wait(commands::watch::run(arguments)),
+        Command::Push(arguments) => wait(commands::hands::push(arguments)),
+        Command::Rollback(arguments) => wait(commands::hands::rollback(arguments)),
+        Command::Status(arguments) => wait(commands::hands::status(arguments)),
+        Command::Demo(arguments) => wait(commands::demo::run(arguments)),
+    }
+}
+
+/// Runs a command that waits for network, files or signals.
+fn wait(command: impl Future<Output = Result<Exit, exit::Failure>>) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().or_data()?;
+    let outcome = runtime.block_on(command);
+    // A look that still reads is not waited for.
+    runtime.shutdown_background();
+    outcome
+}

@@ -3,46 +3,21 @@
 //! A file takes the format that its ending names, or the only format asked for. A format without a file goes to
 //! standard output, and at most one may. Files are written whole: a temporary file in the same folder, then a rename.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use clap::ValueEnum;
+use crate::exit::{Exit, Failure, OrExit, failure};
+use weir_report::{Format, RenderOptions, Report};
 
-/// A view of the report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum OutputFormat {
-    /// Text for a terminal, 80 columns
-    Table,
-    /// The report itself, for machines
-    Json,
-    /// For a pull request or a job summary
-    Markdown,
-    /// One test case per gate, for CI
-    Junit,
-    /// One file that opens in any browser, offline
-    Html,
-}
-
-impl OutputFormat {
-    fn of_ending(path: &Path) -> Option<Self> {
-        match path.extension()?.to_str()? {
-            "txt" => Some(Self::Table),
-            "json" => Some(Self::Json),
-            "md" | "markdown" => Some(Self::Markdown),
-            "xml" => Some(Self::Junit),
-            "html" | "htm" => Some(Self::Html),
-            _ => None,
-        }
-    }
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Table => "table",
-            Self::Json => "json",
-            Self::Markdown => "markdown",
-            Self::Junit => "junit",
-            Self::Html => "html",
-        }
+/// The format that a file's ending names.
+fn of_ending(path: &Path) -> Option<Format> {
+    match path.extension()?.to_str()? {
+        "txt" => Some(Format::Table),
+        "json" => Some(Format::Json),
+        "md" | "markdown" => Some(Format::Markdown),
+        "xml" => Some(Format::Junit),
+        "html" | "htm" => Some(Format::Html),
+        _ => None,
     }
 }
 
@@ -68,16 +43,13 @@ impl std::fmt::Display for OutputError {
 impl std::error::Error for OutputError {}
 
 /// Pairs the formats with the files. No format at all is a table on standard output.
-pub(crate) fn plan(
-    formats: &[OutputFormat],
-    files: &[PathBuf],
-) -> Result<Vec<(OutputFormat, Destination)>, OutputError> {
+pub(crate) fn plan(formats: &[Format], files: &[PathBuf]) -> Result<Vec<(Format, Destination)>, OutputError> {
     if let ([format], [file]) = (formats, files) {
         return Ok(vec![(*format, Destination::File(file.clone()))]);
     }
     let mut plan = Vec::new();
     for file in files {
-        let format = OutputFormat::of_ending(file).ok_or_else(|| {
+        let format = of_ending(file).ok_or_else(|| {
             OutputError(format!(
                 "--output-file {}: the ending does not name a format; allowed: .txt .json .md .xml .html\n  \
                  hint: with a single --output and a single --output-file any name will do",
@@ -86,7 +58,7 @@ pub(crate) fn plan(
         })?;
         plan.push((format, Destination::File(file.clone())));
     }
-    let mut to_stdout: Vec<OutputFormat> = Vec::new();
+    let mut to_stdout: Vec<Format> = Vec::new();
     for format in formats {
         let has_file = plan.iter().any(|(planned, _)| planned == format);
         if !has_file && !to_stdout.contains(format) {
@@ -94,7 +66,7 @@ pub(crate) fn plan(
         }
     }
     if formats.is_empty() {
-        to_stdout.push(OutputFormat::Table);
+        to_stdout.push(Format::Table);
     }
     match to_stdout.as_slice() {
         [] => {}
@@ -105,15 +77,35 @@ pub(crate) fn plan(
                  hint: give one of them a file, such as --output-file report.{}",
                 first.name(),
                 second.name(),
-                if *second == OutputFormat::Html { "html" } else { "json" }
+                if *second == Format::Html { "html" } else { "json" }
             )));
         }
     }
     Ok(plan)
 }
 
+/// Draws the report in every form that was asked for.
+pub(crate) fn draw(report: &Report, plan: &[(Format, Destination)]) -> Result<(), Failure> {
+    for (format, destination) in plan {
+        let colour = *destination == Destination::Stdout
+            && std::io::stdout().is_terminal()
+            && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let text =
+            weir_report::render(report, *format, &RenderOptions { colour, ..RenderOptions::default() })
+                .or_data()?;
+        write(destination, &text).map_err(|error| {
+            let place = match destination {
+                Destination::Stdout => "standard output".to_owned(),
+                Destination::File(path) => path.display().to_string(),
+            };
+            failure(Exit::Data, format!("{place}: cannot be written: {error}"))
+        })?;
+    }
+    Ok(())
+}
+
 /// Writes one view.
-pub(crate) fn write(destination: &Destination, text: &str) -> std::io::Result<()> {
+fn write(destination: &Destination, text: &str) -> std::io::Result<()> {
     match destination {
         Destination::Stdout => {
             let mut stdout = std::io::stdout().lock();
@@ -144,32 +136,31 @@ mod tests {
 
     #[test]
     fn without_arguments_a_table_goes_to_standard_output() {
-        assert_eq!(plan(&[], &[]).unwrap(), vec![(OutputFormat::Table, Destination::Stdout)]);
+        assert_eq!(plan(&[], &[]).unwrap(), vec![(Format::Table, Destination::Stdout)]);
     }
 
     #[test]
     fn a_single_format_and_a_single_file_belong_together_whatever_the_ending() {
-        let planned = plan(&[OutputFormat::Html], &["summary".into()]).unwrap();
-        assert_eq!(planned, vec![(OutputFormat::Html, Destination::File("summary".into()))]);
+        let planned = plan(&[Format::Html], &["summary".into()]).unwrap();
+        assert_eq!(planned, vec![(Format::Html, Destination::File("summary".into()))]);
     }
 
     #[test]
     fn a_file_takes_the_format_of_its_ending_and_the_rest_goes_to_standard_output() {
-        let planned =
-            plan(&[OutputFormat::Table, OutputFormat::Html], &["report.html".into(), "r.json".into()]).unwrap();
+        let planned = plan(&[Format::Table, Format::Html], &["report.html".into(), "r.json".into()]).unwrap();
         assert_eq!(
             planned,
             vec![
-                (OutputFormat::Table, Destination::Stdout),
-                (OutputFormat::Html, Destination::File("report.html".into())),
-                (OutputFormat::Json, Destination::File("r.json".into())),
+                (Format::Table, Destination::Stdout),
+                (Format::Html, Destination::File("report.html".into())),
+                (Format::Json, Destination::File("r.json".into())),
             ]
         );
     }
 
     #[test]
     fn two_formats_on_standard_output_are_refused_with_a_hint() {
-        let error = plan(&[OutputFormat::Table, OutputFormat::Json], &[]).unwrap_err();
+        let error = plan(&[Format::Table, Format::Json], &[]).unwrap_err();
         assert!(error.to_string().contains("hint: give one of them a file"), "{error}");
     }
 

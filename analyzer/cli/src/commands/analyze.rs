@@ -1,0 +1,100 @@
+//! `weir analyze` and the look that `weir watch` takes again and again: samples to a verdict.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use weir_controller::{LookError, LookRequest};
+use weir_gate::{Evaluation, Gates, Spending};
+use weir_metrics::{Cache, LoadOptions, Loaded, ReportParts};
+use weir_report::{Report, TimelineEntry};
+
+use crate::arguments::AnalyzeArguments;
+use crate::commands::read_text;
+use crate::exit::{Exit, Failure, OrExit, Outcome};
+use crate::output;
+
+/// Runs the command.
+pub(crate) fn run(arguments: &AnalyzeArguments) -> Outcome {
+    let plan = output::plan(&arguments.output.output, &arguments.output.output_file).or_usage()?;
+    let gates = arguments.gates.as_deref().map(read_gates).transpose()?;
+    let options = LoadOptions {
+        data_dir: arguments.data.data.clone(),
+        experiment: arguments.data.experiment.clone(),
+        revision: arguments.revision,
+        since_us: arguments.since.map(|time| time.as_microsecond()),
+        until_us: arguments.until.map(|time| time.as_microsecond()),
+        metrics: gates.as_ref().map(metrics_of).unwrap_or_default(),
+    };
+    let loaded = weir_metrics::load(&options).or_data()?;
+    let gates = gates.unwrap_or_else(|| Gates::default_pack(&loaded.series));
+    let evaluation = weir_gate::evaluate(&gates, &loaded.series, &loaded.health, Spending::ALL);
+    let report = report(&loaded, evaluation, &gates, &options.data_dir, Vec::new())?;
+    output::draw(&report, &plan)?;
+    Ok(Exit::of(report.evaluation.verdict))
+}
+
+/// Reads a gates document.
+pub(crate) fn read_gates(path: &Path) -> Result<Gates, Failure> {
+    Gates::parse(&path.display().to_string(), &read_text(path)?).or_usage()
+}
+
+/// Looks at the evidence of one revision; keeps what it has read for the next look.
+pub(crate) struct Looker {
+    data_dir: PathBuf,
+    gates: Gates,
+    cache: Mutex<Cache>,
+    last: Mutex<Option<(Loaded, Evaluation)>>,
+}
+
+impl Looker {
+    /// Nothing is read before the first look.
+    pub(crate) fn new(data_dir: PathBuf, gates: Gates) -> Self {
+        Self { data_dir, gates, cache: Mutex::default(), last: Mutex::default() }
+    }
+
+    /// One look.
+    pub(crate) fn look(&self, request: &LookRequest) -> Result<Evaluation, LookError> {
+        let options = LoadOptions {
+            data_dir: self.data_dir.clone(),
+            experiment: Some(request.experiment.clone()),
+            revision: Some(i64::try_from(request.revision)?),
+            metrics: metrics_of(&self.gates),
+            ..LoadOptions::default()
+        };
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let loaded = weir_metrics::load_cached(&options, &mut cache)?;
+        let evaluation = weir_gate::evaluate(&self.gates, &loaded.series, &loaded.health, request.spending);
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((loaded, evaluation.clone()));
+        Ok(evaluation)
+    }
+
+    /// The report of the last look, if there was one.
+    pub(crate) fn report(&self, timeline: Vec<TimelineEntry>) -> Result<Option<Report>, Failure> {
+        match self.last.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            Some((loaded, evaluation)) => {
+                report(loaded, evaluation.clone(), &self.gates, &self.data_dir, timeline).map(Some)
+            }
+            None => Ok(None),
+        }
+    }
+}
+
+fn report(
+    loaded: &Loaded,
+    evaluation: Evaluation,
+    gates: &Gates,
+    data_dir: &Path,
+    timeline: Vec<TimelineEntry>,
+) -> Result<Report, Failure> {
+    let parts = ReportParts {
+        data: data_dir.display().to_string(),
+        gates_digest: gates.digest(),
+        weir_version: env!("CARGO_PKG_VERSION").to_owned(),
+        timeline,
+    };
+    loaded.report(evaluation, parts).or_data()
+}
+
+fn metrics_of(gates: &Gates) -> Vec<String> {
+    gates.gates.iter().map(|gate| gate.metric.clone()).collect()
+}

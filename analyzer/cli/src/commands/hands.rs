@@ -1,0 +1,223 @@
+//! `weir push`, `rollback`, `status`, `history`, `approve` and `pause`: what people do by hand.
+
+use weir_controller::{ControllerError, Decision, RolloutFolder, State, hands};
+
+use crate::arguments::{
+    DataArguments, PushArguments, RollbackArguments, RolloutArguments, StatusArguments, TextOrJson,
+};
+use crate::commands::read_text;
+use crate::exit::{Exit, Failure, OrExit, Outcome, failure};
+
+/// `weir push`
+pub(crate) async fn push(arguments: &PushArguments) -> Outcome {
+    let text = read_text(&arguments.policy)?;
+    let policy = weir_policy::Policy::parse(&arguments.policy.display().to_string(), &text).or_usage()?;
+    let pushed =
+        hands::push(None, &policy, &arguments.envoy.target, arguments.restore).await.map_err(refused)?;
+    println!(
+        "revision {} (was {}) confirmed by {} after {:.0} ms",
+        policy.revision,
+        pushed.revision_before,
+        count(pushed.confirmed.proxies.len()),
+        pushed.confirmed.confirmed_ms
+    );
+    Ok(Exit::Pass)
+}
+
+/// `weir rollback`
+pub(crate) async fn rollback(arguments: &RollbackArguments) -> Outcome {
+    let fallback = match &arguments.policy {
+        Some(path) => {
+            Some(weir_policy::Policy::parse(&path.display().to_string(), &read_text(path)?).or_usage()?)
+        }
+        None => None,
+    };
+    let target = &arguments.envoy.target;
+    let pushed = hands::rollback(arguments.data.as_deref(), fallback.as_ref(), target, &arguments.reason)
+        .await
+        .map_err(refused)?;
+    for problem in &pushed.problems {
+        eprintln!("warning: rolled back, but not recorded: {problem}");
+    }
+    println!(
+        "rolled back: revision {} (was {}) confirmed by {} after {:.0} ms",
+        pushed.written.revision,
+        pushed.revision_before,
+        count(pushed.confirmed.proxies.len()),
+        pushed.confirmed.confirmed_ms
+    );
+    Ok(Exit::Pass)
+}
+
+/// `weir status`
+pub(crate) async fn status(arguments: &StatusArguments) -> Outcome {
+    let rollout = &arguments.rollout;
+    let Some(target) = &arguments.target else {
+        let experiment = experiment(&rollout.data)?;
+        let state = recorded(&rollout.data, &experiment)?;
+        print_state(&state, rollout.output)?;
+        return Ok(Exit::Pass);
+    };
+    let report = hands::status(Some(&rollout.data.data), rollout.data.experiment.as_deref(), target)
+        .await
+        .map_err(refused)?;
+    if rollout.output == TextOrJson::Json {
+        println!("{}", serde_json::to_string_pretty(&report).or_data()?);
+    } else {
+        if let Some(state) = &report.state {
+            print_state(state, TextOrJson::Text)?;
+        }
+        println!(
+            "file       revision {}, mode {}",
+            report.file_revision,
+            report.file_mode.as_deref().unwrap_or("unknown")
+        );
+        for proxy in &report.proxies {
+            println!(
+                "proxy      {}: version_text {}, x-weir-revision {}, {} rejected",
+                proxy.proxy,
+                proxy.version_text.as_deref().unwrap_or("not shown"),
+                proxy.probe_revision.as_deref().unwrap_or("not shown"),
+                proxy.update_rejected.unwrap_or_default()
+            );
+        }
+    }
+    if report.disagreements.is_empty() {
+        return Ok(Exit::Pass);
+    }
+    Err(failure(
+        Exit::NotConfirmed,
+        format!("file, record and proxies do not agree:\n  {}", report.disagreements.join("\n  ")),
+    ))
+}
+
+/// `weir history`
+pub(crate) fn history(arguments: &RolloutArguments) -> Outcome {
+    let experiment = experiment(&arguments.data)?;
+    let history = hands::history(&arguments.data.data, &experiment).map_err(refused)?;
+    for problem in &history.problems {
+        eprintln!("warning: {problem}");
+    }
+    for decision in &history.decisions {
+        match arguments.output {
+            TextOrJson::Json => println!("{}", serde_json::to_string(decision).or_data()?),
+            TextOrJson::Text => print_decision(decision),
+        }
+    }
+    Ok(Exit::Pass)
+}
+
+/// `weir approve`
+pub(crate) fn approve(arguments: &RolloutArguments) -> Outcome {
+    change(arguments, hands::approve)
+}
+
+/// `weir pause`
+pub(crate) fn pause(arguments: &RolloutArguments) -> Outcome {
+    change(arguments, hands::pause)
+}
+
+/// The experiment that was named, or the only one that has a rollout in the data folder.
+pub(crate) fn experiment(data: &DataArguments) -> Result<String, Failure> {
+    if let Some(experiment) = &data.experiment {
+        return Ok(experiment.clone());
+    }
+    let folder = data.data.join("rollout");
+    let unreadable = |error: std::io::Error| {
+        failure(
+            Exit::Data,
+            format!(
+                "{}: cannot be read: {error}\n  hint: give the data folder of a `weir watch`",
+                folder.display()
+            ),
+        )
+    };
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(&folder).map_err(unreadable)? {
+        found.push(entry.map_err(unreadable)?.file_name().to_string_lossy().into_owned());
+    }
+    found.sort();
+    match found.as_slice() {
+        [only] => Ok(only.clone()),
+        several => Err(failure(
+            Exit::Usage,
+            format!(
+                "{}: holds the rollouts of {} experiments: {}\n  hint: name one with --experiment",
+                folder.display(),
+                several.len(),
+                several.join(", ")
+            ),
+        )),
+    }
+}
+
+/// A controller's error with its exit code.
+pub(crate) fn refused(error: ControllerError) -> Failure {
+    let exit = match error.exit_code() {
+        2 => Exit::Usage,
+        6 => Exit::NotConfirmed,
+        _ => Exit::Data,
+    };
+    Failure { exit, error: error.into() }
+}
+
+fn change(
+    arguments: &RolloutArguments,
+    apply: impl FnOnce(&std::path::Path, &str, &str) -> Result<State, ControllerError>,
+) -> Outcome {
+    let experiment = experiment(&arguments.data)?;
+    let who = std::env::var("USER").unwrap_or_else(|_| "the command line".to_owned());
+    let state = apply(&arguments.data.data, &experiment, &who).map_err(refused)?;
+    print_state(&state, arguments.output)?;
+    Ok(Exit::Pass)
+}
+
+fn recorded(data: &DataArguments, experiment: &str) -> Result<State, Failure> {
+    let folder = RolloutFolder::new(&data.data, experiment).or_usage()?;
+    folder.read_state().or_data()?.ok_or_else(|| {
+        failure(
+            Exit::Data,
+            format!(
+                "{}: holds no rollout of {experiment}\n  hint: `weir watch` begins one",
+                data.data.display()
+            ),
+        )
+    })
+}
+
+fn print_state(state: &State, output: TextOrJson) -> Result<(), Failure> {
+    if output == TextOrJson::Json {
+        println!("{}", serde_json::to_string_pretty(state).or_data()?);
+        return Ok(());
+    }
+    let confirmed = if state.confirmed { "confirmed" } else { "not confirmed" };
+    println!("experiment {}", state.experiment);
+    println!("status     {}", state.status);
+    println!("step       {} '{}', since {}", state.step + 1, state.step_name, state.since);
+    println!("revision   {}, {confirmed}", state.revision);
+    println!("decisions  {}", state.decisions);
+    Ok(())
+}
+
+fn print_decision(decision: &Decision) {
+    let action = serde_json::to_value(decision.action).unwrap_or_default();
+    let revisions = match decision.revision_after {
+        Some(after) => format!("revision {} to {after}", decision.revision_before),
+        None => format!("revision {}", decision.revision_before),
+    };
+    println!(
+        "{:>4}  {}  {:<10} {:<15} step '{}', {revisions}",
+        decision.number,
+        decision.at,
+        decision.by,
+        action.as_str().unwrap_or_default(),
+        decision.step
+    );
+    if let Some(reason) = decision.reasons.first() {
+        println!("      {reason}");
+    }
+}
+
+fn count(proxies: usize) -> String {
+    if proxies == 1 { "1 proxy".to_owned() } else { format!("{proxies} proxies") }
+}

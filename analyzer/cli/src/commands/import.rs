@@ -1,0 +1,35 @@
+//! `weir import`: legs from other logs.
+
+use weir_collector::{ImportError, ImportOptions, import_jsonl};
+
+use crate::arguments::{ImportArguments, ImportFormat};
+use crate::exit::{Exit, Failure, Outcome};
+
+/// Runs the command.
+pub(crate) fn run(arguments: &ImportArguments) -> Outcome {
+    let ImportFormat::Jsonl = arguments.format;
+    let options = ImportOptions { skip_bad_lines: arguments.skip_bad_lines };
+    let summary =
+        import_jsonl(&arguments.files, &arguments.data, &arguments.experiment, options).map_err(refused)?;
+    for problem in &summary.problems {
+        eprintln!("warning: left out: {problem}");
+    }
+    println!(
+        "{} legs and {} scores of experiment {} in {} new Parquet files; {} lines left out, {} secrets masked",
+        summary.samples,
+        summary.scores,
+        arguments.experiment,
+        summary.files.len(),
+        summary.skipped_lines,
+        summary.redactions
+    );
+    Ok(Exit::Pass)
+}
+
+fn refused(error: ImportError) -> Failure {
+    let exit = match error {
+        ImportError::Experiment(_) => Exit::Usage,
+        _ => Exit::Data,
+    };
+    Failure { exit, error: error.into() }
+}

@@ -1,0 +1,86 @@
+//! `weir validate`: every problem of every document, at once.
+
+use std::path::Path;
+
+use crate::arguments::{DocumentKind, ValidateArguments};
+use crate::commands::read_text;
+use crate::exit::{Exit, Outcome, failure};
+
+/// Runs the command.
+pub(crate) fn run(arguments: &ValidateArguments) -> Outcome {
+    if let Some(kind) = arguments.schema {
+        println!("{:#}", schema(kind));
+        return Ok(Exit::Pass);
+    }
+    let mut refused = 0_usize;
+    for path in &arguments.documents {
+        let text = match read_text(path) {
+            Ok(text) => text,
+            Err(error) => {
+                eprintln!("error: {:#}", error.error);
+                refused += 1;
+                continue;
+            }
+        };
+        match check(path, &text) {
+            Ok(summary) => println!("{}: {summary}", path.display()),
+            Err(problems) => {
+                eprintln!("{problems}");
+                refused += 1;
+            }
+        }
+    }
+    match refused {
+        0 => Ok(Exit::Pass),
+        _ => {
+            Err(failure(Exit::Usage, format!("{refused} of {} documents refused", arguments.documents.len())))
+        }
+    }
+}
+
+fn schema(kind: DocumentKind) -> serde_json::Value {
+    match kind {
+        DocumentKind::Policy => weir_policy::Policy::json_schema(),
+        DocumentKind::Gates => weir_gate::Gates::json_schema(),
+        DocumentKind::Rollout => weir_controller::Rollout::json_schema(),
+    }
+}
+
+/// Checks one document by its `kind`; the answer is a line that says what it is.
+fn check(path: &Path, text: &str) -> Result<String, weir_policy::Problems> {
+    let name = path.display().to_string();
+    let tree = weir_document::parse(&name, text)?;
+    match tree.get("kind").and_then(serde_json::Value::as_str) {
+        Some("Gates") => weir_gate::Gates::parse(&name, text)
+            .map(|gates| format!("gates, {} of them, alpha {}", gates.gates.len(), gates.alpha)),
+        Some("Rollout") => weir_controller::Rollout::parse(&name, text)
+            .map(|rollout| format!("rollout of {}, {} steps", rollout.experiment, rollout.steps.len())),
+        Some("Policy") => weir_policy::Policy::parse(&name, text).map(|policy| {
+            format!(
+                "policy of {}, revision {}, mode {}, digest {}",
+                policy.experiment,
+                policy.revision,
+                policy.mode,
+                policy.digest()
+            )
+        }),
+        Some("Capture") => {
+            weir_policy::PluginConfiguration::parse(&name, text).map(|_| "capture on a cluster".to_owned())
+        }
+        _ => Err(unknown_kind(&name, &tree)),
+    }
+}
+
+fn unknown_kind(name: &str, tree: &serde_json::Value) -> weir_policy::Problems {
+    let mut problems = weir_document::Collector::new();
+    let at = weir_document::Path::Root;
+    let kind = at.key("kind");
+    let problem = match tree.get("kind") {
+        Some(value) => problems.report(&kind, "is not a known kind").value(value),
+        None => problems.report(&kind, "is missing"),
+    };
+    problem
+        .allowed("Policy, Gates, Rollout, Capture")
+        .hint("start with `apiVersion: weir/v1` and `kind: Policy`");
+    problems.into_problems(name)
+}

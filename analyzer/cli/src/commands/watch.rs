@@ -1,0 +1,92 @@
+//! `weir watch`: the controller's loop with this program's look, a timeline on standard error, and the report at the end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use weir_controller::{Event, Rollout, WatchOptions, What};
+use weir_policy::Policy;
+use weir_report::TimelineEntry;
+
+use crate::arguments::WatchArguments;
+use crate::commands::analyze::{Looker, read_gates};
+use crate::commands::hands::refused;
+use crate::commands::{read_text, stopped};
+use crate::exit::{Exit, OrExit, Outcome};
+use crate::output;
+
+/// Runs the command.
+pub(crate) async fn run(arguments: &WatchArguments) -> Outcome {
+    let wants_report = !arguments.output.output.is_empty() || !arguments.output.output_file.is_empty();
+    let plan = output::plan(&arguments.output.output, &arguments.output.output_file).or_usage()?;
+    let rollout = Rollout::parse(&arguments.rollout.display().to_string(), &read_text(&arguments.rollout)?)
+        .or_usage()?;
+    let gates = rollout.gates(&read_gates(&arguments.gates)?);
+    let looker = Arc::new(Looker::new(arguments.data.clone(), gates));
+    let options = WatchOptions {
+        data_dir: arguments.data.clone(),
+        policy: Policy::parse(&arguments.policy.display().to_string(), &read_text(&arguments.policy)?)
+            .or_usage()?,
+        rollout,
+        target: arguments.envoy.target.clone(),
+        deadline: arguments.deadline_seconds.map(Duration::from_secs),
+        wait_for_sign_off: arguments.wait_for_sign_off,
+        restart: arguments.restart,
+    };
+    let mut timeline = Vec::new();
+    let mut said = Said::default();
+    let looking = Arc::clone(&looker);
+    let outcome = weir_controller::watch(
+        options,
+        move |request| looking.look(request),
+        |event| {
+            said.tell(&event);
+            if !matches!(event.what, What::Looked { .. }) {
+                timeline.push(entry(&event));
+            }
+        },
+        stopped(),
+    )
+    .await
+    .map_err(refused)?;
+    if wants_report && let Some(report) = looker.report(timeline)? {
+        output::draw(&report, &plan)?;
+    }
+    Ok(match outcome.exit_code() {
+        0 => Exit::Pass,
+        1 => Exit::Rollback,
+        4 => Exit::Human,
+        6 => Exit::NotConfirmed,
+        _ => Exit::Hold,
+    })
+}
+
+/// What was printed last, so that looks that say the same are not repeated.
+#[derive(Default)]
+struct Said {
+    look: String,
+}
+
+impl Said {
+    fn tell(&mut self, event: &Event) {
+        let text = event.what.to_string();
+        if matches!(event.what, What::Looked { .. }) {
+            if self.look == text {
+                return;
+            }
+            self.look.clone_from(&text);
+        }
+        eprintln!(
+            "{}  {:<18} {text}",
+            event.at.round(jiff::Unit::Second).unwrap_or(event.at),
+            event.what.kind()
+        );
+    }
+}
+
+fn entry(event: &Event) -> TimelineEntry {
+    TimelineEntry {
+        at: event.at.to_string(),
+        kind: event.what.kind().to_owned(),
+        text: event.what.to_string(),
+    }
+}
