@@ -68,7 +68,7 @@ async fn logs(State(shared): State<Shared>, headers: HeaderMap, body: Body) -> R
 async fn receive(shared: &Shared, headers: &HeaderMap, body: Body) -> Result<Response, Refusal> {
     check_media(headers)?;
     let (bytes, permit) = read_body(shared, headers, body).await?;
-    let converted = decode(shared, bytes, permit).await?;
+    let converted = decode(shared, bytes).await?;
     let (rejected, reason) = (converted.rejected(), converted.reason());
     let status = &shared.status;
     status.redacted(&converted.finds);
@@ -85,6 +85,8 @@ async fn receive(shared: &Shared, headers: &HeaderMap, body: Body) -> Result<Res
         )?;
         answer.await.map_err(|_| Refusal::overload("the collector is stopping"))?
     };
+    // Held until here: rows that wait for the log are memory, too.
+    drop(permit);
     let stored = stored.map_err(|error| Refusal::new(Rejection::Storage, error.to_string()))?;
     status.requests.fetch_add(1, Relaxed);
     status.samples.fetch_add(stored.samples, Relaxed);
@@ -161,7 +163,7 @@ fn is_length_limit(error: &axum::Error) -> bool {
     false
 }
 
-async fn decode(shared: &Shared, bytes: Bytes, permit: OwnedSemaphorePermit) -> Result<Converted, Refusal> {
+async fn decode(shared: &Shared, bytes: Bytes) -> Result<Converted, Refusal> {
     let redactor = Arc::clone(&shared.redactor);
     let limits = DecodeLimits {
         request_bytes_max: shared.limits.body_bytes_max,
@@ -177,9 +179,7 @@ async fn decode(shared: &Shared, bytes: Bytes, permit: OwnedSemaphorePermit) -> 
         })?;
         let received_us =
             SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_micros();
-        let converted = convert(request, &redactor, i64::try_from(received_us).unwrap_or(i64::MAX));
-        drop(permit);
-        Ok(converted)
+        Ok(convert(request, &redactor, i64::try_from(received_us).unwrap_or(i64::MAX)))
     };
     // Off the network's threads: redaction of a full batch takes milliseconds.
     tokio::task::spawn_blocking(work)

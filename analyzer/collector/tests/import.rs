@@ -26,7 +26,7 @@ fn legs_and_scores_are_imported_redacted_and_again_without_doubling() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let path = file(&folder, "a.jsonl", GOOD);
-    let first = import_jsonl(&[path.clone()], &data, "e-1", ImportOptions::default()).unwrap();
+    let first = import_jsonl(std::slice::from_ref(&path), &data, "e-1", ImportOptions::default()).unwrap();
     assert_eq!((first.samples, first.scores, first.redactions, first.files.len()), (2, 2, 1, 4));
     let again = import_jsonl(&[path], &data, "e-1", ImportOptions::default()).unwrap();
     assert_eq!(first, again);
@@ -70,7 +70,7 @@ fn a_line_that_is_too_long_costs_no_memory_and_no_other_line() {
         b"{\"sample_id\":\"".to_vec(),
         vec![b'x'; 9 << 20],
         b"\"}\n".to_vec(),
-        GOOD[3..].as_bytes().to_vec(),
+        GOOD.as_bytes()[3..].to_vec(),
     ]
     .concat();
     let path = file(&folder, "a.jsonl", long);
