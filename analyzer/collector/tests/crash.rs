@@ -37,7 +37,7 @@ async fn collector_process() {
     std::io::stdout().flush().unwrap();
     // Ends with the parent at the latest.
     let _ = tokio::task::spawn_blocking(|| std::io::stdin().lines().count()).await;
-    std::process::exit(0);
+    collector.stop().await.unwrap();
 }
 
 struct Victim {
@@ -46,7 +46,7 @@ struct Victim {
 }
 
 impl Victim {
-    fn start(data: &Path, mut kill_in_start: impl FnMut() -> Option<Duration>) -> Self {
+    async fn start(data: &Path, mut kill_in_start: Option<Duration>) -> Self {
         loop {
             let mut child = Command::new(std::env::current_exe().unwrap())
                 .args(["--ignored", "--exact", "collector_process", "--nocapture"])
@@ -56,8 +56,8 @@ impl Victim {
                 .stderr(Stdio::null())
                 .spawn()
                 .unwrap();
-            if let Some(pause) = kill_in_start() {
-                std::thread::sleep(pause);
+            if let Some(pause) = kill_in_start.take() {
+                tokio::time::sleep(pause).await;
                 child.kill().unwrap();
                 child.wait().unwrap();
                 continue;
@@ -160,8 +160,7 @@ async fn killed_at_random_moments_every_acknowledged_sample_is_there_exactly_onc
     for round in 0..kills {
         // A tenth of the kills hits the start, recovery included.
         let in_start = (random.below(10) == 0).then(|| Duration::from_millis(random.below(40)));
-        let mut once = in_start;
-        let victim = Victim::start(data.path(), || once.take());
+        let victim = Victim::start(data.path(), in_start).await;
         let (stop, acknowledged) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let tasks: Vec<_> = clients
             .drain(..)
