@@ -25,7 +25,7 @@ pub const EXTENSION_NAME: &str = "weir";
 /// How long a push may take to be confirmed when the operator says nothing.
 pub const CONFIRM_TIMEOUT: Duration = Duration::from_secs(5);
 /// The path that is asked for when a probe's address has none: harmless wherever it ends up, and easy to find in samples.
-pub const PROBE_PATH: &str = "/weir-probe";
+pub const PROBE_PATH: &str = weir_policy::headers::PROBE_PATH;
 
 const TIMEOUT_MS_MAX: u64 = 600_000;
 

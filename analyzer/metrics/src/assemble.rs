@@ -10,7 +10,7 @@ use weir_sample::Variant;
 use crate::error::MetricsError;
 use crate::health::capture_health;
 use crate::histogram::distribution;
-use crate::legs::Cache;
+use crate::legs::{Cache, LegFigures};
 use crate::metric::Metric;
 use crate::scores::Scores;
 use crate::series::{Exchanges, all_series};
@@ -61,7 +61,8 @@ impl Loaded {
 
 /// Puts together what the cache holds.
 pub(crate) fn loaded(experiment: &str, metrics: &[Metric], options: &LoadOptions, cache: &Cache) -> Loaded {
-    let mut exchanges = Exchanges::new(cache.legs().filter(|(_, leg)| leg.may_belong_to(options.revision)));
+    let looked_at = |leg: &LegFigures| !leg.probe && leg.may_belong_to(options.revision);
+    let mut exchanges = Exchanges::new(cache.legs().filter(|(_, leg)| looked_at(leg)));
     if options.revision.is_some() {
         exchanges.drop_foreign();
     }
@@ -81,7 +82,7 @@ pub(crate) fn loaded(experiment: &str, metrics: &[Metric], options: &LoadOptions
         experiment: experiment.to_owned(),
         distributions: all.series.iter().filter_map(distribution).collect(),
         series: all.series,
-        health: capture_health(&exchanges),
+        health: capture_health(&exchanges, cache.legs().map(|(_, leg)| leg)),
         absent: all.absent,
         variants: Variants {
             control_snapshot: snapshots(Variant::Control),

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use weir_gate::CaptureHealth;
 use weir_sample::{Leg, Variant};
 
+use crate::legs::LegFigures;
 use crate::series::{Exchange, Exchanges, Located};
 
 /// Pairs that should be there before their rate says something.
@@ -19,12 +20,16 @@ const GAPS_MIN: u64 = 20;
 const TRUNCATION_DIFFERENCE_MAX: f64 = 0.05;
 const TRUNCATED_MIN: u64 = 20;
 
-/// Looks at the capture of all exchanges.
-pub(crate) fn capture_health(exchanges: &Exchanges<'_>) -> CaptureHealth {
+/// Looks at the capture of all exchanges. `numbered` is every leg that was read, also those of other revisions and of
+/// probes: the numbers of one worker run through all of them.
+pub(crate) fn capture_health<'a>(
+    exchanges: &Exchanges<'_>,
+    numbered: impl Iterator<Item = &'a LegFigures>,
+) -> CaptureHealth {
     let mut health = counts(exchanges);
     let mut problems = Vec::new();
     problems.extend(pairing(exchanges, &mut health));
-    problems.extend(gaps(exchanges, &mut health));
+    problems.extend(gaps(exchanges, numbered, &mut health));
     problems.extend(truncation(exchanges, &mut health));
     problems.extend(snapshots(exchanges));
     health.problems = problems;
@@ -111,22 +116,32 @@ fn shadow_inclusions<'a>(exchanges: &Exchanges<'a>) -> BTreeMap<Group<'a>, f64> 
         .collect()
 }
 
-/// Numbers of a worker that never arrived.
-fn gaps(exchanges: &Exchanges<'_>, health: &mut CaptureHealth) -> Option<String> {
-    let mut by_emitter: BTreeMap<&str, BTreeSet<i64>> = BTreeMap::new();
+/// Numbers of a worker that never arrived, between the first and the last record that is looked at.
+fn gaps<'a>(
+    exchanges: &Exchanges<'_>,
+    numbered: impl Iterator<Item = &'a LegFigures>,
+    health: &mut CaptureHealth,
+) -> Option<String> {
+    let mut spans: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
     for found in exchanges.legs() {
         if let (Some(emitter), Some(sequence)) = (found.leg.emitter.as_deref(), found.leg.sequence) {
-            by_emitter.entry(emitter).or_default().insert(sequence);
+            let (first, last) = spans.entry(emitter).or_insert((sequence, sequence));
+            (*first, *last) = (sequence.min(*first), sequence.max(*last));
+        }
+    }
+    let mut arrived: BTreeMap<&str, BTreeSet<i64>> = BTreeMap::new();
+    for leg in numbered {
+        let (Some(emitter), Some(sequence)) = (leg.emitter.as_deref(), leg.sequence) else { continue };
+        if spans.get(emitter).is_some_and(|(first, last)| (*first..=*last).contains(&sequence)) {
+            arrived.entry(emitter).or_default().insert(sequence);
         }
     }
     let mut numbered = 0_u64;
-    for sequences in by_emitter.values() {
-        if let (Some(first), Some(last)) = (sequences.first(), sequences.last()) {
-            let span = last.abs_diff(*first).saturating_add(1);
-            numbered = numbered.saturating_add(span);
-            health.sequence_gaps =
-                health.sequence_gaps.saturating_add(span.saturating_sub(number(sequences.len())));
-        }
+    for (emitter, (first, last)) in &spans {
+        let span = last.abs_diff(*first).saturating_add(1);
+        let here = arrived.get(emitter).map_or(0, |sequences| number(sequences.len()));
+        numbered = numbered.saturating_add(span);
+        health.sequence_gaps = health.sequence_gaps.saturating_add(span.saturating_sub(here));
     }
     let lost = health.sequence_gaps;
     (lost >= GAPS_MIN && share(lost, numbered) > GAP_SHARE_MAX).then(|| {

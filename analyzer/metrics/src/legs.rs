@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use polars::prelude::{BooleanChunked, Float64Chunked, Int32Chunked, Int64Chunked, StringChunked};
+use weir_policy::headers::PROBE_PATH;
 use weir_sample::{Leg, Sample, Variant};
 
 use crate::LoadOptions;
@@ -19,7 +20,7 @@ use crate::metric::Metric;
 use crate::scan::{Frame, Refusal, check, scan, window};
 use crate::scores::{self, Judgement};
 
-const COLUMNS: [&str; 23] = [
+const COLUMNS: [&str; 24] = [
     "sample_id",
     "leg",
     "variant",
@@ -30,6 +31,7 @@ const COLUMNS: [&str; 23] = [
     "proxy",
     "worker",
     "sequence",
+    "path",
     "inclusion_probability",
     "status",
     "complete",
@@ -58,6 +60,8 @@ pub(crate) struct LegFigures {
     /// Proxy and worker that numbered the record.
     pub(crate) emitter: Option<Arc<str>>,
     pub(crate) sequence: Option<i64>,
+    /// Sent by a push to see the revision; it was numbered like any other, and is nothing to compare.
+    pub(crate) probe: bool,
     pub(crate) inclusion_probability: f64,
     /// The capture limits cut the response.
     pub(crate) truncated: bool,
@@ -190,6 +194,7 @@ struct Columns<'a> {
     proxy: Option<&'a StringChunked>,
     worker: Option<&'a StringChunked>,
     sequence: Option<&'a Int64Chunked>,
+    path: Option<&'a StringChunked>,
     inclusion_probability: Option<&'a Float64Chunked>,
     status: Option<&'a Int32Chunked>,
     complete: Option<&'a BooleanChunked>,
@@ -218,6 +223,7 @@ impl<'a> Columns<'a> {
             proxy: frame.text("proxy")?,
             worker: frame.text("worker")?,
             sequence: frame.integers("sequence")?,
+            path: frame.text("path")?,
             inclusion_probability: frame.floats("inclusion_probability")?,
             status: frame.small_integers("status")?,
             complete: frame.flags("complete")?,
@@ -260,6 +266,7 @@ impl<'a> Columns<'a> {
             cohort: text(self.cohort, row).map(|label| words.get(label)),
             emitter,
             sequence: self.sequence.and_then(|column| column.get(row)),
+            probe: text(self.path, row) == Some(PROBE_PATH),
             inclusion_probability: self
                 .inclusion_probability
                 .and_then(|column| column.get(row))

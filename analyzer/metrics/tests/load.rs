@@ -331,6 +331,25 @@ fn lost_records_are_counted_by_worker_and_many_are_a_problem() {
 }
 
 #[test]
+fn records_of_other_revisions_and_probes_are_neither_compared_nor_lost() {
+    let mut samples: Vec<Sample> = (0..9)
+        .map(|sequence| {
+            let mut sample = control(&format!("x-{sequence}"), sequence, "x");
+            sample.worker = Some("a".into());
+            sample.sequence = Some(sequence);
+            sample
+        })
+        .collect();
+    samples[3].revision = Some(2);
+    samples[5].path = Some("/weir-probe".into());
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "part-1", samples);
+    let loaded = load(&LoadOptions { revision: Some(1), ..options(dir.path()) }).unwrap();
+    assert_eq!(loaded.samples, 7);
+    assert_eq!(loaded.health.sequence_gaps, 0);
+}
+
+#[test]
 fn answers_cut_on_one_side_more_than_on_the_other_are_a_problem() {
     let cut = |candidate_only: bool| -> Vec<Sample> {
         (0..50)

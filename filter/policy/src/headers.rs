@@ -23,6 +23,9 @@ pub const AUTONOMY: &str = "x-weir-autonomy";
 /// Request: cluster that should answer, for `cluster_header` routes.
 pub const CLUSTER: &str = "x-weir-cluster";
 
+/// Path of a probe: a request that is sent only to read the revision in its answer, and that is no exchange to compare.
+pub const PROBE_PATH: &str = "/weir-probe";
+
 /// All of them.
 pub const ALL: &[&str] =
     &[VARIANT, REVISION, SHADOW, NOISE, LEG, SAMPLE_ID, EXPERIMENT, SNAPSHOT, AUTONOMY, CLUSTER];
