@@ -304,7 +304,7 @@ pub(crate) struct DemoArguments {
     pub(crate) candidate: Option<String>,
     /// Envoy's binary; otherwise WEIR_ENVOY, .venv/bin/envoy or the PATH
     #[arg(long, value_name = "PATH")]
-    pub(crate) envoy: Option<PathBuf>,
+    pub(crate) envoy_binary: Option<PathBuf>,
     /// The filter module; otherwise WEIR_FILTER or the build folder
     #[arg(long, value_name = "PATH")]
     pub(crate) filter: Option<PathBuf>,

@@ -19,7 +19,7 @@ fn main() -> ExitCode {
     match run(&Arguments::parse().command) {
         Ok(exit) => exit.into(),
         Err(failure) => {
-            let text = format!("{:#}", failure.error);
+            let text = failure.error.to_string();
             // A document's problems are blocks that begin with the word already.
             let prefix = if text.starts_with("error:") { "" } else { "error: " };
             eprintln!("{prefix}{text}");

@@ -69,6 +69,7 @@ pub struct Voicebook {
     /// The model's name.
     pub model: String,
     by_instruction: HashMap<String, Recorded>,
+    by_output: HashMap<String, Vec<f64>>,
 }
 
 impl Voicebook {
@@ -76,6 +77,26 @@ impl Voicebook {
     #[must_use]
     pub fn find(&self, instruction: &str) -> Option<&Recorded> {
         self.by_instruction.get(instruction)
+    }
+
+    /// The judge's score of exactly this output; the mean where several instructions got the same output.
+    #[must_use]
+    pub fn score_of(&self, output: &str) -> Option<f64> {
+        let scores = self.by_output.get(output)?;
+        Some(scores.iter().sum::<f64>() / scores.len().max(1) as f64)
+    }
+
+    /// Finds scores by what `stored` makes of an output from now on, for example by the redacted text.
+    pub fn find_scores_by(&mut self, stored: impl Fn(&str) -> String) {
+        self.by_output.clear();
+        for recorded in self.by_instruction.values() {
+            self.by_output.entry(stored(&recorded.output)).or_default().push(recorded.judge_score);
+        }
+    }
+
+    fn insert(&mut self, instruction: &str, recorded: &Recorded) {
+        self.by_output.entry(recorded.output.clone()).or_default().push(recorded.judge_score);
+        self.by_instruction.insert(instruction.to_owned(), recorded.clone());
     }
 }
 
@@ -109,8 +130,8 @@ impl Answers {
             let (Some(left), Some(right)) = (control_outputs.get(&id), candidate_outputs.get(&id)) else {
                 continue;
             };
-            answers.control.by_instruction.insert(instruction.clone(), left.clone());
-            answers.candidate.by_instruction.insert(instruction.clone(), right.clone());
+            answers.control.insert(&instruction, left);
+            answers.candidate.insert(&instruction, right);
             answers.instructions.push(instruction);
         }
         if answers.instructions.is_empty() {
@@ -231,7 +252,7 @@ mod tests {
     #[test]
     fn instructions_that_both_models_answered_are_asked() {
         let folder = folder("{\"id\":\"2\",\"output\":\"bee\",\"judge_score\":0}\n");
-        let answers = Answers::load(folder.path(), "a", "b").unwrap();
+        let mut answers = Answers::load(folder.path(), "a", "b").unwrap();
         assert_eq!(answers.instructions, ["say b"]);
         assert_eq!(answers.control.find("say b").unwrap().output, "b");
         assert_eq!(
@@ -239,6 +260,9 @@ mod tests {
             Some(&Recorded { output: "bee".into(), judge_score: 0.0 })
         );
         assert!(answers.candidate.find("say a").is_none());
+        assert_eq!((answers.control.score_of("b"), answers.control.score_of("bee")), (Some(1.0), None));
+        answers.control.find_scores_by(|text| format!("<{text}>"));
+        assert_eq!((answers.control.score_of("b"), answers.control.score_of("<b>")), (None, Some(1.0)));
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub(crate) async fn run(arguments: &DemoArguments) -> Outcome {
             Scenario::Better => weir_demo::Scenario::Better,
         }),
     };
-    options.envoy.clone_from(&arguments.envoy);
+    options.envoy.clone_from(&arguments.envoy_binary);
     options.filter.clone_from(&arguments.filter);
     options.out_dir.clone_from(&arguments.out);
     options.seed = arguments.seed;

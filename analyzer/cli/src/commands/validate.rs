@@ -17,7 +17,7 @@ pub(crate) fn run(arguments: &ValidateArguments) -> Outcome {
         let text = match read_text(path) {
             Ok(text) => text,
             Err(error) => {
-                eprintln!("error: {:#}", error.error);
+                eprintln!("error: {}", error.error);
                 refused += 1;
                 continue;
             }

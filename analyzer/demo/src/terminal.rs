@@ -1,0 +1,337 @@
+//! The demo in a terminal: the timeline scrolls on standard error, the status is redrawn below it, the summary goes to standard output.
+//!
+//! Without a terminal (a pipe, a CI log) there is no redrawing: the timeline's lines, and every five seconds one line of
+//! status. Colour only underlines what a word says already, and `NO_COLOR` turns it off. A line of the status never
+//! wraps: the terminal cuts it, so that the number of lines to go up is known.
+
+use std::io::{IsTerminal, Write};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use weir_gate::{GateResult, Outcome};
+
+use crate::ui::{About, Note, Status, Ui};
+
+/// Time between two lines of status where nothing can be redrawn.
+const PLAIN_STATUS_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Standard error and standard output.
+pub struct Terminal {
+    live: bool,
+    colour: bool,
+    drawn: Mutex<Drawn>,
+}
+
+#[derive(Default)]
+struct Drawn {
+    /// Lines of the status that are on the screen now.
+    lines: usize,
+    /// The status, to draw again below a new note.
+    status: Vec<String>,
+    last_plain: Duration,
+}
+
+impl Default for Terminal {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Terminal {
+    /// Redraws where standard error is a terminal that understands it.
+    #[must_use]
+    pub fn new() -> Self {
+        let live =
+            std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+        let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self { live, colour: live && !no_colour, drawn: Mutex::default() }
+    }
+}
+
+impl Ui for Terminal {
+    fn note(&self, note: &Note) {
+        let mut drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut text = up(drawn.lines);
+        text.push_str(&note_line(note, self.colour));
+        text.push('\n');
+        text.push_str(&status_block(&drawn.status));
+        drawn.lines = drawn.status.len();
+        write_stderr(&text);
+    }
+
+    fn status(&self, status: &Status) {
+        let mut drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.live {
+            drawn.status = status_lines(status, self.colour);
+            let text = up(drawn.lines) + &status_block(&drawn.status);
+            drawn.lines = drawn.status.len();
+            write_stderr(&text);
+        } else if status.at >= drawn.last_plain + PLAIN_STATUS_INTERVAL {
+            drawn.last_plain = status.at;
+            write_stderr(&format!("{}\n", plain_line(status)));
+        }
+    }
+
+    fn summary(&self, text: &str) {
+        let mut drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
+        write_stderr(&up(drawn.lines));
+        drawn.lines = 0;
+        drawn.status.clear();
+        let mut out = std::io::stdout().lock();
+        // The reader of a closed pipe does not want the rest.
+        let _closed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let drawn = self.drawn.get_mut().unwrap_or_else(PoisonError::into_inner);
+        // After Ctrl-C nobody has taken the status away.
+        write_stderr(&up(drawn.lines));
+        drawn.lines = 0;
+    }
+}
+
+/// A line of the timeline.
+#[must_use]
+pub fn note_line(note: &Note, colour: bool) -> String {
+    let word = format!("{:<8}", note.about.as_str());
+    let word = match note.about {
+        About::Verdict | About::Problem => painted(&word, "1;31", colour),
+        About::Gate => painted(&word, "33", colour),
+        About::Step => painted(&word, "1", colour),
+        _ => word,
+    };
+    format!("{:>6.1} s  {word} {}", note.at.as_secs_f64(), printable(&note.text))
+}
+
+/// The status for a terminal, one item per line.
+#[must_use]
+pub fn status_lines(status: &Status, colour: bool) -> Vec<String> {
+    let mut lines = vec![format!("{:─<100}", ""), headline(status)];
+    lines.extend(status.gates.iter().map(|gate| gate_line(gate, colour)));
+    lines
+}
+
+/// The status where nothing can be redrawn.
+#[must_use]
+pub fn plain_line(status: &Status) -> String {
+    let closed = status.gates.iter().filter(|gate| is_closed(gate)).count();
+    format!(
+        "{:>6.1} s  status   {}, gates closed: {closed} of {}",
+        status.at.as_secs_f64(),
+        headline(status),
+        status.gates.len()
+    )
+}
+
+/// A gate that needs no more evidence.
+#[must_use]
+pub fn is_closed(gate: &GateResult) -> bool {
+    !matches!(gate.outcome, Outcome::Undecided | Outcome::NoData)
+}
+
+/// How a figure is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scale {
+    /// As it is.
+    Plain,
+    /// A share, or a change relative to control.
+    Percent,
+    /// A difference of shares.
+    Points,
+}
+
+impl Scale {
+    /// The scale of a gate's means.
+    pub(crate) fn of_mean(gate: &GateResult) -> Self {
+        if gate.unit == "share" { Self::Percent } else { Self::Plain }
+    }
+
+    /// The scale of a gate's change, its interval and its margin.
+    pub(crate) fn of_change(gate: &GateResult) -> Self {
+        match (gate.relative, gate.unit.as_str()) {
+            (true, _) => Self::Percent,
+            (false, "share") => Self::Points,
+            (false, _) => Self::Plain,
+        }
+    }
+
+    /// The figure with its unit.
+    pub(crate) fn text(self, value: f64) -> String {
+        match self {
+            Self::Percent => format!("{:.1} %", value * 100.0),
+            Self::Points => format!("{:.1} pt", value * 100.0),
+            Self::Plain if value.abs() >= 1000.0 => format!("{value:.0}"),
+            Self::Plain if value.abs() >= 10.0 => format!("{value:.1}"),
+            Self::Plain => format!("{value:.3}"),
+        }
+    }
+
+    fn signed(self, value: f64) -> String {
+        let text = self.text(value);
+        if value > 0.0 { format!("+{text}") } else { text }
+    }
+}
+
+fn headline(status: &Status) -> String {
+    let (step, steps) = status.step_of;
+    format!(
+        "step {step} of {steps}: {} (revision {})  candidate serves {} %  pairs {}  samples {}  users: {} answered, {} failed, {} by the candidate{}",
+        status.step,
+        status.revision,
+        status.candidate_percent,
+        status.pairs,
+        status.samples,
+        status.answered,
+        status.failed,
+        status.by_candidate,
+        status.verdict.map(|verdict| format!("  verdict {verdict}")).unwrap_or_default(),
+    )
+}
+
+fn gate_line(gate: &GateResult, colour: bool) -> String {
+    let scale = Scale::of_change(gate);
+    let mean =
+        |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| Scale::of_mean(gate).text(value));
+    let change = match (gate.estimate, gate.interval) {
+        (Some(estimate), Some((low, high))) => {
+            format!("{} [{}, {}]", scale.signed(estimate), scale.signed(low), scale.signed(high))
+        }
+        _ => "no data yet".to_owned(),
+    };
+    let outcome = gate.outcome.as_str();
+    let outcome = match gate.outcome {
+        Outcome::Breach | Outcome::Diverged => painted(outcome, "1;31", colour),
+        Outcome::Inside | Outcome::Improved => painted(outcome, "32", colour),
+        Outcome::Undecided | Outcome::NoData => outcome.to_owned(),
+    };
+    let more = match (gate.outcome, gate.needed_more) {
+        (Outcome::Undecided, Some(more)) => format!(", about {more} more"),
+        _ => String::new(),
+    };
+    format!(
+        "  {:<22} control {:>8}  candidate {:>8}  change {change:<34} margin {:<8} {outcome}{more}",
+        printable(&gate.gate),
+        mean(gate.control),
+        mean(gate.candidate),
+        scale.text(gate.margin),
+    )
+}
+
+/// Captured text must not steer the terminal.
+fn printable(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+}
+
+fn painted(text: &str, code: &str, colour: bool) -> String {
+    if colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+}
+
+/// Goes up over the drawn status and clears it.
+fn up(lines: usize) -> String {
+    if lines == 0 { String::new() } else { format!("\x1b[{lines}A\r\x1b[J") }
+}
+
+/// The lines without wrapping: what is too long is cut by the terminal.
+fn status_block(lines: &[String]) -> String {
+    if lines.is_empty() { String::new() } else { format!("\x1b[?7l{}\n\x1b[?7h", lines.join("\n")) }
+}
+
+fn write_stderr(text: &str) {
+    let mut out = std::io::stderr().lock();
+    // Nobody is left to be told that standard error is closed.
+    let _closed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+    use weir_gate::{Better, Comparison, Severity, Verdict};
+
+    use super::*;
+
+    pub(crate) fn gate(name: &str, outcome: Outcome) -> GateResult {
+        GateResult {
+            gate: name.into(),
+            metric: "json_fields:order_id".into(),
+            unit: "share".into(),
+            better: Better::Higher,
+            severity: Severity::Critical,
+            comparison: Comparison::Paired,
+            n_pairs: 500,
+            n_control: 500,
+            n_candidate: 500,
+            control: Some(1.0),
+            candidate: Some(0.612),
+            estimate: Some(-0.388),
+            interval: Some((-0.452, -0.324)),
+            relative: false,
+            margin: 0.05,
+            alpha: 0.001,
+            method: "test".into(),
+            outcome,
+            needed_more: (outcome == Outcome::Undecided).then_some(240),
+            explanation: "order_id is there in 61.2 % of the candidate's answers, 100.0 % of control's"
+                .into(),
+        }
+    }
+
+    fn status() -> Status {
+        Status {
+            at: Duration::from_millis(31_400),
+            step: "20 %".into(),
+            step_of: (3, 3),
+            revision: 4,
+            candidate_percent: 20.0,
+            answered: 2810,
+            by_candidate: 301,
+            samples: 900,
+            pairs: 410,
+            gates: vec![gate("fields", Outcome::Breach), gate("length", Outcome::Undecided)],
+            verdict: Some(Verdict::Rollback),
+            ..Status::default()
+        }
+    }
+
+    #[test]
+    fn the_status_names_every_outcome_in_words_without_colour() {
+        let lines = status_lines(&status(), false);
+        assert_eq!(
+            lines[1],
+            "step 3 of 3: 20 % (revision 4)  candidate serves 20 %  pairs 410  samples 900  \
+             users: 2810 answered, 0 failed, 301 by the candidate  verdict rollback"
+        );
+        assert!(
+            lines[2].contains("control  100.0 %  candidate   61.2 %  change -38.8 pt [-45.2 pt, -32.4 pt]"),
+            "{}",
+            lines[2]
+        );
+        assert!(lines[2].ends_with("margin 5.0 pt   breach"), "{}", lines[2]);
+        assert!(lines[3].ends_with("undecided, about 240 more"), "{}", lines[3]);
+        assert!(lines.iter().all(|line| !line.contains('\x1b')));
+    }
+
+    #[test]
+    fn colour_adds_nothing_but_colour() {
+        let coloured = status_lines(&status(), true).join("\n");
+        assert!(coloured.contains("\x1b[1;31mbreach\x1b[0m"));
+        assert_eq!(
+            coloured.replace("\x1b[1;31m", "").replace("\x1b[0m", ""),
+            status_lines(&status(), false).join("\n")
+        );
+    }
+
+    #[test]
+    fn without_a_terminal_the_status_is_one_line() {
+        let line = plain_line(&status());
+        assert!(line.starts_with("  31.4 s  status   step 3 of 3: 20 %"), "{line}");
+        assert!(line.ends_with("verdict rollback, gates closed: 1 of 2"), "{line}");
+    }
+
+    #[test]
+    fn a_note_is_one_line_whatever_is_in_it() {
+        let note = Note { at: Duration::from_secs(3), about: About::Step, text: "5 %\n\x1b[2Jof all".into() };
+        assert_eq!(note_line(&note, false), "   3.0 s  step     5 %  [2Jof all");
+    }
+}
