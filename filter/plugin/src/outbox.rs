@@ -7,7 +7,8 @@
 //! - One batch is in flight at a time. A 2xx answer is the end of it. 400, 413, 415 and 422 mean that the same bytes
 //!   will never be taken: dropped. Everything else, no answer included, sends the same records with the same numbers
 //!   again after an exponential backoff with jitter, so the receiver removes duplicates by proxy, worker and sequence.
-//! - An answer can get lost (the root that sent the batch is gone after a policy push): then the deadline decides.
+//! - A root that is deleted after a policy push takes the answer that it waits for with it: its batch is sent again at
+//!   once by the next root, without counting as a failure. Should an answer get lost in another way, a deadline decides.
 //!
 //! Encoding happens when a batch is made, in the tick or behind an answer, never in an exchange.
 
@@ -73,8 +74,15 @@ struct Item {
 #[derive(Debug)]
 struct Batch {
     records: Vec<Record>,
-    /// Token and deadline of the attempt in flight.
-    flight: Option<(u32, u64)>,
+    flight: Option<Flight>,
+}
+
+/// An attempt that waits for its answer.
+#[derive(Debug, Clone, Copy)]
+struct Flight {
+    root: u32,
+    token: u32,
+    deadline: u64,
 }
 
 #[derive(Debug)]
@@ -120,18 +128,19 @@ impl Outbox {
         }
     }
 
-    /// Gives up what is too old, and sends the next batch when the time has come.
+    /// Gives up what is too old, and sends the next batch when the time has come; `root` is the one that sends.
     pub fn pump(
         &mut self,
         host: &impl Host,
+        root: u32,
         resource: &Resource,
         terms: &Terms,
         now: u64,
         metrics: &mut Metrics,
     ) {
         self.expire(now, terms, metrics);
-        if let Some((_, deadline)) = self.flight() {
-            if now < deadline {
+        if let Some(flight) = self.flight() {
+            if now < flight.deadline {
                 return;
             }
             self.failed(now, terms, metrics);
@@ -155,7 +164,8 @@ impl Outbox {
         match sent {
             Ok(token) => {
                 let wait_ms = u64::from(terms.timeout_ms) + ANSWER_GRACE_MS;
-                batch.flight = Some((token, now.saturating_add(nanoseconds(wait_ms))));
+                batch.flight =
+                    Some(Flight { root, token, deadline: now.saturating_add(nanoseconds(wait_ms)) });
             }
             Err(_) => self.failed(now, terms, metrics),
         }
@@ -170,7 +180,7 @@ impl Outbox {
         terms: &Terms,
         metrics: &mut Metrics,
     ) -> bool {
-        if self.flight().is_none_or(|(expected, _)| expected != token) {
+        if self.flight().is_none_or(|flight| flight.token != token) {
             return false;
         }
         match status {
@@ -188,15 +198,16 @@ impl Outbox {
         true
     }
 
+    /// A root is gone, and with it the answer that it may have waited for.
+    pub fn root_gone(&mut self, root: u32) {
+        if let Some(batch) = &mut self.batch {
+            batch.flight = batch.flight.filter(|flight| flight.root != root);
+        }
+    }
+
     /// Estimated bytes held.
     pub fn bytes(&self) -> usize {
         self.bytes
-    }
-
-    /// Whether what waits would fill half a batch: then the next batch need not wait for the tick. Smaller ones would
-    /// cost the proxy more than the records in them.
-    pub fn fills_half_a_batch(&self, terms: &Terms) -> bool {
-        self.bytes >= terms.batch_bytes_max / 2
     }
 
     /// Whether nothing is held.
@@ -209,7 +220,7 @@ impl Outbox {
         self.random = random;
     }
 
-    fn flight(&self) -> Option<(u32, u64)> {
+    fn flight(&self) -> Option<Flight> {
         self.batch.as_ref()?.flight
     }
 

@@ -46,30 +46,31 @@ impl<H: Host> Filter<H> {
         self.metrics.count(Count::Heartbeat);
         let age_max = active.terms.age_ms_max.saturating_mul(1_000_000);
         self.pending.expire(now, age_max, &mut self.metrics);
-        self.send(&active, now);
+        self.send(root, &active, now);
         self.metrics.set_levels(self.outbox.bytes(), self.pending.len());
         self.metrics.set_revision(active.policy.revision);
         self.metrics.flush(&self.host);
     }
 
     /// The answer to a call, or, without headers, the news that there will be none.
-    pub fn on_call_response(&mut self, token: u32, headers: u32) {
-        let Some((_, active)) = &self.latest else {
+    pub fn on_call_response(&mut self, root: u32, token: u32, headers: u32) {
+        let Some((latest, active)) = &self.latest else {
             return;
         };
-        let active = Rc::clone(active);
+        let (latest, active) = (*latest, Rc::clone(active));
         let status = if headers == 0 { 0 } else { self.call_status() };
         let now = self.now();
         let known = self.outbox.answered(token, status, now, &active.terms, &mut self.metrics);
         // A full batch need not wait for the tick; less than that does, because each batch costs Envoy a request.
         let full = self.outbox.bytes() >= active.terms.batch_bytes_max;
-        if known && full && (200..300).contains(&status) {
-            self.send(&active, now);
+        if known && full && root == latest && (200..300).contains(&status) {
+            self.send(root, &active, now);
         }
     }
 
     pub(crate) fn delete_root(&mut self, root: u32) {
         self.roots.retain(|(id, _)| *id != root);
+        self.outbox.root_gone(root);
         if self.latest.as_ref().is_some_and(|(id, _)| *id == root) {
             self.latest = self.roots.iter().rev().find_map(|(id, role)| match role {
                 Role::Policy(active) => Some((*id, Rc::clone(active))),
@@ -125,13 +126,13 @@ impl<H: Host> Filter<H> {
         }
     }
 
-    fn send(&mut self, active: &Active, now: u64) {
+    fn send(&mut self, root: u32, active: &Active, now: u64) {
         if self.outbox.is_empty() {
             return;
         }
         let epoch = self.epoch();
         let resource = self.resource.get_or_insert_with(|| resource(&self.host, epoch));
-        self.outbox.pump(&self.host, resource, &active.terms, now, &mut self.metrics);
+        self.outbox.pump(&self.host, root, resource, &active.terms, now, &mut self.metrics);
     }
 
     fn call_status(&mut self) -> u16 {

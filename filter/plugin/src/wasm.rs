@@ -47,13 +47,13 @@ extern "C" fn proxy_on_tick(root: u32) {
 
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_http_call_response(
-    _root: u32,
+    root: u32,
     token: u32,
     headers: u32,
     _body_size: u32,
     _trailers: u32,
 ) {
-    with((), |filter| filter.on_call_response(token, headers));
+    with((), |filter| filter.on_call_response(root, token, headers));
 }
 
 #[unsafe(no_mangle)]

@@ -137,7 +137,7 @@ impl Proxy {
     fn sink_answers(&mut self, status: &str) {
         *self.host.0.call_response.borrow_mut() = pairs(&[(":status", status)]);
         let token = self.host.0.next_token.get() - 1;
-        self.filter.on_call_response(token, 1);
+        self.filter.on_call_response(POLICY_ROOT, token, 1);
     }
 
     /// Legs of all posts, repeated ones included.
@@ -399,6 +399,23 @@ fn a_policy_push_keeps_what_is_waiting() {
 }
 
 #[test]
+fn a_batch_whose_root_is_gone_is_sent_again_at_once_with_the_same_numbers() {
+    let mut proxy = Proxy::new("");
+    proxy.exchange(USER);
+    proxy.tick();
+    proxy.filter.on_create(9, 0);
+    assert!(proxy.configure(9, &policy("revision: 8\n")));
+    proxy.filter.on_tick(9);
+    assert_eq!(proxy.host.0.posts.borrow().len(), 1, "the old root still waits for the answer");
+    proxy.filter.on_delete(POLICY_ROOT);
+    proxy.filter.on_tick(9);
+    let posts = proxy.host.0.posts.borrow().clone();
+    assert_eq!(posts.len(), 2);
+    assert_eq!(posts[0], posts[1]);
+    assert_eq!(proxy.host.metric("weir_sink_failures_total"), 0);
+}
+
+#[test]
 fn mode_off_makes_no_host_call() {
     let mut proxy = Proxy::new("mode: off\n");
     let before = proxy.host.0.calls.get();
@@ -589,7 +606,7 @@ proptest! {
                 Step::ResponseTrailers(context) => filter.on_response_trailers(context),
                 Step::Delete(context) => filter.on_delete(context),
                 Step::Tick(root) => filter.on_tick(root),
-                Step::CallResponse(token, headers) => filter.on_call_response(token, headers),
+                Step::CallResponse(token, headers) => filter.on_call_response(1, token, headers),
                 Step::Refuse(all) => proxy.host.0.refuse.set(if all { Refuse::Everything } else { Refuse::Nothing }),
                 Step::Clock(now) => proxy.host.0.now.set(now.min(u64::MAX / 2)),
             }
