@@ -42,8 +42,9 @@ test: filter ## unit, property, snapshot and end-to-end tests (real Envoy)
 	cargo test --locked --workspace --exclude weir-filter
 	cargo test --locked -p weir-filter
 
-test-long: filter ## the long suites: simulations, kill loops, soak
-	WEIR_LONG=1 cargo test --locked --workspace --exclude weir-filter
+test-long: filter ## the same with 200 kills of the collector and ten times as many generated cases
+	WEIR_CRASH_KILLS=200 PROPTEST_CASES=2560 cargo test --locked --workspace --exclude weir-filter
+	PROPTEST_CASES=2560 cargo test --locked -p weir-filter
 
 lint: setup $(CARGO_DENY) ## formatting, clippy, documentation, licences
 	cargo fmt --all --check
