@@ -1,0 +1,223 @@
+//! The binary as a process: the collector, a rollout watched and steered by hand on a real Envoy, Ctrl-C.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use weir_envoy::{
+    Bootstrap, Envoy, FilterSource, StartOptions, Upstreams, ecds_response, find_envoy, find_filter,
+};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const GATES: &str = "
+apiVersion: weir/v1
+kind: Gates
+gates:
+  - {name: helpful, metric: 'score:helpful', margin: {absolute: 0.02}, severity: critical}
+";
+
+const ROLLOUT: &str = "
+apiVersion: weir/v1
+kind: Rollout
+experiment: support-answers
+lookIntervalMs: 100
+steps:
+  - {name: shadow, mode: shadow, shadowPercent: 100, minimumPairs: 100}
+";
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn weir(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
+    command.args(arguments).current_dir(root()).stdin(Stdio::null());
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    weir(arguments).output().unwrap()
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+fn signal(name: &str, child: &Child) {
+    let sent = Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+}
+
+fn ended(child: &mut Child) -> Option<i32> {
+    let until = Instant::now() + PATIENCE;
+    while Instant::now() < until {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.code();
+        }
+        pause();
+    }
+    child.kill().unwrap();
+    panic!("process {} did not end", child.id());
+}
+
+#[allow(clippy::disallowed_methods)] // a test of processes has no executor to block
+fn pause() {
+    std::thread::sleep(Duration::from_millis(20));
+}
+
+/// A proxy whose upstreams refuse: the answers are Envoy's own, and they carry the revision all the same.
+async fn proxy(folder: &Path) -> (Envoy, String) {
+    let watched = folder.join("ecds");
+    std::fs::create_dir(&watched).unwrap();
+    let (file, module) = (watched.join("weir.json"), find_filter(None).unwrap());
+    let policy = std::fs::read_to_string(root().join("examples/policies/shadow.yaml")).unwrap();
+    let policy = weir_policy::Policy::parse("shadow.yaml", &policy).unwrap();
+    std::fs::write(&file, ecds_response(&policy.to_json(), policy.revision, &module)).unwrap();
+    let nobody = SocketAddr::from(([127, 0, 0, 1], 1));
+    let upstreams = Upstreams { control: nobody, candidate: nobody, collector: nobody };
+    let bootstrap = Bootstrap::new(upstreams, FilterSource::Ecds { file: file.clone(), module }).render();
+    let run_folder = folder.join("envoy");
+    std::fs::create_dir(&run_folder).unwrap();
+    let envoy =
+        Envoy::start(StartOptions::new(find_envoy(None).unwrap(), bootstrap, run_folder)).await.unwrap();
+    let target = format!(
+        "ecds-file:{},admin=http://{},probe=http://{}",
+        file.display(),
+        envoy.admin().address(),
+        envoy.listener("weir").unwrap()
+    );
+    (envoy, target)
+}
+
+/// 300 pairs of revision 2 in which the candidate is less helpful.
+fn import_worse_answers(folder: &Path, data: &str) {
+    let mut lines = String::new();
+    for number in 0..300 {
+        for (leg, variant, score) in [("primary", "control", 0.8), ("shadow", "candidate", 0.5)] {
+            writeln!(
+                lines,
+                r#"{{"sample_id":"s{number}","leg":"{leg}","variant":"{variant}","ts":{},"revision":2,"status":200,"response_text":"x","scores":{{"helpful":{score}}}}}"#,
+                1_760_000_000_000_u64 + number
+            )
+            .unwrap();
+        }
+    }
+    let file = folder.join("worse.jsonl");
+    std::fs::write(&file, lines).unwrap();
+    let file = file.display().to_string();
+    let imported = run(&["import", "--experiment", "support-answers", "--data", data, &file]);
+    assert!(imported.status.success(), "{}", text(&imported));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watched_rollout_rolls_back_and_people_can_push_and_roll_back_by_hand() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data").display().to_string();
+    let (_envoy, target) = proxy(folder.path()).await;
+    let write = |name: &str, content: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path.display().to_string()
+    };
+    let (gates, rollout) = (write("gates.yaml", GATES), write("rollout.yaml", ROLLOUT));
+    let report = folder.path().join("report.html").display().to_string();
+    import_worse_answers(folder.path(), &data);
+    let policy = "examples/policies/shadow.yaml";
+    let watched = run(&[
+        "watch",
+        "--data",
+        &data,
+        "--policy",
+        policy,
+        "--rollout",
+        &rollout,
+        "--gates",
+        &gates,
+        "--envoy",
+        &target,
+        "--deadline-seconds",
+        "30",
+        "--output",
+        "html",
+        "--output-file",
+        &report,
+    ]);
+    assert_eq!(watched.status.code(), Some(1), "{}", text(&watched));
+    assert!(text(&watched).contains("rolled back"), "{}", text(&watched));
+    assert!(std::fs::read_to_string(&report).unwrap().contains("helpful"));
+    let status = run(&["status", "--data", &data, "--envoy", &target]);
+    assert_eq!(status.status.code(), Some(0), "{}", text(&status));
+    assert!(text(&status).contains("revision 3, mode rolled-back"), "{}", text(&status));
+    let history = text(&run(&["history", "--data", &data]));
+    assert!(history.contains("rollback") && history.contains("score helpful fell"), "{history}");
+
+    let lower = run(&["push", policy, "--envoy", &target]);
+    assert_eq!(lower.status.code(), Some(2), "revision 1 is not above 3: {}", text(&lower));
+    let shadow = std::fs::read_to_string(root().join(policy)).unwrap();
+    let higher = write("higher.yaml", &shadow.replace("revision: 1", "revision: 9"));
+    let pushed = run(&["push", &higher, "--envoy", &target]);
+    assert_eq!(pushed.status.code(), Some(0), "{}", text(&pushed));
+    assert!(text(&pushed).starts_with("revision 9 (was 3) confirmed by 1 proxy"), "{}", text(&pushed));
+    let back = run(&["rollback", "--envoy", &target, "--data", &data, "--reason", "a test"]);
+    assert_eq!(back.status.code(), Some(0), "{}", text(&back));
+    assert!(text(&back).starts_with("rolled back: revision 10 (was 9)"), "{}", text(&back));
+}
+
+#[test]
+fn a_collector_says_where_it_listens_refuses_a_taken_port_and_stops_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = |name: &str| folder.path().join(name).display().to_string();
+    let mut collector = weir(&["collect", "--listen", "127.0.0.1:0", "--data", &data("one")])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(collector.stderr.take().unwrap()).lines();
+    let listening =
+        lines.find_map(|line| line.unwrap().strip_prefix("listening on http://").map(str::to_owned));
+    let address = listening.unwrap().split('/').next().unwrap().to_owned();
+    let second = run(&["collect", "--listen", &address, "--data", &data("two")]);
+    assert_eq!(second.status.code(), Some(5), "{}", text(&second));
+    assert!(text(&second).contains(&format!("cannot listen on {address}")), "{}", text(&second));
+    assert!(text(&second).contains("hint:"), "{}", text(&second));
+    let same_folder = run(&["collect", "--listen", "127.0.0.1:0", "--data", &data("one")]);
+    assert_eq!(same_folder.status.code(), Some(5), "{}", text(&same_folder));
+    assert!(text(&same_folder).contains("another collector"), "{}", text(&same_folder));
+    signal("-TERM", &collector);
+    assert_eq!(ended(&mut collector), Some(0));
+}
+
+#[test]
+fn ctrl_c_ends_a_demo_and_everything_that_it_started() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let mut demo = weir(&["demo", "--out", &out.display().to_string()])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let until = Instant::now() + PATIENCE;
+    while !out.join("envoy/admin.address").is_file() {
+        assert!(Instant::now() < until && demo.try_wait().unwrap().is_none(), "envoy did not start");
+        pause();
+    }
+    assert!(!processes_with(&out).is_empty(), "envoy runs with a file of the demo's folder");
+    signal("-INT", &demo);
+    assert_eq!(ended(&mut demo), Some(130));
+    assert_eq!(processes_with(&out), Vec::<String>::new());
+}
+
+fn processes_with(folder: &Path) -> Vec<String> {
+    let wanted = std::fs::canonicalize(folder).unwrap().display().to_string();
+    std::fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok())
+        .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
+        .filter(|line| line.contains(&wanted) && !line.contains("weir demo"))
+        .collect()
+}
