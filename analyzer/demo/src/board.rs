@@ -110,12 +110,15 @@ impl Board {
             inner.status.pairs = evaluation.health.pairs;
             inner.status.samples = loaded.samples;
             inner.status.verdict = Some(evaluation.verdict);
-            inner.look = Some(Look {
-                loaded,
-                evaluation: evaluation.clone(),
-                revision: request.revision,
-                spending: request.spending,
-            });
+            // A step that has no evidence yet must not take the report of the one before away.
+            if loaded.samples > 0 || inner.look.is_none() {
+                inner.look = Some(Look {
+                    loaded,
+                    evaluation: evaluation.clone(),
+                    revision: request.revision,
+                    spending: request.spending,
+                });
+            }
             if evaluation.verdict == Verdict::Rollback {
                 inner.rollback_at.get_or_insert(at);
             }
@@ -162,12 +165,22 @@ impl Board {
             What::NotConfirmed { error, .. } | What::Trouble(error) => {
                 self.note(About::Problem, first_line(error))
             }
-            What::RolledBack { .. } => self.note(About::Step, "rolled back: everybody is with control again"),
+            What::RolledBack { .. } => {
+                {
+                    let mut inner = self.lock();
+                    inner.status.step = "rolled back".to_owned();
+                    inner.status.candidate_percent = 0.0;
+                }
+                self.note(About::Step, "rolled back: everybody is with control again");
+            }
             What::SignOffRequested { .. } => {
                 self.note(About::Step, "the rollout waits for a human to sign off")
             }
             What::Finished { .. } => self.note(About::Step, "the last step is passed"),
-            What::Stopped(why) => self.note(About::Step, why.clone()),
+            // The demo itself stops the watch: there is nothing left to ask, or the time is over.
+            What::Stopped(_) => {
+                self.note(About::Step, "the demo has nothing more to ask: the rollout stops where it is");
+            }
             What::Noticed(text) => self.note(About::Problem, first_line(text)),
             What::Looked { .. } => {}
         }

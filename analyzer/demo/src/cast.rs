@@ -20,8 +20,8 @@ use crate::voice::Voice;
 /// Synthetic questions, so many that a pair of answers is rarely about the same one twice.
 const QUESTIONS: usize = 5000;
 
-/// How often each instruction is asked.
-const ASKED_TIMES: usize = 2;
+/// How often each instruction is asked: 805 of them, so often, are enough for three steps.
+const ASKED_TIMES: usize = 3;
 
 /// Everybody and everything that a subject needs.
 pub(crate) struct Cast {

@@ -100,11 +100,11 @@ apiVersion: weir/v1
 kind: Gates
 alpha: 0.05
 gates:
-  - {{name: errors, metric: error, margin: {{absolute: 0.02}}, severity: critical, minimumEvidence: 100}}
-  - {{name: empty, metric: empty, margin: {{absolute: 0.02}}, severity: critical, minimumEvidence: 100}}
+  - {{name: errors, metric: error, margin: {{absolute: 0.03}}, severity: critical, minimumEvidence: 100}}
+  - {{name: empty, metric: empty, margin: {{absolute: 0.03}}, severity: critical, minimumEvidence: 100}}
   - {{name: refusals, metric: refusal, margin: {{absolute: 0.1}}, severity: major, minimumEvidence: 100}}
   - {{name: length, metric: response_chars, direction: both, margin: {{relative: 0.25}}, severity: major, minimumEvidence: 100}}
-  - {{name: quality, metric: \"score:{CRITERION}\", margin: {{absolute: 0.03}}, severity: critical, minimumEvidence: 100}}
+  - {{name: quality, metric: \"score:{CRITERION}\", margin: {{absolute: 0.05}}, severity: critical, minimumEvidence: 100}}
 "
     )
 }

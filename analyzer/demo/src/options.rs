@@ -55,7 +55,7 @@ impl DemoOptions {
         }
     }
 
-    /// The recorded answers of two models in `folder`. Each instruction is asked twice, and then the demo ends with the verdict
+    /// The recorded answers of two models in `folder`. Each instruction is asked three times, and then the demo ends with the verdict
     /// that it has: a judge's scores are so far apart that some hundred pairs may leave it at `hold`.
     #[must_use]
     pub fn answers(folder: PathBuf, control: String, candidate: String) -> Self {

@@ -20,7 +20,7 @@ use weir_metrics::{Cache, LoadOptions, ReportParts};
 use weir_policy::Policy;
 use weir_report::{Format, RenderOptions, render};
 
-use crate::board::{Board, Stage, is_loud};
+use crate::board::{Board, Look, Stage, is_loud};
 use crate::cast::Cast;
 use crate::documents::{self, EXPERIMENT, PROBE_TIER};
 use crate::error::DemoError;
@@ -367,7 +367,7 @@ fn conclude(
     let verdict = match watched.ending {
         Ending::SignOff => Verdict::SignOff,
         Ending::RolledBack => Verdict::Rollback,
-        _ => evaluation.map_or(Verdict::Hold, |evaluation| evaluation.verdict),
+        _ => watched.evaluation.as_ref().map_or(Verdict::Hold, |evaluation| evaluation.verdict),
     };
     let rolled_back = (verdict == Verdict::Rollback).then(|| board.rollback()).flatten();
     let since = |from: Instant, to: Instant| to.saturating_duration_since(from);
@@ -386,9 +386,7 @@ fn conclude(
     DemoOutcome {
         subject: options.subject.clone(),
         verdict,
-        reasons: evaluation
-            .map(|found| found.reasons.iter().map(|reason| reason.text.clone()).collect())
-            .unwrap_or_default(),
+        reasons: reasons(watched, look.as_ref()),
         step: watched.state.step_name.clone(),
         finished: watched.ending == Ending::Finished,
         caught: evaluation
@@ -404,6 +402,20 @@ fn conclude(
         data: script.folder.data.clone(),
         folder: script.folder.root.clone(),
     }
+}
+
+/// The reasons of the last look that had evidence; said so where the present step has none.
+fn reasons(watched: &WatchOutcome, look: Option<&Look>) -> Vec<String> {
+    let Some(look) = look else { return vec!["no sample has arrived".to_owned()] };
+    let mut reasons = Vec::new();
+    if watched.state.evidence_revision.is_some_and(|revision| revision != look.revision) {
+        reasons.push(format!(
+            "step {} has no evidence yet; the step before said {}:",
+            watched.state.step_name, look.evaluation.verdict
+        ));
+    }
+    reasons.extend(look.evaluation.reasons.iter().map(|reason| reason.text.clone()));
+    reasons
 }
 
 fn caught_by(gate: &weir_gate::GateResult) -> Caught {

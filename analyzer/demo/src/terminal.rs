@@ -108,7 +108,7 @@ pub fn note_line(note: &Note, colour: bool) -> String {
 /// The status for a terminal, one item per line.
 #[must_use]
 pub fn status_lines(status: &Status, colour: bool) -> Vec<String> {
-    let mut lines = vec![format!("{:─<100}", ""), headline(status)];
+    let mut lines = vec!["─".repeat(78), where_it_is(status), what_users_see(status)];
     lines.extend(status.gates.iter().map(|gate| gate_line(gate, colour)));
     lines
 }
@@ -118,10 +118,11 @@ pub fn status_lines(status: &Status, colour: bool) -> Vec<String> {
 pub fn plain_line(status: &Status) -> String {
     let closed = status.gates.iter().filter(|gate| is_closed(gate)).count();
     format!(
-        "{:>6.1} s  status   {}, gates closed: {closed} of {}",
+        "{:>6.1} s  status   {}, {closed} of {} gates closed; {}",
         status.at.as_secs_f64(),
-        headline(status),
-        status.gates.len()
+        where_it_is(status),
+        status.gates.len(),
+        what_users_see(status)
     )
 }
 
@@ -174,19 +175,19 @@ impl Scale {
     }
 }
 
-fn headline(status: &Status) -> String {
+fn where_it_is(status: &Status) -> String {
     let (step, steps) = status.step_of;
+    let verdict = status.verdict.map(|verdict| format!(", verdict {verdict}")).unwrap_or_default();
     format!(
-        "step {step} of {steps}: {} (revision {})  candidate serves {} %  pairs {}  samples {}  users: {} answered, {} failed, {} by the candidate{}",
-        status.step,
-        status.revision,
-        status.candidate_percent,
-        status.pairs,
-        status.samples,
-        status.answered,
-        status.failed,
-        status.by_candidate,
-        status.verdict.map(|verdict| format!("  verdict {verdict}")).unwrap_or_default(),
+        "step {step} of {steps}: {} (revision {}), candidate serves {} %, {} pairs{verdict}",
+        status.step, status.revision, status.candidate_percent, status.pairs
+    )
+}
+
+fn what_users_see(status: &Status) -> String {
+    format!(
+        "users: {} answered, {} failed, {} by the candidate",
+        status.answered, status.failed, status.by_candidate
     )
 }
 
@@ -200,21 +201,22 @@ fn gate_line(gate: &GateResult, colour: bool) -> String {
         }
         _ => "no data yet".to_owned(),
     };
-    let outcome = gate.outcome.as_str();
+    // The words come first: a narrow terminal cuts figures, not meaning.
+    let outcome = format!("{:<10}", gate.outcome.as_str());
     let outcome = match gate.outcome {
-        Outcome::Breach | Outcome::Diverged => painted(outcome, "1;31", colour),
-        Outcome::Inside | Outcome::Improved => painted(outcome, "32", colour),
-        Outcome::Undecided | Outcome::NoData => outcome.to_owned(),
+        Outcome::Breach | Outcome::Diverged => painted(&outcome, "1;31", colour),
+        Outcome::Inside | Outcome::Improved => painted(&outcome, "32", colour),
+        Outcome::Undecided | Outcome::NoData => outcome,
     };
     let more = match (gate.outcome, gate.needed_more) {
         (Outcome::Undecided, Some(more)) => format!(", about {more} more"),
         _ => String::new(),
     };
     format!(
-        "  {:<22} control {:>8}  candidate {:>8}  change {change:<34} margin {:<8} {outcome}{more}",
+        "  {outcome} {:<10} {:>8} (control {:>8})  {change}, margin {}{more}",
         printable(&gate.gate),
-        mean(gate.control),
         mean(gate.candidate),
+        mean(gate.control),
         scale.text(gate.margin),
     )
 }
@@ -298,24 +300,22 @@ pub(crate) mod tests {
     fn the_status_names_every_outcome_in_words_without_colour() {
         let lines = status_lines(&status(), false);
         assert_eq!(
-            lines[1],
-            "step 3 of 3: 20 % (revision 4)  candidate serves 20 %  pairs 410  samples 900  \
-             users: 2810 answered, 0 failed, 301 by the candidate  verdict rollback"
+            lines[1..],
+            [
+                "step 3 of 3: 20 % (revision 4), candidate serves 20 %, 410 pairs, verdict rollback",
+                "users: 2810 answered, 0 failed, 301 by the candidate",
+                "  breach     fields       61.2 % (control  100.0 %)  -38.8 pt [-45.2 pt, -32.4 pt], margin 5.0 pt",
+                "  undecided  length       61.2 % (control  100.0 %)  -38.8 pt [-45.2 pt, -32.4 pt], margin 5.0 pt, \
+                 about 240 more",
+            ]
         );
-        assert!(
-            lines[2].contains("control  100.0 %  candidate   61.2 %  change -38.8 pt [-45.2 pt, -32.4 pt]"),
-            "{}",
-            lines[2]
-        );
-        assert!(lines[2].ends_with("margin 5.0 pt   breach"), "{}", lines[2]);
-        assert!(lines[3].ends_with("undecided, about 240 more"), "{}", lines[3]);
         assert!(lines.iter().all(|line| !line.contains('\x1b')));
     }
 
     #[test]
     fn colour_adds_nothing_but_colour() {
         let coloured = status_lines(&status(), true).join("\n");
-        assert!(coloured.contains("\x1b[1;31mbreach\x1b[0m"));
+        assert!(coloured.contains("\x1b[1;31mbreach    \x1b[0m"));
         assert_eq!(
             coloured.replace("\x1b[1;31m", "").replace("\x1b[0m", ""),
             status_lines(&status(), false).join("\n")
@@ -325,8 +325,11 @@ pub(crate) mod tests {
     #[test]
     fn without_a_terminal_the_status_is_one_line() {
         let line = plain_line(&status());
-        assert!(line.starts_with("  31.4 s  status   step 3 of 3: 20 %"), "{line}");
-        assert!(line.ends_with("verdict rollback, gates closed: 1 of 2"), "{line}");
+        assert_eq!(
+            line,
+            "  31.4 s  status   step 3 of 3: 20 % (revision 4), candidate serves 20 %, 410 pairs, verdict rollback, \
+             1 of 2 gates closed; users: 2810 answered, 0 failed, 301 by the candidate"
+        );
     }
 
     #[test]
