@@ -5,6 +5,7 @@
 //! and no port is left behind.
 
 use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -60,9 +61,14 @@ pub async fn run(options: DemoOptions, ui: Arc<dyn Ui>) -> Result<DemoOutcome, D
 
 async fn play(options: DemoOptions, ui: Arc<dyn Ui>) -> Result<DemoOutcome, DemoError> {
     let cast = Cast::of(&options)?;
+    // Looked for before anything is written: a demo that cannot run leaves no folder behind.
+    let programs = Programs {
+        envoy: find_envoy(options.envoy.as_deref())?,
+        module: find_filter(options.filter.as_deref())?,
+    };
     let script = Script::write(&options, &cast)?;
     let board = Arc::new(Board::new(Arc::clone(&ui), script.stages()));
-    let mut scene = Scene::set(&options, &cast, &script, &board).await?;
+    let mut scene = Scene::set(&options, &cast, &script, programs, &board).await?;
     let status = Ticker::start(&board, &scene.traffic);
     tokio::time::sleep(WARM_UP).await;
     let turn = Turner::start(&options, cast.switch.clone(), &board);
@@ -151,6 +157,12 @@ impl Script {
     }
 }
 
+/// What the demo needs and does not bring.
+struct Programs {
+    envoy: PathBuf,
+    module: PathBuf,
+}
+
 /// Everything that runs. Fields are dropped in this order: the users first, the models last.
 struct Scene {
     traffic: Traffic,
@@ -166,10 +178,10 @@ impl Scene {
         options: &DemoOptions,
         cast: &Cast,
         script: &Script,
+        programs: Programs,
         board: &Board,
     ) -> Result<Self, DemoError> {
-        let binary = find_envoy(options.envoy.as_deref())?;
-        let module = find_filter(options.filter.as_deref())?;
+        let Programs { envoy: binary, module } = programs;
         let folder = &script.folder;
         let control =
             ModelServer::start(cast.control.clone(), options.seed ^ 1).await.map_err(DemoError::Listen)?;

@@ -16,13 +16,13 @@ pub const METRICS: [&str; 12] = [
     "ttft_ms",
 ];
 
-/// Metrics with an argument behind a colon: fields of a JSON answer, a criterion of a judge, a tag.
-pub const FAMILIES: [&str; 3] = ["json_fields", "score", "tag"];
+/// Metrics with an argument behind a colon: fields of a JSON answer, a criterion of a judge.
+pub const FAMILIES: [&str; 2] = ["json_fields", "score"];
 
 /// Prefix of score metrics.
 pub(crate) const SCORE: &str = "score:";
 
-/// Whether a metric of this id can exist; scores and tags depend on the data.
+/// Whether a metric of this id can exist; scores depend on the data.
 pub(crate) fn is_metric(id: &str) -> bool {
     let argument =
         |(family, argument): (&str, &str)| FAMILIES.contains(&family) && !argument.trim().is_empty();
@@ -31,7 +31,7 @@ pub(crate) fn is_metric(id: &str) -> bool {
 
 /// All ids, for messages.
 pub(crate) fn list() -> String {
-    format!("{}, json_fields:<a,b>, score:<criterion or *>, tag:<name>", METRICS.join(", "))
+    format!("{}, json_fields:<a,b>, score:<criterion or *>", METRICS.join(", "))
 }
 
 /// What the metric's mean is, for people.
@@ -62,7 +62,6 @@ fn family_phrase(id: &str) -> String {
             format!("share of answers with the {word} {}", list.join(", "))
         }
         Some(("score", criterion)) => format!("score {criterion}"),
-        Some(("tag", name)) => format!("tag {name}"),
         _ => id.to_owned(),
     }
 }

@@ -117,3 +117,16 @@ fn an_empty_part_file_is_no_error() {
     let options = LoadOptions { data_dir: data.path().to_path_buf(), ..LoadOptions::default() };
     assert_eq!(load(&options).unwrap().samples, 1);
 }
+
+#[test]
+fn a_gate_may_name_exactly_the_metrics_that_are_computed() {
+    for name in weir_gate::METRICS {
+        assert!(weir_metrics::metric_exists(name), "a gate may name {name}, and nothing computes it");
+    }
+    for family in weir_gate::FAMILIES {
+        assert!(weir_metrics::metric_exists(&format!("{family}:one")), "{family}");
+    }
+    for name in weir_metrics::known_metrics().iter().filter(|name| !name.contains(':')) {
+        assert!(weir_gate::METRICS.contains(&name.as_str()), "{name} is computed, and no gate may name it");
+    }
+}

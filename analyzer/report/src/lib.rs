@@ -5,7 +5,7 @@
 //!
 //! Invariants:
 //! - The same report gives the same bytes: no clock, no locale, no map with a random order.
-//! - Captured text is hostile. Each view escapes for its own medium ([`mod@escape`]), and nothing reaches a view unescaped.
+//! - Captured text is hostile. Each view escapes for its own medium (module `escape`), and nothing reaches a view unescaped.
 //! - Meaning is never carried by colour alone.
 
 mod escape;
