@@ -69,16 +69,10 @@ async fn a_candidate_that_turns_worse_is_caught_rolled_back_and_confirmed() {
     let turn = outcome.turn.unwrap();
     assert!(turn.answers > 0 && turn.unusable > 0, "users met the worse candidate: {turn:?}");
     assert!(outcome.counts.by_candidate < outcome.counts.answered);
-    assert_eq!(outcome.counts.by_unknown, before_the_rollout(&outcome), "every answer says who gave it");
+    // In mode `off`, before the rollout, the filter says nothing; every later answer names its variant.
+    assert!(outcome.counts.by_unknown < outcome.counts.answered / 4, "{:?}", outcome.counts);
     let steps: Vec<_> = ui.notes().into_iter().filter(|note| note.about == About::Step).collect();
     assert!(steps.last().unwrap().text.starts_with("rolled back"), "{steps:?}");
-}
-
-/// In mode `off` the filter says nothing; everything later names its variant.
-fn before_the_rollout(outcome: &DemoOutcome) -> u64 {
-    let first_seconds = outcome.counts.by_unknown;
-    assert!(first_seconds < outcome.counts.answered / 4, "{:?}", outcome.counts);
-    first_seconds
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -258,6 +258,32 @@ fn forged_headers_are_removed_and_decide_nothing() {
 }
 
 #[test]
+fn a_forged_header_of_the_operators_own_name_does_not_choose_the_cohort() {
+    let mut proxy = Proxy::new(
+        "routing: {variantHeader: x-cohort}\n\
+         cohorts: [{name: insiders, match: {header: x-cohort, exact: me}, candidatePercent: 100}, {name: general}]\n\
+         shadow: {percent: 0}\nnoise: {percent: 0}\n",
+    );
+    proxy.open(POLICY_ROOT, &[("x-user-id", "ada"), ("x-cohort", "me")], true);
+    assert_eq!(*proxy.host.0.request.borrow(), pairs(&[("x-user-id", "ada")]));
+    proxy.tick();
+    assert_eq!(proxy.host.metric("weir_requests_total;variant=control;cohort=general;tier=general"), 1);
+}
+
+#[test]
+fn a_copy_that_the_exchange_did_not_ask_for_is_not_captured() {
+    let mut proxy = Proxy::new("shadow: {percent: 100}\nnoise: {percent: 0}\n");
+    proxy.open(POLICY_ROOT, USER, true);
+    let id = proxy.routed().sample_id.unwrap();
+    let copy = proxy.open(NOISE_ROOT, &[("x-weir-sample-id", &id), ("x-weir-leg", "noise")], true);
+    proxy.answer(copy, "200", &[b"x"]);
+    proxy.filter.on_delete(copy);
+    assert_eq!(proxy.filter.metrics().unsent("weir_unmatched_total;leg=noise"), 1);
+    proxy.tick();
+    assert!(proxy.posted().is_empty());
+}
+
+#[test]
 fn a_copy_is_matched_only_with_an_id_that_was_given_out() {
     let mut proxy = Proxy::new("");
     proxy.open(POLICY_ROOT, USER, true);
