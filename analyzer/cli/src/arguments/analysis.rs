@@ -1,0 +1,66 @@
+//! Samples looked at: `analyze`, `report`, and what they share with others.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use weir_report::{Format, ReportError};
+
+/// Which samples are looked at.
+#[derive(Debug, Args)]
+pub(crate) struct DataArguments {
+    /// The data folder
+    #[arg(long, value_name = "DIR", env = "WEIR_DATA")]
+    pub(crate) data: PathBuf,
+    /// The experiment; may be left out where there is one
+    #[arg(long, value_name = "NAME")]
+    pub(crate) experiment: Option<String>,
+}
+
+/// How the report is written.
+#[derive(Debug, Args)]
+pub(crate) struct OutputArguments {
+    /// The form of the report; may be given several times
+    #[arg(long, value_name = "FORMAT", value_delimiter = ',', value_parser = format())]
+    pub(crate) output: Vec<Format>,
+    /// Write a form into a file, named by its ending (.txt .json .md .xml .html); may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output_file: Vec<PathBuf>,
+}
+
+/// `weir analyze`
+#[derive(Debug, Args)]
+pub(crate) struct AnalyzeArguments {
+    #[command(flatten)]
+    pub(crate) data: DataArguments,
+    /// The gates; without it the built-in pack
+    #[arg(long, value_name = "GATES")]
+    pub(crate) gates: Option<PathBuf>,
+    /// Only samples of this policy revision
+    #[arg(long, value_name = "N")]
+    pub(crate) revision: Option<i64>,
+    /// Only samples from this time on (RFC 3339)
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<jiff::Timestamp>,
+    /// Only samples before this time (RFC 3339)
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<jiff::Timestamp>,
+    #[command(flatten)]
+    pub(crate) output: OutputArguments,
+}
+
+/// `weir report`
+#[derive(Debug, Args)]
+pub(crate) struct ReportArguments {
+    /// The report, as `weir analyze --output json` wrote it
+    #[arg(value_name = "REPORT")]
+    pub(crate) report: PathBuf,
+    #[command(flatten)]
+    pub(crate) output: OutputArguments,
+}
+
+/// The names of the views, as the report's room knows them.
+fn format() -> impl TypedValueParser<Value = Format> {
+    PossibleValuesParser::new(Format::ALL.map(Format::name))
+        .try_map(|name| -> Result<Format, ReportError> { name.parse() })
+}

@@ -1,0 +1,53 @@
+//! Samples coming in: `collect`, `import`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+/// `weir collect`
+#[derive(Debug, Args)]
+pub(crate) struct CollectArguments {
+    /// Where to listen for OTLP/HTTP logs
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4318")]
+    pub(crate) listen: SocketAddr,
+    /// The data folder
+    #[arg(long, value_name = "DIR", env = "WEIR_DATA")]
+    pub(crate) data: PathBuf,
+    /// Write Parquet at least this often
+    #[arg(long, value_name = "MS", default_value_t = 5_000)]
+    pub(crate) flush_interval_ms: u64,
+    /// Write Parquet when this many samples wait
+    #[arg(long, value_name = "ROWS", default_value_t = 50_000)]
+    pub(crate) flush_rows: usize,
+    /// Listen on an address that others can reach, without TLS or tokens
+    #[arg(long)]
+    pub(crate) insecure: bool,
+}
+
+/// `weir import`
+#[derive(Debug, Args)]
+pub(crate) struct ImportArguments {
+    /// The files
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// What the files hold
+    #[arg(long, value_enum, default_value = "jsonl")]
+    pub(crate) format: ImportFormat,
+    /// The data folder
+    #[arg(long, value_name = "DIR", env = "WEIR_DATA")]
+    pub(crate) data: PathBuf,
+    /// The experiment that the legs belong to
+    #[arg(long, value_name = "NAME", default_value = "imported")]
+    pub(crate) experiment: String,
+    /// Leave out lines that cannot be read, and count them, instead of importing nothing
+    #[arg(long)]
+    pub(crate) skip_bad_lines: bool,
+}
+
+/// What an imported file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ImportFormat {
+    /// One leg per line, columns by the names of the sample record
+    Jsonl,
+}

@@ -1,0 +1,62 @@
+//! The command line's grammar, and nothing else: what each command does stands in `commands`.
+//!
+//! One definition feeds parsing, `-h`, `--help` and the completions.
+
+mod analysis;
+mod capture;
+mod demo;
+mod documents;
+mod rollout;
+
+use clap::{Parser, Subcommand};
+
+pub(crate) use analysis::*;
+pub(crate) use capture::*;
+pub(crate) use demo::*;
+pub(crate) use documents::*;
+pub(crate) use rollout::*;
+
+/// Gates on AI changes inside an Envoy mesh: compare what answers say, roll back when they say worse
+#[derive(Debug, Parser)]
+#[command(name = "weir", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(after_help = "Exit codes: 0 promote or pass; 1 rollback; 2 usage or configuration; 3 hold; \
+4 investigate or sign-off; 5 data or I/O; 6 push not confirmed.")]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Check documents (policy, gates, rollout) and report every problem at once
+    Validate(ValidateArguments),
+    /// Say which cohort a request gets, by which rule and bucket, and why
+    Assign(AssignArguments),
+    /// Receive samples over OTLP/HTTP, acknowledge them when durable, write Parquet
+    Collect(CollectArguments),
+    /// Bring in legs from other logs
+    Import(ImportArguments),
+    /// Compare candidate with control and give a verdict
+    Analyze(AnalyzeArguments),
+    /// Look again and again, decide, push and confirm
+    Watch(WatchArguments),
+    /// Push a policy to the proxies and wait until they confirm it
+    Push(PushArguments),
+    /// Send everything back to control, now
+    Rollback(RollbackArguments),
+    /// Show where a rollout stands and what the proxies report
+    Status(StatusArguments),
+    /// List the decisions of a rollout
+    History(RolloutArguments),
+    /// Sign off what waits for a human: the rollout goes on
+    Approve(RolloutArguments),
+    /// Hold the rollout at its step until it is approved
+    Pause(RolloutArguments),
+    /// Show a stored report (JSON) in another form
+    Report(ReportArguments),
+    /// Show the whole loop on this machine: models, traffic, Envoy, verdict, rollback
+    Demo(DemoArguments),
+    /// Print completions for a shell
+    Completions(CompletionsArguments),
+}
