@@ -47,6 +47,7 @@ impl Loaded {
             first_ts: self.first_ts_us.and_then(time),
             last_ts: self.last_ts_us.and_then(time),
             weir_version: parts.weir_version,
+            ..Provenance::default()
         };
         let mut report = Report::new(&self.experiment, provenance, evaluation);
         report.variants = self.variants.clone();

@@ -132,11 +132,9 @@ fn without_text(gate: &GateResult, origin: &PairOrigin, (control, candidate): (f
         metric: gate.metric.clone(),
         control_value: control,
         candidate_value: candidate,
-        request_text: String::new(),
-        control_text: String::new(),
-        candidate_text: String::new(),
         control_scores: origin.control_scores.clone(),
         candidate_scores: origin.candidate_scores.clone(),
+        ..Exemplar::default()
     }
 }
 

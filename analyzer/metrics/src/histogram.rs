@@ -26,6 +26,7 @@ pub(crate) fn distribution(series: &MetricSeries) -> Option<Distribution> {
         unit: series.unit.clone(),
         control: histogram(&control, &edges),
         candidate: histogram(&candidate, &edges),
+        noise: None,
         edges,
     })
 }

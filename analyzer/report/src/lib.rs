@@ -21,7 +21,8 @@ use std::fmt;
 use std::str::FromStr;
 
 pub use crate::model::{
-    Distribution, Exemplar, Histogram, Provenance, Report, SCHEMA, TimelineEntry, Variants,
+    Distribution, Exemplar, ExemplarKind, Histogram, JudgeCalibration, PromptMap, PromptPoint, Provenance,
+    Report, SCHEMA, Step, TimelineEntry, Variants,
 };
 
 /// A view of a report.

@@ -6,10 +6,11 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use weir_gate::Evaluation;
 
 /// The schema that [`Report::schema`] names. It changes when a field changes its meaning or goes away.
-pub const SCHEMA: &str = "weir.report/1";
+pub const SCHEMA: &str = "weir.report/2";
 
 /// Everything that was decided about one experiment, and what it was decided from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,15 +27,33 @@ pub struct Report {
     pub revisions: Vec<i64>,
     /// Verdict, reasons, gates and capture health.
     pub evaluation: Evaluation,
+    /// The step of the rollout that was looked at.
+    #[serde(default)]
+    pub step: Option<Step>,
+    /// The gates document that was judged by, canonical; null where it is not known, and nothing can be tried then.
+    #[serde(default)]
+    pub gates: Value,
+    /// The share of the gates' alpha that this evaluation could spend, above 0 and at most 1.
+    #[serde(default = "all")]
+    pub spending: f64,
+    /// The policy in force, canonical; null where it is not known.
+    #[serde(default)]
+    pub policy: Value,
     /// Metrics that were asked for but are not there, with the reason: `("json_valid", "no control answer is JSON")`.
     #[serde(default)]
     pub absent: Vec<(String, String)>,
     /// Histograms, control beside candidate.
     #[serde(default)]
     pub distributions: Vec<Distribution>,
-    /// The worst pairs of the gates that breached or diverged.
+    /// The worst pairs of the gates that breached or diverged, and the most typical ones.
     #[serde(default)]
     pub exemplars: Vec<Exemplar>,
+    /// The prompts on a plane, by how far the answers to them moved.
+    #[serde(default)]
+    pub prompts: Option<PromptMap>,
+    /// How well each judge agrees with people.
+    #[serde(default)]
+    pub judges: Vec<JudgeCalibration>,
     /// Steps, pushes and decisions in order of time; empty for a report outside a rollout.
     #[serde(default)]
     pub timeline: Vec<TimelineEntry>,
@@ -58,6 +77,28 @@ pub struct Provenance {
     pub last_ts: Option<String>,
     /// The version of Weir that made the report.
     pub weir_version: String,
+    /// The words of a command line that makes the same report again; empty if nobody noted it.
+    #[serde(default)]
+    pub command: Vec<String>,
+    /// The seed, where a method draws numbers.
+    #[serde(default)]
+    pub seed: Option<u64>,
+    /// Digests of the policies of the samples (hex), sorted.
+    #[serde(default)]
+    pub policy_digests: Vec<String>,
+}
+
+/// Where a rollout stood.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// The step's name.
+    pub name: String,
+    /// Its number, from 1.
+    pub number: u32,
+    /// How many steps there are.
+    pub of: u32,
+    /// Percent of users that the candidate serves, 0 to 100.
+    pub candidate_percent: f64,
 }
 
 /// The snapshots that the two variants served, as the samples name them; more than one means a mixture.
@@ -70,7 +111,7 @@ pub struct Variants {
 }
 
 /// One metric's distribution for both variants over the same bins.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Distribution {
     /// Metric name.
     pub metric: String,
@@ -82,6 +123,9 @@ pub struct Distribution {
     pub control: Histogram,
     /// The candidate's answers.
     pub candidate: Histogram,
+    /// Second answers of the control: what varies without any change.
+    #[serde(default)]
+    pub noise: Option<Histogram>,
 }
 
 /// Counts over the bins of a [`Distribution`], and a few figures of the same values.
@@ -99,11 +143,25 @@ pub struct Histogram {
     pub p95: Option<f64>,
 }
 
+/// Why a pair is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExemplarKind {
+    /// Among the largest changes for the worse.
+    #[default]
+    Worst,
+    /// Close to the median change.
+    Typical,
+}
+
 /// One pair of answers to the same request, shown because of a gate.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Exemplar {
     /// The pair's sample id.
     pub sample_id: String,
+    /// Why it is shown.
+    #[serde(default)]
+    pub kind: ExemplarKind,
     /// The gate that it is an example of.
     pub gate: String,
     /// The gate's metric, with the value of each side.
@@ -124,6 +182,58 @@ pub struct Exemplar {
     /// Judge scores of the candidate's answer by criterion.
     #[serde(default)]
     pub candidate_scores: BTreeMap<String, f64>,
+    /// What judges said about the two answers, each with who said it.
+    #[serde(default)]
+    pub remarks: Vec<String>,
+}
+
+/// The prompts on a plane: near means alike.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PromptMap {
+    /// How the places were found: the embedding and the projection, in words.
+    pub method: String,
+    /// The prompts; at most a few thousand.
+    pub points: Vec<PromptPoint>,
+}
+
+/// One prompt of a [`PromptMap`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PromptPoint {
+    /// The pair's sample id.
+    pub sample_id: String,
+    /// Place to the right; any scale, the same for all points.
+    pub x: f64,
+    /// Place upwards.
+    pub y: f64,
+    /// How far the candidate's answer is from the control's: 0 the same, 1 nothing in common.
+    pub shift: f64,
+    /// The prompt, shortened and redacted.
+    pub text: String,
+}
+
+/// How well a judge agrees with people on a criterion.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct JudgeCalibration {
+    /// What is judged.
+    pub criterion: String,
+    /// Who judges: the model and its prompt's version.
+    pub judge: String,
+    /// Whether it may take part in a promotion.
+    pub calibrated: bool,
+    /// The state of the calibration in words.
+    pub text: String,
+    /// Labels of people that it was held against.
+    #[serde(default)]
+    pub labels: u64,
+    /// The measure of agreement, by name: `kappa`, `accuracy`, `correlation`.
+    #[serde(default)]
+    pub measure: String,
+    /// The agreement, if there are labels.
+    #[serde(default)]
+    pub agreement: Option<f64>,
+    /// Its interval.
+    #[serde(default)]
+    pub interval: Option<(f64, f64)>,
 }
 
 /// Something that happened during the rollout.
@@ -147,11 +257,22 @@ impl Report {
             generated_from,
             variants: Variants::default(),
             revisions: Vec::new(),
+            step: None,
             evaluation,
+            gates: Value::Null,
+            spending: 1.0,
+            policy: Value::Null,
             absent: Vec::new(),
             distributions: Vec::new(),
             exemplars: Vec::new(),
+            prompts: None,
+            judges: Vec::new(),
             timeline: Vec::new(),
         }
     }
+}
+
+/// A report that does not say so could spend all of its alpha.
+fn all() -> f64 {
+    1.0
 }

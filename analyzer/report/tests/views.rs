@@ -139,7 +139,7 @@ fn a_huge_text_neither_breaks_nor_floods_a_comment() {
 
 #[test]
 fn a_report_of_another_schema_is_refused_by_name() {
-    let text = drawn(&fixed::hold(), Format::Json).replace("weir.report/1", "weir.report/9");
+    let text = drawn(&fixed::hold(), Format::Json).replace("weir.report/2", "weir.report/9");
     insta::assert_snapshot!(parse(&text).unwrap_err().to_string());
 }
 

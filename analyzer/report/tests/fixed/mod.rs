@@ -11,6 +11,7 @@ pub(crate) const BIDI: [char; 4] = ['\u{202e}', '\u{202d}', '\u{2066}', '\u{200f
 const HOSTILE: &str = "</pre><script>alert(1)</script>\u{202e}evil\u{1b}[2J\u{1b}]0;t\u{7}]]> | `x` ``` **b** [l](https://e.example) @you \u{0} \"'><img src=x onerror=alert(1)>";
 
 pub(crate) fn rollback() -> Report {
+    let evaluation = evaluation();
     Report {
         schema: SCHEMA.to_owned(),
         experiment: "support-answers".into(),
@@ -22,44 +23,15 @@ pub(crate) fn rollback() -> Report {
             first_ts: Some("2025-10-09T08:53:20Z".into()),
             last_ts: Some("2025-10-09T08:55:02.5Z".into()),
             weir_version: "0.1.0".into(),
+            command: ["weir", "analyze", "--data", "data"].map(String::from).to_vec(),
+            ..Provenance::default()
         },
         variants: Variants {
             control_snapshot: vec!["model chat-large 2025-06, prompt support 12".into()],
             candidate_snapshot: vec!["model chat-small 2025-09, prompt support 12".into()],
         },
         revisions: vec![3],
-        evaluation: Evaluation {
-            verdict: Verdict::Rollback,
-            reasons: vec![
-                reason(
-                    "json-fields breached (critical): the share of answers with answer, order_id fell by 31.4 points (-36.0 to -26.8), margin 2.0 points",
-                    "json-fields",
-                ),
-                reason(
-                    "hedging breached (major): hedging answers rose by 22.1 points (+17.5 to +26.7), margin 5.0 points",
-                    "hedging",
-                ),
-                reason(
-                    "length diverged: answers are 38.2 % shorter (-42.0 % to -34.4 %), margin 25.0 %",
-                    "length",
-                ),
-            ],
-            gates: gates(),
-            alpha: 0.05,
-            looks: "any number".into(),
-            health: CaptureHealth {
-                primary_control: 1_391,
-                primary_candidate: 71,
-                shadow: 1_388,
-                noise: 114,
-                pairs: 1_388,
-                half_pairs: 3,
-                truncated_control: 2,
-                truncated_candidate: 0,
-                sequence_gaps: 0,
-                problems: Vec::new(),
-            },
-        },
+        evaluation: evaluation.clone(),
         absent: vec![("score:helpful".into(), "no score of this criterion has arrived".into())],
         distributions: vec![lengths(), latencies()],
         exemplars: vec![exemplar("json-fields"), exemplar("hedging")],
@@ -70,6 +42,42 @@ pub(crate) fn rollback() -> Report {
             entry("2025-10-09T08:55:02Z", "rollback", "json-fields breached"),
             entry("2025-10-09T08:55:02.4Z", "confirmed", "revision 4 by Envoy and by a probe"),
         ],
+        ..Report::new("", Provenance::default(), evaluation)
+    }
+}
+
+fn evaluation() -> Evaluation {
+    Evaluation {
+        verdict: Verdict::Rollback,
+        reasons: vec![
+            reason(
+                "json-fields breached (critical): the share of answers with answer, order_id fell by 31.4 points (-36.0 to -26.8), margin 2.0 points",
+                "json-fields",
+            ),
+            reason(
+                "hedging breached (major): hedging answers rose by 22.1 points (+17.5 to +26.7), margin 5.0 points",
+                "hedging",
+            ),
+            reason(
+                "length diverged: answers are 38.2 % shorter (-42.0 % to -34.4 %), margin 25.0 %",
+                "length",
+            ),
+        ],
+        gates: gates(),
+        alpha: 0.05,
+        looks: "any number".into(),
+        health: CaptureHealth {
+            primary_control: 1_391,
+            primary_candidate: 71,
+            shadow: 1_388,
+            noise: 114,
+            pairs: 1_388,
+            half_pairs: 3,
+            truncated_control: 2,
+            truncated_candidate: 0,
+            sequence_gaps: 0,
+            problems: Vec::new(),
+        },
     }
 }
 
@@ -274,6 +282,7 @@ fn exemplar(gate: &str) -> Exemplar {
         candidate_text: "{\n  \"answer\": \"I'm not entirely sure, but it may arrive soon.\"\n}".into(),
         control_scores: [("helpful".to_owned(), 0.92)].into(),
         candidate_scores: [("helpful".to_owned(), 0.31)].into(),
+        ..Exemplar::default()
     }
 }
 
@@ -311,5 +320,6 @@ fn distribution(
         edges: (0..=bins).map(|bin| low + (high - low) / bins as f64 * bin as f64).collect(),
         control: histogram(control, low + (high - low) * 0.45),
         candidate: histogram(candidate, low + (high - low) * 0.25),
+        noise: None,
     }
 }
