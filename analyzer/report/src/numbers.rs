@@ -60,6 +60,15 @@ pub(crate) fn probability(value: f64) -> String {
     if value >= 0.01 { trimmed(value, 3) } else { trimmed(value, 5) }
 }
 
+/// A probability in percent without the sign and without zeros that say nothing: `5`, `0.21`.
+pub(crate) fn trimmed_percent(probability: f64) -> String {
+    let text = trimmed(probability * 100.0, 3);
+    match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text,
+    }
+}
+
 /// The unit as a word after a number, empty where [`value`] shows it already.
 pub(crate) fn unit_word(unit: &str) -> &str {
     match unit {

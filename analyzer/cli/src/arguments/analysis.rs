@@ -55,6 +55,9 @@ pub(crate) struct ReportArguments {
     /// The report, as `weir analyze --output json` wrote it
     #[arg(value_name = "REPORT")]
     pub(crate) report: PathBuf,
+    /// Judge the report's evidence again by these gates; the exit code is then the verdict's
+    #[arg(long, value_name = "GATES")]
+    pub(crate) gates: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) output: OutputArguments,
 }

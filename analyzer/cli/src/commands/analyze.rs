@@ -92,7 +92,10 @@ fn report(
         weir_version: env!("CARGO_PKG_VERSION").to_owned(),
         timeline,
     };
-    loaded.report(evaluation, parts).or_data()
+    let mut report = loaded.report(evaluation, parts).or_data()?;
+    report.gates = serde_json::from_str(&gates.to_json()).or_data()?;
+    report.evidence.clone_from(&loaded.series);
+    Ok(report)
 }
 
 fn metrics_of(gates: &Gates) -> Vec<String> {

@@ -1,9 +1,11 @@
-//! `weir report`: a stored report in another form.
+//! `weir report`: a stored report in another form, or judged again by other gates.
 
 use crate::arguments::ReportArguments;
+use crate::commands::analyze::read_gates;
 use crate::commands::read_text;
 use crate::exit::{Exit, OrExit, Outcome};
 use crate::output;
+use weir_page::Change;
 
 /// Runs the command.
 pub(crate) fn run(arguments: &ReportArguments) -> Outcome {
@@ -12,6 +14,14 @@ pub(crate) fn run(arguments: &ReportArguments) -> Outcome {
     let report = weir_report::parse(&text)
         .map_err(|error| anyhow::anyhow!("{}: {error}", arguments.report.display()))
         .or_data()?;
+    let Some(gates) = &arguments.gates else {
+        output::draw(&report, &plan)?;
+        return Ok(Exit::Pass);
+    };
+    let gates = serde_json::from_str(&read_gates(gates)?.to_json()).or_data()?;
+    let report = weir_page::what_if(&report, &Change { gates: Some(gates) })
+        .map_err(|error| anyhow::anyhow!("{}: {error}", arguments.report.display()))
+        .or_data()?;
     output::draw(&report, &plan)?;
-    Ok(Exit::Pass)
+    Ok(Exit::of(report.evaluation.verdict))
 }

@@ -20,8 +20,9 @@ const ZONE_HEIGHT: f64 = 26.0;
 /// Space that the label of a margin takes to either side.
 const ZERO_LABEL_SPACE: f64 = 28.0;
 
-const HISTOGRAM_WIDTH: f64 = 320.0;
-const HISTOGRAM_HEIGHT: f64 = 110.0;
+/// Drawing size of a chart without its axis labels.
+pub(super) const CHART_WIDTH: f64 = 320.0;
+pub(super) const CHART_HEIGHT: f64 = 110.0;
 
 /// `good`, `bad` or `open`: the class of an outcome's colour.
 pub(super) fn tone(outcome: Outcome) -> &'static str {
@@ -129,55 +130,115 @@ fn x(place: f64) -> f64 {
 /// Control (filled) and candidate (outlined) over the same bins, each as a share of its own values.
 pub(super) fn histogram(distribution: &Distribution) -> String {
     let (control, candidate) = (shares(&distribution.control), shares(&distribution.candidate));
-    let top = control.iter().chain(&candidate).copied().fold(0.0, f64::max);
-    let first = distribution.edges.first().copied().unwrap_or(0.0);
-    let last = distribution.edges.last().copied().unwrap_or(1.0);
-    let figures = |histogram: &Histogram| {
-        format!(
-            "mean {}, median {}, 95th percentile {}",
-            numbers::value_or_dash(&distribution.unit, histogram.mean),
-            numbers::value_or_dash(&distribution.unit, histogram.p50),
-            numbers::value_or_dash(&distribution.unit, histogram.p95)
-        )
-    };
+    let noise = distribution.noise.as_ref().map(shares).unwrap_or_default();
+    let top = control.iter().chain(&candidate).chain(&noise).copied().fold(0.0, f64::max);
     let label = format!(
         "{}: control {}; candidate {}",
         distribution.metric,
-        figures(&distribution.control),
-        figures(&distribution.candidate)
+        figures(distribution, &distribution.control),
+        figures(distribution, &distribution.candidate)
     );
+    let mut svg = chart(&label, "histogram");
+    let _ = write!(svg, "<path class=\"control\" d=\"{}Z\"/>", outline(&control, top));
+    if !noise.is_empty() {
+        let _ = write!(svg, "<path class=\"noise\" d=\"{}\"/>", outline(&noise, top));
+    }
+    let _ = write!(svg, "<path class=\"candidate\" d=\"{}\"/>", outline(&candidate, top));
+    axis(&mut svg, distribution);
+    svg
+}
+
+/// The share of values up to each edge; the area between control and its second answers is the noise floor.
+pub(super) fn cumulative(distribution: &Distribution) -> String {
+    let mut svg = chart(
+        &format!("{}: share of answers up to each value, control and candidate", distribution.metric),
+        "cumulative",
+    );
+    let control = sums(&distribution.control);
+    if let Some(noise) = &distribution.noise {
+        let back: String = points(&sums(noise)).into_iter().rev().map(|point| format!("L{point}")).collect();
+        let _ = write!(svg, "<path class=\"floor\" d=\"{}{back}Z\"/>", line(&control));
+    }
+    let _ = write!(
+        svg,
+        "<path class=\"control-line\" d=\"{}\"/><path class=\"candidate\" d=\"{}\"/>",
+        line(&control),
+        line(&sums(&distribution.candidate))
+    );
+    axis(&mut svg, distribution);
+    svg
+}
+
+fn chart(label: &str, class: &str) -> String {
     format!(
-        "<svg class=\"histogram\" viewBox=\"0 0 {HISTOGRAM_WIDTH} {0}\" role=\"img\" aria-label=\"{1}\">\
-         <path class=\"control\" d=\"{2}Z\"/><path class=\"candidate\" d=\"{3}\"/>\
-         <line class=\"axis\" x1=\"0\" x2=\"{HISTOGRAM_WIDTH}\" y1=\"{HISTOGRAM_HEIGHT}\" y2=\"{HISTOGRAM_HEIGHT}\"/>\
-         <text x=\"0\" y=\"{4}\">{5}</text><text x=\"{HISTOGRAM_WIDTH}\" y=\"{4}\" text-anchor=\"end\">{6} and above</text></svg>",
-        HISTOGRAM_HEIGHT + 16.0,
-        html(&label, Lines::Join),
-        outline(&control, top),
-        outline(&candidate, top),
-        HISTOGRAM_HEIGHT + 13.0,
+        "<svg class=\"chart {class}\" viewBox=\"0 0 {CHART_WIDTH} {}\" role=\"img\" aria-label=\"{}\">",
+        CHART_HEIGHT + 16.0,
+        html(label, Lines::Join)
+    )
+}
+
+/// The axis of a distribution with its ends; closes the drawing.
+fn axis(svg: &mut String, distribution: &Distribution) {
+    let first = distribution.edges.first().copied().unwrap_or(0.0);
+    let last = distribution.edges.last().copied().unwrap_or(1.0);
+    let _ = write!(
+        svg,
+        "<line class=\"axis\" x1=\"0\" x2=\"{CHART_WIDTH}\" y1=\"{CHART_HEIGHT}\" y2=\"{CHART_HEIGHT}\"/>\
+         <text x=\"0\" y=\"{0}\">{1}</text><text x=\"{CHART_WIDTH}\" y=\"{0}\" text-anchor=\"end\">{2} and above</text></svg>",
+        CHART_HEIGHT + 13.0,
         html(&numbers::value(&distribution.unit, first), Lines::Join),
         html(&numbers::value(&distribution.unit, last), Lines::Join),
+    );
+}
+
+fn figures(distribution: &Distribution, histogram: &Histogram) -> String {
+    format!(
+        "mean {}, median {}, 95th percentile {}",
+        numbers::value_or_dash(&distribution.unit, histogram.mean),
+        numbers::value_or_dash(&distribution.unit, histogram.p50),
+        numbers::value_or_dash(&distribution.unit, histogram.p95)
     )
 }
 
 /// The steps of a histogram as an SVG path from the axis and back to it.
 #[allow(clippy::cast_precision_loss)] // bins are few
 fn outline(shares: &[f64], top: f64) -> String {
-    let width = HISTOGRAM_WIDTH / shares.len().max(1) as f64;
-    let mut path = format!("M0 {HISTOGRAM_HEIGHT}");
+    let width = CHART_WIDTH / shares.len().max(1) as f64;
+    let mut path = format!("M0 {CHART_HEIGHT}");
     for (bin, share) in shares.iter().enumerate() {
-        let height = if top > 0.0 { share / top * (HISTOGRAM_HEIGHT - 6.0) } else { 0.0 };
+        let height = if top > 0.0 { share / top * (CHART_HEIGHT - 6.0) } else { 0.0 };
         let _ = write!(
             path,
             "L{:.1} {2:.1}L{:.1} {2:.1}",
             bin as f64 * width,
             (bin + 1) as f64 * width,
-            HISTOGRAM_HEIGHT - height
+            CHART_HEIGHT - height
         );
     }
-    let _ = write!(path, "L{HISTOGRAM_WIDTH} {HISTOGRAM_HEIGHT}");
+    let _ = write!(path, "L{CHART_WIDTH} {CHART_HEIGHT}");
     path
+}
+
+/// The share of values below each edge, 0 at the first and 1 at the last.
+fn sums(histogram: &Histogram) -> Vec<f64> {
+    let steps = shares(histogram).into_iter().scan(0.0, |sum, share| {
+        *sum += share;
+        Some(*sum)
+    });
+    std::iter::once(0.0).chain(steps).collect()
+}
+
+#[allow(clippy::cast_precision_loss)] // bins are few
+fn points(sums: &[f64]) -> Vec<String> {
+    let width = CHART_WIDTH / sums.len().saturating_sub(1).max(1) as f64;
+    let place = |(bin, sum): (usize, &f64)| {
+        format!("{:.1} {:.1}", bin as f64 * width, CHART_HEIGHT - sum * (CHART_HEIGHT - 6.0))
+    };
+    sums.iter().enumerate().map(place).collect()
+}
+
+fn line(sums: &[f64]) -> String {
+    format!("M{}", points(sums).join("L"))
 }
 
 #[allow(clippy::cast_precision_loss)] // counts are far below 2^53

@@ -1,0 +1,57 @@
+//! Other gates on the same evidence.
+
+use serde::Deserialize;
+use serde_json::Value;
+use weir_gate::{Gates, Spending};
+use weir_report::Report;
+
+/// What is tried. Everything that is left away stays as it is in the report.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Change {
+    /// A gates document.
+    pub gates: Option<Value>,
+}
+
+/// Why a change cannot be tried.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// The report carries no evidence.
+    #[error("the report carries no evidence to judge again\n  hint: make it again with `weir analyze`")]
+    NoEvidence,
+    /// The report carries no gates, and none were given.
+    #[error("the report does not name its gates\n  hint: give a gates document")]
+    NoGates,
+    /// The gates document is wrong.
+    #[error("{0}")]
+    Gates(String),
+    /// The change is no change.
+    #[error("the change cannot be read: {0}")]
+    Change(#[from] serde_json::Error),
+}
+
+/// The report as it would be with `change`: another verdict, other reasons, other gates on the same evidence.
+///
+/// # Errors
+/// [`Refused`]: no evidence, no gates, or a gates document with problems, all of them listed with their paths.
+pub fn what_if(report: &Report, change: &Change) -> Result<Report, Refused> {
+    if report.evidence.is_empty() {
+        return Err(Refused::NoEvidence);
+    }
+    let document = change.gates.as_ref().unwrap_or(&report.gates);
+    if document.is_null() {
+        return Err(Refused::NoGates);
+    }
+    let gates = Gates::parse("gates", &document.to_string())
+        .map_err(|problems| Refused::Gates(problems.to_string()))?;
+    let mut changed = report.clone();
+    changed.evaluation = weir_gate::evaluate(
+        &gates,
+        &report.evidence,
+        &report.evaluation.health,
+        Spending::new(report.spending),
+    );
+    changed.gates = serde_json::from_str(&gates.to_json())?;
+    changed.generated_from.gates_digest = gates.digest();
+    Ok(changed)
+}

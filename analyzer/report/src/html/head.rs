@@ -1,0 +1,193 @@
+//! The first screen: verdict with its reason, what was compared, what is promised, what is not known.
+
+use std::fmt::Write as _;
+
+use weir_gate::{GateResult, Outcome, Verdict};
+
+use super::plots::tone;
+use super::text;
+use crate::diff;
+use crate::escape::{Lines, html};
+use crate::model::Report;
+use crate::numbers::{self, count};
+use crate::words;
+
+/// The verdict in words, with its first reason.
+pub(super) fn verdict(page: &mut String, report: &Report) {
+    let evaluation = &report.evaluation;
+    let (tone, sign) = match evaluation.verdict {
+        Verdict::Promote => ("good", "✓"),
+        Verdict::Rollback => ("bad", "✗"),
+        Verdict::Hold => ("open", "○"),
+        Verdict::Investigate | Verdict::SignOff => ("open", "?"),
+    };
+    let _ = write!(
+        page,
+        "<div class=\"verdict {tone}\">\n<p class=\"who\">{}</p>\n<h1><span aria-hidden=\"true\">{sign}</span> {}</h1>\n<p class=\"what\">{}</p>\n",
+        place(report),
+        words::verdict(evaluation.verdict),
+        words::verdict_sentence(evaluation.verdict)
+    );
+    if let Some(reason) = evaluation.reasons.first() {
+        let _ = writeln!(page, "<p class=\"because\">{}</p>", text(&reason.text));
+    }
+    page.push_str("</div>\n");
+}
+
+/// Experiment, step, revision.
+fn place(report: &Report) -> String {
+    let mut place = format!("Experiment <strong>{}</strong>", text(&report.experiment));
+    if let Some(step) = &report.step {
+        let _ = write!(
+            place,
+            " · step {} of {}: {}, the candidate serves {} %",
+            step.number,
+            step.of,
+            text(&step.name),
+            numbers::trimmed_percent(step.candidate_percent / 100.0)
+        );
+    }
+    let revisions: Vec<String> = report.revisions.iter().map(i64::to_string).collect();
+    match revisions.as_slice() {
+        [] => {}
+        [one] => {
+            let _ = write!(place, " · policy revision {one}");
+        }
+        several => {
+            let _ = write!(place, " · policy revisions {}", several.join(", "));
+        }
+    }
+    place
+}
+
+/// What was compared and what it is worth.
+pub(super) fn facts(page: &mut String, report: &Report) {
+    let evaluation = &report.evaluation;
+    let health = &evaluation.health;
+    page.push_str("<table class=\"snapshots\">\n<caption>What exactly differs</caption>\n<tbody>\n");
+    let control = labels(&report.variants.control_snapshot);
+    let candidate = labels(&report.variants.candidate_snapshot);
+    let (old, new) = diff::words(&control, &candidate);
+    for (name, side, mark) in [("Control", old, "del"), ("Candidate", new, "ins")] {
+        let _ = write!(page, "<tr><th scope=\"row\">{name}</th><td>");
+        stretches(page, &side, mark, Lines::Join);
+        page.push_str("</td></tr>\n");
+    }
+    page.push_str("</tbody>\n</table>\n<dl class=\"facts\">\n");
+    fact(page, "Compared pairs", &count(health.pairs));
+    fact(page, "Served by control", &count(health.primary_control));
+    fact(page, "Served by candidate", &count(health.primary_candidate));
+    fact(page, "Promise", &format!("wrong at most {} in 100", numbers::trimmed_percent(evaluation.alpha)));
+    let capture = match health.problems.len() {
+        0 => "✓ no problem found".to_owned(),
+        1 => "✗ 1 problem".to_owned(),
+        more => format!("✗ {more} problems"),
+    };
+    fact(page, "Capture", &capture);
+    if let (Some(first), Some(last)) = (&report.generated_from.first_ts, &report.generated_from.last_ts) {
+        fact(page, "Samples from", &period(first, last));
+    }
+    page.push_str("</dl>\n");
+}
+
+/// Links to the sections that are there; those of the live page come with it.
+pub(super) fn contents(page: &mut String, report: &Report) {
+    let all: [(&str, &str, bool); 11] = [
+        ("gates", "Gates", true),
+        ("try", "What if", !report.gates.is_null()),
+        ("over-time", "Over time", !report.trajectories.is_empty()),
+        ("segments", "Segments", super::evidence::has_segments(report)),
+        ("pairs", "Pairs", !report.exemplars.is_empty()),
+        ("distributions", "Distributions", !report.distributions.is_empty()),
+        ("prompts", "Prompts", report.prompts.is_some()),
+        ("judges", "Judges", !report.judges.is_empty()),
+        ("timeline", "Timeline", !report.timeline.is_empty()),
+        ("policy", "Policy", true),
+        ("provenance", "Provenance", true),
+    ];
+    page.push_str("<nav aria-label=\"Sections\">\n");
+    for (id, name, _) in all.into_iter().filter(|(_, _, there)| *there) {
+        let live = if ["try", "policy"].contains(&id) { " data-live hidden" } else { "" };
+        let _ = writeln!(page, "<a href=\"#{id}\"{live}>{name}</a>");
+    }
+    page.push_str("</nav>\n");
+}
+
+/// Every reason, the most important first.
+pub(super) fn reasons(page: &mut String, report: &Report) {
+    page.push_str("<ol class=\"reasons\">\n");
+    for reason in &report.evaluation.reasons {
+        let _ = writeln!(page, "<li>{}</li>", text(&reason.text));
+    }
+    if report.evaluation.reasons.is_empty() {
+        page.push_str("<li>No reason was given.</li>\n");
+    }
+    page.push_str("</ol>\n");
+}
+
+/// What was not decided or not even measured.
+pub(super) fn open(page: &mut String, report: &Report) {
+    let undecided = |gate: &&GateResult| matches!(gate.outcome, Outcome::Undecided | Outcome::NoData);
+    let open: Vec<&GateResult> = report.evaluation.gates.iter().filter(undecided).collect();
+    if open.is_empty() && report.absent.is_empty() {
+        page.push_str("<p>Every gate is decided, and every metric was measured.</p>\n");
+        return;
+    }
+    page.push_str("<ul class=\"plain\">\n");
+    for gate in open {
+        let more = gate
+            .needed_more
+            .map_or_else(String::new, |more| format!(" <strong>About {} more needed.</strong>", count(more)));
+        let _ = writeln!(
+            page,
+            "<li><span class=\"outcome {}\">{} {}</span> <strong>{}</strong>: {}{more}</li>",
+            tone(gate.outcome),
+            words::outcome_sign(gate.outcome),
+            words::outcome(gate.outcome),
+            text(&gate.gate),
+            text(&gate.explanation)
+        );
+    }
+    for (metric, reason) in &report.absent {
+        let _ = writeln!(
+            page,
+            "<li><span class=\"outcome\">– not measured</span> <strong>{}</strong>: {}</li>",
+            text(metric),
+            text(reason)
+        );
+    }
+    page.push_str("</ul>\n");
+}
+
+/// One side of a comparison, with the words marked that the other side has not.
+pub(super) fn stretches(page: &mut String, side: &[diff::Stretch<'_>], mark: &str, lines: Lines) {
+    for stretch in side {
+        let shown = html(stretch.text, lines);
+        let _ = if stretch.changed && !stretch.text.trim().is_empty() {
+            write!(page, "<{mark}>{shown}</{mark}>")
+        } else {
+            write!(page, "{shown}")
+        };
+    }
+}
+
+pub(super) fn fact(page: &mut String, name: &str, value: &str) {
+    let _ = writeln!(page, "<div><dt>{name}</dt><dd>{}</dd></div>", text(value));
+}
+
+fn labels(labels: &[String]) -> String {
+    if labels.is_empty() { "not named by the samples".to_owned() } else { labels.join("; ") }
+}
+
+/// Two RFC 3339 times as people read them: the day once where it is the same, no fractions of seconds.
+fn period(first: &str, last: &str) -> String {
+    let parts = |time: &str| -> Option<(String, String)> {
+        let (day, rest) = time.strip_suffix('Z')?.split_once('T')?;
+        Some((day.to_owned(), rest.split('.').next()?.to_owned()))
+    };
+    match (parts(first), parts(last)) {
+        (Some((day, from)), Some((same, to))) if day == same => format!("{day}, {from} to {to} UTC"),
+        (Some((day, from)), Some((other, to))) => format!("{day} {from} to {other} {to} UTC"),
+        _ => format!("{first} to {last}"),
+    }
+}

@@ -1,0 +1,203 @@
+//! Inline SVG of places: a gate's interval over the looks, and prompts on a plane.
+
+use std::fmt::Write as _;
+
+use weir_gate::Better;
+
+use super::plots::{CHART_HEIGHT, CHART_WIDTH};
+use crate::escape::{Lines, html, shorten};
+use crate::model::{PromptMap, TimelineEntry, Trajectory, TrajectoryPoint};
+use crate::numbers;
+
+/// Room for figures to the left of a trajectory.
+const LEFT: f64 = 46.0;
+/// Prompts that are drawn; more would hide each other.
+const PROMPTS_MAX: usize = 1_500;
+const MAP_WIDTH: f64 = 640.0;
+const MAP_HEIGHT: f64 = 360.0;
+
+/// A gate's interval at each look, with the timeline's revisions and decisions as numbered lines.
+pub(super) fn trajectory(trajectory: &Trajectory, timeline: &[TimelineEntry]) -> String {
+    let (Some(first), Some(last)) = (trajectory.points.first(), trajectory.points.last()) else {
+        return "<p class=\"small\">No look had an interval yet.</p>".to_owned();
+    };
+    let amount = |value| numbers::difference(&trajectory.unit, trajectory.relative, value);
+    let label = format!(
+        "{} looks from {} to {}; the last: {}, interval {} to {}",
+        trajectory.points.len(),
+        first.at,
+        last.at,
+        amount(last.estimate),
+        amount(last.low),
+        amount(last.high)
+    );
+    let scale = Scale::of(trajectory);
+    let mut svg = format!(
+        "<svg class=\"chart trajectory\" viewBox=\"0 0 {CHART_WIDTH} {}\" role=\"img\" aria-label=\"{}\">",
+        CHART_HEIGHT + 16.0,
+        html(&label, Lines::Join)
+    );
+    scale.margins(&mut svg, trajectory);
+    band(&mut svg, trajectory, &scale);
+    marks(&mut svg, trajectory, timeline, &scale);
+    for (x, at, anchor) in [(LEFT, &first.at, "start"), (CHART_WIDTH, &last.at, "end")] {
+        let _ = write!(
+            svg,
+            "<text x=\"{x}\" y=\"{}\" text-anchor=\"{anchor}\">{}</text>",
+            CHART_HEIGHT + 13.0,
+            html(&clock(at), Lines::Join)
+        );
+    }
+    svg.push_str("</svg>");
+    svg
+}
+
+/// Places of looks and changes on the drawing.
+struct Scale {
+    reach: f64,
+    looks: usize,
+}
+
+impl Scale {
+    /// Symmetric about no change; at least 1.6 and at most 5 margins to each side, so that the margin is in sight.
+    fn of(trajectory: &Trajectory) -> Self {
+        let ends = trajectory.points.iter().flat_map(|point| [point.low.abs(), point.high.abs()]);
+        let most = ends.filter(|end| end.is_finite()).fold(0.0, f64::max) * 1.05;
+        let margin = trajectory.margin.abs();
+        let reach =
+            if margin > 0.0 { most.clamp(margin * 1.6, margin * 5.0) } else { most.max(f64::MIN_POSITIVE) };
+        Self { reach, looks: trajectory.points.len() }
+    }
+
+    #[allow(clippy::cast_precision_loss)] // looks are few
+    fn x(&self, look: usize) -> f64 {
+        let share = if self.looks > 1 { look as f64 / (self.looks - 1) as f64 } else { 1.0 };
+        LEFT + share * (CHART_WIDTH - LEFT)
+    }
+
+    fn y(&self, change: f64) -> f64 {
+        (0.5 - (change / self.reach).clamp(-1.0, 1.0) / 2.0) * CHART_HEIGHT
+    }
+
+    /// No change, the margins and what lies past them.
+    fn margins(&self, svg: &mut String, trajectory: &Trajectory) {
+        let amount = |value| numbers::difference(&trajectory.unit, trajectory.relative, value);
+        let label = |svg: &mut String, value: f64, text: &str| {
+            let _ = write!(
+                svg,
+                "<text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
+                LEFT - 4.0,
+                self.y(value) + 3.5,
+                html(text, Lines::Join)
+            );
+        };
+        let sides = match trajectory.better {
+            Better::Higher => vec![-1.0],
+            Better::Lower => vec![1.0],
+            Better::Neither => vec![-1.0, 1.0],
+        };
+        for side in sides {
+            let edge = self.y(side * trajectory.margin);
+            let (top, height) = if side > 0.0 { (0.0, edge) } else { (edge, CHART_HEIGHT - edge) };
+            let _ = write!(
+                svg,
+                "<rect class=\"zone\" x=\"{LEFT}\" y=\"{top:.1}\" width=\"{}\" height=\"{height:.1}\"/>\
+                 <line class=\"margin\" x1=\"{LEFT}\" x2=\"{CHART_WIDTH}\" y1=\"{edge:.1}\" y2=\"{edge:.1}\"/>",
+                CHART_WIDTH - LEFT
+            );
+            label(svg, side * trajectory.margin, &amount(side * trajectory.margin));
+        }
+        let _ = write!(
+            svg,
+            "<line class=\"zero\" x1=\"{LEFT}\" x2=\"{CHART_WIDTH}\" y1=\"{0:.1}\" y2=\"{0:.1}\"/>",
+            self.y(0.0)
+        );
+        label(svg, 0.0, "0");
+    }
+}
+
+/// The interval as a band, the estimate as a line.
+fn band(svg: &mut String, trajectory: &Trajectory, scale: &Scale) {
+    let path = |value: fn(&TrajectoryPoint) -> f64| -> Vec<String> {
+        let place = |(look, point): (usize, &TrajectoryPoint)| {
+            format!("{:.1} {:.1}", scale.x(look), scale.y(value(point)))
+        };
+        trajectory.points.iter().enumerate().map(place).collect()
+    };
+    let mut back = path(|point| point.low);
+    back.reverse();
+    let _ = write!(
+        svg,
+        "<path class=\"band\" d=\"M{}L{}Z\"/><path class=\"line\" d=\"M{}\"/>",
+        path(|point| point.high).join("L"),
+        back.join("L"),
+        path(|point| point.estimate).join("L")
+    );
+}
+
+fn marks(svg: &mut String, trajectory: &Trajectory, timeline: &[TimelineEntry], scale: &Scale) {
+    let mut last_x = f64::NEG_INFINITY;
+    for (number, entry) in timeline.iter().enumerate() {
+        let after = trajectory.points.iter().take_while(|point| point.at < entry.at).count();
+        if after == 0 || after > trajectory.points.len() {
+            continue;
+        }
+        let x = scale.x(after.min(trajectory.points.len().saturating_sub(1)));
+        let _ =
+            write!(svg, "<line class=\"mark\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"0\" y2=\"{CHART_HEIGHT}\"/>");
+        // Numbers that would lie over each other are left out; the lines stay.
+        if x - last_x > 14.0 {
+            let _ =
+                write!(svg, "<text x=\"{:.1}\" y=\"9\" text-anchor=\"end\">{}</text>", x - 2.0, number + 1);
+            last_x = x;
+        }
+    }
+}
+
+/// The time of day of an RFC 3339 time, or the whole text.
+fn clock(at: &str) -> String {
+    at.split_once('T')
+        .map(|(_, time)| time.split(['.', 'Z', '+']).next().unwrap_or(time).to_owned())
+        .unwrap_or_else(|| at.to_owned())
+}
+
+/// The prompts, each as a dot that is larger and darker the further the answers are apart.
+pub(super) fn scatter(map: &PromptMap) -> String {
+    let finite = |value: f64| value.is_finite();
+    let drawn: Vec<_> = map
+        .points
+        .iter()
+        .filter(|point| finite(point.x) && finite(point.y) && finite(point.shift))
+        .take(PROMPTS_MAX)
+        .collect();
+    let ends = |value: fn(&crate::model::PromptPoint) -> f64| {
+        drawn
+            .iter()
+            .map(|point| value(point))
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), place| (low.min(place), high.max(place)))
+    };
+    let (left, right) = ends(|point| point.x);
+    let (low, high) = ends(|point| point.y);
+    let place = |value: f64, (low, high): (f64, f64), size: f64| {
+        12.0 + if high > low { (value - low) / (high - low) } else { 0.5 } * (size - 24.0)
+    };
+    let mut svg = format!(
+        "<svg class=\"map\" viewBox=\"0 0 {MAP_WIDTH} {MAP_HEIGHT}\" role=\"img\" aria-label=\"{} prompts by likeness and shift\">",
+        drawn.len()
+    );
+    for point in drawn {
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // within 0 to 4
+        let level = (point.shift.clamp(0.0, 1.0) * 4.999) as u8;
+        let _ = write!(
+            svg,
+            "<circle class=\"shift{level}\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"{}\"><title>{}: {}</title></circle>",
+            place(point.x, (left, right), MAP_WIDTH),
+            MAP_HEIGHT - place(point.y, (low, high), MAP_HEIGHT),
+            2.5 + f64::from(level),
+            numbers::value("score", point.shift),
+            html(&shorten(&point.text, 160), Lines::Join)
+        );
+    }
+    svg.push_str("</svg>");
+    svg
+}

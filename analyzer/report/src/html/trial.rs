@@ -1,0 +1,96 @@
+//! What the live page adds: forms to try other gates and another policy. Hidden until the script has found everything it
+//! needs, so that nobody types into a form that does nothing.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use super::text;
+use crate::model::Report;
+
+const KINDS: [(&str, &str); 3] =
+    [("absolute", "absolute"), ("relative", "of control"), ("ofScale", "of scale")];
+const SEVERITIES: [&str; 3] = ["critical", "major", "advisory"];
+
+/// The gates as a form.
+pub(super) fn gates(page: &mut String, report: &Report) {
+    let Some(gates) = report.gates.get("gates").and_then(Value::as_array) else { return };
+    let alpha = report.gates.get("alpha").map(Value::to_string).unwrap_or_default();
+    let _ = write!(
+        page,
+        "<section id=\"try\" data-live hidden>\n<h2>What if</h2>\n<p class=\"note\">Change anything: verdict, reasons and gates above follow at once, \
+         computed by the code that made this report. Nothing is sent anywhere, and nothing changes in the rollout.</p>\n\
+         <form id=\"gates-form\">\n<div class=\"fields\">\n\
+         <label>Alpha, all gates and looks together <input name=\"alpha\" type=\"number\" min=\"0.000001\" max=\"0.5\" step=\"any\" value=\"{}\"></label>\n",
+        text(&alpha)
+    );
+    page.push_str(
+        "</div>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Gates to try\">\n<table>\n<thead><tr><th scope=\"col\">Gate</th>\
+         <th scope=\"col\">Margin</th><th scope=\"col\">Is</th><th scope=\"col\">Severity</th><th scope=\"col\">Least evidence</th>\
+         <th scope=\"col\">Counts</th></tr></thead>\n<tbody>\n",
+    );
+    for (index, gate) in gates.iter().enumerate() {
+        row(page, index, gate);
+    }
+    page.push_str(
+        "</tbody>\n</table>\n</div>\n<p class=\"buttons\"><button type=\"reset\">Back to the report's gates</button> \
+         <button type=\"button\" id=\"export\">Export these gates as YAML</button></p>\n\
+         <p id=\"trial\" role=\"status\"></p>\n<pre id=\"problems\" class=\"problem\" hidden></pre>\n\
+         <textarea id=\"yaml\" aria-label=\"Gates as YAML\" readonly rows=\"12\" hidden></textarea>\n</form>\n</section>\n",
+    );
+}
+
+fn row(page: &mut String, index: usize, gate: &Value) {
+    let word = |key: &str| gate.get(key).and_then(Value::as_str).unwrap_or_default();
+    let name = text(word("name"));
+    let margin = gate.get("margin");
+    let (kind, size) = KINDS
+        .iter()
+        .find_map(|(kind, _)| Some((*kind, margin?.get(*kind)?.to_string())))
+        .unwrap_or(("absolute", String::new()));
+    let least = gate.get("minimumEvidence").map(Value::to_string).unwrap_or_default();
+    let _ = write!(
+        page,
+        "<tr data-gate=\"{index}\"><th scope=\"row\">{name}<br><span class=\"small\">{}</span></th>\
+         <td><input name=\"margin\" aria-label=\"Margin of {name}\" type=\"number\" min=\"0\" step=\"any\" value=\"{}\"></td>\
+         <td><select name=\"kind\" aria-label=\"What the margin of {name} is\">",
+        text(word("metric")),
+        text(&size)
+    );
+    for (value, label) in KINDS {
+        option(page, value, label, value == kind);
+    }
+    let _ = write!(page, "</select></td><td><select name=\"severity\" aria-label=\"Severity of {name}\">");
+    for severity in SEVERITIES {
+        option(page, severity, severity, severity == word("severity"));
+    }
+    let _ = writeln!(
+        page,
+        "</select></td><td><input name=\"least\" aria-label=\"Least evidence of {name}\" type=\"number\" min=\"1\" step=\"1\" value=\"{}\"></td>\
+         <td><input name=\"counts\" aria-label=\"{name} counts\" type=\"checkbox\" checked></td></tr>",
+        text(&least)
+    );
+}
+
+fn option(page: &mut String, value: &str, label: &str, selected: bool) {
+    let selected = if selected { " selected" } else { "" };
+    let _ = write!(page, "<option value=\"{value}\"{selected}>{label}</option>");
+}
+
+/// Headers and a policy as a form.
+pub(super) fn policy(page: &mut String, report: &Report) {
+    let policy = if report.policy.is_null() {
+        String::new()
+    } else {
+        serde_json::to_string_pretty(&report.policy).unwrap_or_default()
+    };
+    let _ = write!(
+        page,
+        "<section id=\"policy\" data-live hidden>\n<h2>Policy playground</h2>\n<p class=\"note\">Who gets what, and why, by the filter's own code. \
+         The same on the command line: <code>weir assign</code>.</p>\n<form id=\"policy-form\">\n<div class=\"sides\">\n\
+         <label>Policy, YAML or JSON <textarea name=\"policy\" rows=\"14\" spellcheck=\"false\">{}</textarea></label>\n\
+         <div><label>Headers of a request, one to a line <textarea name=\"headers\" rows=\"5\" spellcheck=\"false\">x-user-id: ada\nx-tier: internal</textarea></label>\n\
+         <div id=\"assignment\" role=\"status\"></div></div>\n</div>\n</form>\n</section>\n",
+        crate::escape::entities(&policy)
+    );
+}
