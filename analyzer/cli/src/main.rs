@@ -7,25 +7,36 @@ mod arguments;
 mod commands;
 mod exit;
 mod output;
+mod settings;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use crate::arguments::{Arguments, Command};
-use crate::exit::{Exit, OrExit, Outcome};
+use crate::arguments::Command;
+use crate::exit::{Exit, Failure, OrExit, Outcome};
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse().command) {
-        Ok(exit) => exit.into(),
-        Err(failure) => {
-            let text = failure.error.to_string();
-            // A document's problems are blocks that begin with the word already.
-            let prefix = if text.starts_with("error:") { "" } else { "error: " };
-            eprintln!("{prefix}{text}");
-            failure.exit.into()
+    let arguments = match settings::parse() {
+        Ok(Ok(arguments)) => arguments,
+        // clap's own way out: help and version are no failures.
+        Ok(Err(said)) => {
+            let _closed = said.print();
+            return if said.use_stderr() { Exit::Usage.into() } else { Exit::Pass.into() };
         }
+        Err(failure) => return ended(&failure),
+    };
+    match run(&arguments.command) {
+        Ok(exit) => exit.into(),
+        Err(failure) => ended(&failure),
     }
+}
+
+/// Says what went wrong, and gives the exit code of it.
+fn ended(failure: &Failure) -> ExitCode {
+    let text = failure.error.to_string();
+    // A document's problems are blocks that begin with the word already.
+    let prefix = if text.starts_with("error:") { "" } else { "error: " };
+    eprintln!("{prefix}{text}");
+    failure.exit.into()
 }
 
 fn run(command: &Command) -> Outcome {
@@ -38,7 +49,9 @@ fn run(command: &Command) -> Outcome {
         Command::Approve(arguments) => commands::hands::approve(arguments),
         Command::Pause(arguments) => commands::hands::pause(arguments),
         Command::Report(arguments) => commands::report::run(arguments),
+        Command::Config(arguments) => commands::config::run(arguments),
         Command::Completions(arguments) => commands::completions::run(arguments),
+        Command::Man(arguments) => commands::man::run(arguments),
         Command::Collect(arguments) => wait(commands::collect::run(arguments)),
         Command::Watch(arguments) => wait(commands::watch::run(arguments)),
         Command::Push(arguments) => wait(commands::hands::push(arguments)),

@@ -16,6 +16,7 @@ fn of_ending(path: &Path) -> Option<Format> {
         "json" => Some(Format::Json),
         "md" | "markdown" => Some(Format::Markdown),
         "xml" => Some(Format::Junit),
+        "prom" => Some(Format::Prometheus),
         "html" | "htm" => Some(Format::Html),
         _ => None,
     }
@@ -51,7 +52,7 @@ pub(crate) fn plan(formats: &[Format], files: &[PathBuf]) -> Result<Vec<(Format,
     for file in files {
         let format = of_ending(file).ok_or_else(|| {
             OutputError(format!(
-                "--output-file {}: the ending does not name a format; allowed: .txt .json .md .xml .html\n  \
+                "--output-file {}: the ending does not name a format; allowed: .txt .json .md .xml .prom .html\n  \
                  hint: with a single --output and a single --output-file any name will do",
                 file.display()
             ))
@@ -167,6 +168,6 @@ mod tests {
     #[test]
     fn an_ending_that_names_no_format_is_refused() {
         let error = plan(&[], &["report.docx".into()]).unwrap_err();
-        assert!(error.to_string().contains(".txt .json .md .xml .html"), "{error}");
+        assert!(error.to_string().contains(".txt .json .md .xml .prom .html"), "{error}");
     }
 }

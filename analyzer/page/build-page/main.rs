@@ -1,7 +1,7 @@
 //! Turns the compiled module into what `weir-report` embeds: `build-page MODULE.wasm OUT_DIR`.
 //!
 //! Writes `page.js` (wasm-bindgen's glue and `assets/page.js`), `page.js.sha256` (base64, for the content security policy)
-//! and `page.wasm.gz.base64`. wasm-bindgen runs as a library of the locked version, so that it always matches the module,
+//! and `page.wasm.gz.base64`, and for tests in Node the module and its glue alone (`page.wasm`, `glue.js`). wasm-bindgen runs as a library of the locked version, so that it always matches the module,
 //! and nothing has to be installed. A file whose content stays the same is not touched: nothing is built again for it.
 
 use std::io::Write as _;
@@ -46,6 +46,7 @@ fn main() -> anyhow::Result<()> {
         (packed.len() + script.len()).div_ceil(1024)
     );
     replace(&out_dir.join("page.wasm"), &wasm)?;
+    replace(&out_dir.join("glue.js"), output.js().as_bytes())?;
     replace(&out_dir.join("page.wasm.gz.base64"), packed.as_bytes())?;
     replace(&out_dir.join("page.js.sha256"), STANDARD.encode(Sha256::digest(&script)).as_bytes())?;
     replace(&out_dir.join("page.js"), script.as_bytes())

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 use wasm_bindgen::prelude::wasm_bindgen;
-use weir_report::Report;
+use weir_report::{Format, RenderOptions, Report};
 
 use crate::{Change, difference, playground, to_yaml, what_if};
 
@@ -31,12 +31,13 @@ impl Session {
             .is_ok_and(|again| again.evaluation == self.report.evaluation)
     }
 
-    /// The evaluation with a change (JSON), as JSON.
+    /// The report with a change (JSON), as `weir report --gates` writes it.
     ///
     /// # Errors
     /// Why the change cannot be tried.
-    pub fn evaluate(&self, change: &str) -> Result<String, String> {
-        serde_json::to_string(&self.changed(change)?.evaluation).map_err(|error| error.to_string())
+    pub fn report(&self, change: &str) -> Result<String, String> {
+        weir_report::render(&self.changed(change)?, Format::Json, &RenderOptions::default())
+            .map_err(|error| error.to_string())
     }
 
     /// The page's parts with a change (JSON): `{"said": text, "verdict": word, "parts": {name: html}}`.

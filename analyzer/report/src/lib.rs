@@ -1,4 +1,4 @@
-//! Views of one report: table, JSON, Markdown, JUnit, HTML.
+//! Views of one report: table, JSON, Markdown, JUnit, Prometheus text, HTML.
 //!
 //! A [`Report`] holds everything that was decided and what it was decided from; this crate only draws it and computes
 //! nothing statistical. The JSON is the source, every other format is a view of it.
@@ -15,6 +15,7 @@ mod junit;
 mod markdown;
 mod model;
 mod numbers;
+mod prometheus;
 mod table;
 mod words;
 
@@ -38,6 +39,8 @@ pub enum Format {
     Markdown,
     /// JUnit XML: one test case for each gate.
     Junit,
+    /// Prometheus text: verdict and gates as gauges.
+    Prometheus,
     /// One self-contained page: no request to anywhere.
     Html,
 }
@@ -73,7 +76,9 @@ pub enum ReportError {
         found: String,
     },
     /// No such view.
-    #[error("unknown output format {found:?}\n  hint: use one of table, json, markdown, junit, html")]
+    #[error(
+        "unknown output format {found:?}\n  hint: use one of table, json, markdown, junit, prometheus, html"
+    )]
     Format {
         /// What was asked for.
         found: String,
@@ -94,6 +99,7 @@ pub fn render(report: &Report, format: Format, options: &RenderOptions) -> Resul
         }
         Format::Markdown => Ok(markdown::render(report)),
         Format::Junit => Ok(junit::render(report)),
+        Format::Prometheus => Ok(prometheus::render(report)),
         Format::Html => Ok(html::render(report, options.live)),
     }
 }
@@ -123,7 +129,8 @@ pub fn escape_html(text: &str) -> String {
 
 impl Format {
     /// Every view, in the order in which help texts list them.
-    pub const ALL: [Self; 5] = [Self::Table, Self::Json, Self::Markdown, Self::Junit, Self::Html];
+    pub const ALL: [Self; 6] =
+        [Self::Table, Self::Json, Self::Markdown, Self::Junit, Self::Prometheus, Self::Html];
 
     /// The name on the command line.
     #[must_use]
@@ -133,6 +140,7 @@ impl Format {
             Self::Json => "json",
             Self::Markdown => "markdown",
             Self::Junit => "junit",
+            Self::Prometheus => "prometheus",
             Self::Html => "html",
         }
     }

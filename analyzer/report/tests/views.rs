@@ -65,6 +65,21 @@ fn junit_has_a_case_for_each_gate() {
 }
 
 #[test]
+fn prometheus_gets_the_verdict_and_every_gate() {
+    insta::assert_snapshot!(drawn(&fixed::rollback(), Format::Prometheus));
+}
+
+#[test]
+fn hostile_text_stays_a_label_in_prometheus() {
+    let text = drawn(&fixed::hostile(), Format::Prometheus);
+    assert!(!text.contains(fixed::BIDI));
+    for line in text.lines() {
+        let value = line.rsplit(' ').next().unwrap();
+        assert!(line.starts_with("# ") || value.parse::<f64>().is_ok(), "{line}");
+    }
+}
+
+#[test]
 fn the_json_is_the_report_and_reads_back() {
     let report = fixed::rollback();
     let text = drawn(&report, Format::Json);

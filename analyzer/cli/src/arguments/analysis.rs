@@ -23,7 +23,7 @@ pub(crate) struct OutputArguments {
     /// The form of the report; may be given several times
     #[arg(long, value_name = "FORMAT", value_delimiter = ',', value_parser = format())]
     pub(crate) output: Vec<Format>,
-    /// Write a form into a file, named by its ending (.txt .json .md .xml .html); may be given several times
+    /// Write a form into a file, named by its ending (.txt .json .md .xml .prom .html); may be given several times
     #[arg(long, value_name = "FILE")]
     pub(crate) output_file: Vec<PathBuf>,
 }

@@ -1,8 +1,10 @@
-//! `demo` and `completions`.
+//! `demo`, and what is about the command line itself: `config`, `completions`, `man`.
 
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+
+use super::TextOrJson;
 
 /// `weir demo`
 #[derive(Debug, Args)]
@@ -50,4 +52,20 @@ pub(crate) struct CompletionsArguments {
     /// The shell
     #[arg(value_enum)]
     pub(crate) shell: clap_complete::Shell,
+}
+
+/// `weir config`
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArguments {
+    /// As text or as JSON
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) output: TextOrJson,
+}
+
+/// `weir man`
+#[derive(Debug, Args)]
+pub(crate) struct ManArguments {
+    /// The folder
+    #[arg(long, value_name = "DIR", default_value = "man")]
+    pub(crate) out: PathBuf,
 }

@@ -24,6 +24,8 @@ pub(crate) enum DocumentKind {
     Gates,
     /// The steps that a candidate goes through
     Rollout,
+    /// Defaults of the command line
+    Config,
 }
 
 /// `weir assign`

@@ -1,11 +1,12 @@
 //! The command line's grammar, and nothing else: what each command does stands in `commands`.
 //!
-//! One definition feeds parsing, `-h`, `--help` and the completions.
+//! One definition feeds parsing, `-h`, `--help`, the man pages and the completions; `settings` adds variables and defaults.
 
 mod analysis;
 mod capture;
 mod demo;
 mod documents;
+pub(crate) mod help;
 mod rollout;
 
 use clap::{Parser, Subcommand};
@@ -16,9 +17,20 @@ pub(crate) use demo::*;
 pub(crate) use documents::*;
 pub(crate) use rollout::*;
 
+/// Version, commit and build.
+const VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    "\ncommit ",
+    env!("WEIR_COMMIT"),
+    "\nbuild  ",
+    env!("WEIR_PROFILE"),
+    ", ",
+    env!("WEIR_TARGET_TRIPLE")
+);
+
 /// Gates on AI changes inside an Envoy mesh: compare what answers say, roll back when they say worse
 #[derive(Debug, Parser)]
-#[command(name = "weir", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(name = "weir", version, long_version = VERSION, max_term_width = 100, arg_required_else_help = true)]
 #[command(after_help = "Exit codes: 0 promote or pass; 1 rollback; 2 usage or configuration; 3 hold; \
 4 investigate or sign-off; 5 data or I/O; 6 push not confirmed.")]
 pub(crate) struct Arguments {
@@ -57,6 +69,10 @@ pub(crate) enum Command {
     Report(ReportArguments),
     /// Show the whole loop on this machine: models, traffic, Envoy, verdict, rollback
     Demo(DemoArguments),
+    /// Show every setting with its value and where that comes from
+    Config(ConfigArguments),
     /// Print completions for a shell
     Completions(CompletionsArguments),
+    /// Write man pages into a folder
+    Man(ManArguments),
 }

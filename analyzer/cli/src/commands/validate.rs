@@ -42,6 +42,7 @@ fn schema(kind: DocumentKind) -> serde_json::Value {
     match kind {
         DocumentKind::Policy => weir_policy::Policy::json_schema(),
         DocumentKind::Gates => weir_gate::Gates::json_schema(),
+        DocumentKind::Config => weir_document::json_schema::<crate::settings::Config>(),
         DocumentKind::Rollout => weir_controller::Rollout::json_schema(),
     }
 }
@@ -64,6 +65,8 @@ fn check(path: &Path, text: &str) -> Result<String, weir_policy::Problems> {
                 policy.digest()
             )
         }),
+        Some("Config") => weir_document::read::<crate::settings::Config>(&name, text)
+            .map(|_| "defaults of the command line".to_owned()),
         Some("Capture") => {
             weir_policy::PluginConfiguration::parse(&name, text).map(|_| "capture on a cluster".to_owned())
         }
@@ -80,7 +83,7 @@ fn unknown_kind(name: &str, tree: &serde_json::Value) -> weir_policy::Problems {
         None => problems.report(&kind, "is missing"),
     };
     problem
-        .allowed("Policy, Gates, Rollout, Capture")
+        .allowed("Policy, Gates, Rollout, Capture, Config")
         .hint("start with `apiVersion: weir/v1` and `kind: Policy`");
     problems.into_problems(name)
 }

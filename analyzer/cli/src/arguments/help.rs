@@ -1,0 +1,141 @@
+//! Examples for `--help` and the man pages. A test parses every one of them.
+
+/// Examples of a command: a line with a dollar sign is typed, the one before it says why.
+const EXAMPLES: [(&str, &str); 16] = [
+    (
+        "validate",
+        "Every problem of three documents at once:
+  $ weir validate policy.yaml gates.yaml rollout.yaml
+The schema, for an editor that completes and checks:
+  $ weir validate --schema gates",
+    ),
+    (
+        "assign",
+        "Why does ada get the candidate?
+  $ weir assign policy.yaml --header x-user-id=ada --header x-tier=beta
+The same for a program:
+  $ weir assign policy.yaml --header x-user-id=ada --output json",
+    ),
+    (
+        "collect",
+        "On this machine, for a filter whose sink is 127.0.0.1:4318:
+  $ weir collect --data /var/lib/weir
+Parquet every second, for a rollout that looks often:
+  $ weir collect --data /var/lib/weir --flush-interval-ms 1000",
+    ),
+    (
+        "import",
+        "Logs of another gateway, one answer to a line:
+  $ weir import --format jsonl logs.jsonl --data data --experiment support-answers",
+    ),
+    (
+        "analyze",
+        "The verdict in the terminal; the exit code says it, too:
+  $ weir analyze --data data --gates gates.yaml
+One file to send round, and the report itself for later:
+  $ weir analyze --data data --output-file report.html --output-file report.json
+In CI: a comment, and the table in the log:
+  $ weir analyze --data data --gates gates.yaml --output table --output-file comment.md
+The last hour of one revision:
+  $ weir analyze --data data --revision 7 --since 2026-02-11T09:00:00Z",
+    ),
+    (
+        "watch",
+        "The whole rollout, with a report at its end:
+  $ weir watch --data data --policy policy.yaml --rollout rollout.yaml --gates gates.yaml --envoy ecds-file:/etc/envoy/ecds/weir.yaml,admin=http://127.0.0.1:9901,probe=http://127.0.0.1:8080 --output-file report.html",
+    ),
+    (
+        "push",
+        "Push, and wait until Envoy and an answer show the revision:
+  $ weir push policy.yaml --envoy ecds-file:/etc/envoy/ecds/weir.yaml,admin=http://127.0.0.1:9901,probe=http://127.0.0.1:8080",
+    ),
+    (
+        "rollback",
+        "Now, with a reason for the record:
+  $ weir rollback --data data --reason \"support reports wrong refunds\" --envoy ecds-file:/etc/envoy/ecds/weir.yaml,admin=http://127.0.0.1:9901,probe=http://127.0.0.1:8080",
+    ),
+    (
+        "status",
+        "Where it stands, and what the proxies say:
+  $ weir status --data data --envoy ecds-file:/etc/envoy/ecds/weir.yaml,admin=http://127.0.0.1:9901,probe=http://127.0.0.1:8080",
+    ),
+    ("history", "Every decision with its reason, for a program:\n  $ weir history --data data --output json"),
+    ("approve", "A person agrees, and the rollout goes on:\n  $ weir approve --data data"),
+    ("pause", "Stay at this step until somebody approves:\n  $ weir pause --data data"),
+    (
+        "report",
+        "A stored report as a page:
+  $ weir report report.json --output-file report.html
+What would these gates have said? The exit code is the verdict's:
+  $ weir report report.json --gates stricter.yaml",
+    ),
+    (
+        "demo",
+        "A worse model, caught and rolled back:
+  $ weir demo
+The same model under two names must not be rolled back:
+  $ weir demo --scenario same --seed 7",
+    ),
+    (
+        "completions",
+        "For this shell and the next ones:
+  $ weir completions bash
+  $ weir completions zsh",
+    ),
+    ("config", "Which data folder is meant here, and why?\n  $ weir config\nThe same for a program:\n  $ weir config --output json"),
+];
+
+/// Adds the examples to the long help of each command that has some.
+pub(crate) fn with_examples(command: clap::Command) -> clap::Command {
+    command.mut_subcommands(|command| match EXAMPLES.iter().find(|(name, _)| *name == command.get_name()) {
+        Some((_, examples)) => command.after_long_help(format!("Examples:\n{examples}")),
+        None => command,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+    use super::*;
+    use crate::settings;
+
+    /// Words as a shell splits them; quotation marks only around whole words.
+    fn words(line: &str) -> Vec<String> {
+        let mut words = Vec::new();
+        for (number, part) in line.split('"').enumerate() {
+            if number % 2 == 1 {
+                words.push(part.to_owned());
+            } else {
+                words.extend(part.split_whitespace().map(str::to_owned));
+            }
+        }
+        words
+    }
+
+    #[test]
+    fn every_example_is_a_command_line_that_weir_understands() {
+        for (name, examples) in EXAMPLES {
+            let typed: Vec<&str> =
+                examples.lines().filter_map(|line| line.trim().strip_prefix("$ ")).collect();
+            assert!(!typed.is_empty(), "{name}");
+            for line in typed {
+                let matches = settings::command().try_get_matches_from(words(line));
+                let matches = matches.unwrap_or_else(|error| panic!("{line}: {error}"));
+                assert_eq!(matches.subcommand_name(), Some(name), "{line}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_short_help_of_every_command_fits_a_screen() {
+        for mut command in settings::command().get_subcommands().cloned() {
+            let lines = command.render_help().to_string().lines().count();
+            assert!(lines <= 45, "{}: {lines} lines", command.get_name());
+        }
+    }
+
+    #[test]
+    fn the_grammar_has_no_contradictions() {
+        settings::command().debug_assert();
+    }
+}
