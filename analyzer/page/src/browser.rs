@@ -3,15 +3,19 @@
 
 use serde_json::{Value, json};
 use wasm_bindgen::prelude::wasm_bindgen;
+use weir_gate::MetricSeries;
 use weir_report::{Format, RenderOptions, Report};
 
-use crate::{Change, difference, playground, to_yaml, what_if};
+use crate::change::judge;
+use crate::{Change, difference, playground, to_yaml};
 
 /// An opened report.
 #[wasm_bindgen]
 #[derive(Debug)]
 pub struct Session {
+    /// Without its evidence.
     report: Report,
+    evidence: Vec<MetricSeries>,
 }
 
 #[wasm_bindgen]
@@ -22,13 +26,16 @@ impl Session {
     /// Why it cannot be read, with line and column.
     #[wasm_bindgen(constructor)]
     pub fn new(report: &str) -> Result<Self, String> {
-        Ok(Self { report: weir_report::parse(report).map_err(|error| error.to_string())? })
+        let mut report = weir_report::parse(report).map_err(|error| error.to_string())?;
+        let evidence = std::mem::take(&mut report.evidence);
+        Ok(Self { report, evidence })
     }
 
     /// Whether the evidence, judged again without a change, gives the evaluation of the report.
     pub fn agrees(&self) -> bool {
-        what_if(&self.report, &Change::default())
-            .is_ok_and(|again| again.evaluation == self.report.evaluation)
+        let mut again = self.report.clone();
+        let judged = judge(&mut again, &self.evidence, &Change::default());
+        judged.is_ok() && again.evaluation == self.report.evaluation
     }
 
     /// The report with a change (JSON), as `weir report --gates` writes it.
@@ -36,7 +43,9 @@ impl Session {
     /// # Errors
     /// Why the change cannot be tried.
     pub fn report(&self, change: &str) -> Result<String, String> {
-        weir_report::render(&self.changed(change)?, Format::Json, &RenderOptions::default())
+        let mut changed = self.changed(change)?;
+        changed.evidence.clone_from(&self.evidence);
+        weir_report::render(&changed, Format::Json, &RenderOptions::default())
             .map_err(|error| error.to_string())
     }
 
@@ -68,7 +77,9 @@ impl Session {
 
     fn changed(&self, change: &str) -> Result<Report, String> {
         let change: Change = serde_json::from_str(change).map_err(|error| error.to_string())?;
-        what_if(&self.report, &change).map_err(|error| error.to_string())
+        let mut changed = self.report.clone();
+        judge(&mut changed, &self.evidence, &change).map_err(|error| error.to_string())?;
+        Ok(changed)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::Value;
-use weir_gate::{Gates, Spending};
+use weir_gate::{Gates, MetricSeries, Spending};
 use weir_report::Report;
 
 /// What is tried. Everything that is left away stays as it is in the report.
@@ -35,7 +35,15 @@ pub enum Refused {
 /// # Errors
 /// [`Refused`]: no evidence, no gates, or a gates document with problems, all of them listed with their paths.
 pub fn what_if(report: &Report, change: &Change) -> Result<Report, Refused> {
-    if report.evidence.is_empty() {
+    let mut changed = report.clone();
+    judge(&mut changed, &report.evidence, change)?;
+    Ok(changed)
+}
+
+/// Judges `evidence` again and puts the result into `report`, whose own evidence is not looked at: a page answers many
+/// times, and does not copy it each time.
+pub(crate) fn judge(report: &mut Report, evidence: &[MetricSeries], change: &Change) -> Result<(), Refused> {
+    if evidence.is_empty() {
         return Err(Refused::NoEvidence);
     }
     let document = change.gates.as_ref().unwrap_or(&report.gates);
@@ -44,14 +52,9 @@ pub fn what_if(report: &Report, change: &Change) -> Result<Report, Refused> {
     }
     let gates = Gates::parse("gates", &document.to_string())
         .map_err(|problems| Refused::Gates(problems.to_string()))?;
-    let mut changed = report.clone();
-    changed.evaluation = weir_gate::evaluate(
-        &gates,
-        &report.evidence,
-        &report.evaluation.health,
-        Spending::new(report.spending),
-    );
-    changed.gates = serde_json::from_str(&gates.to_json())?;
-    changed.generated_from.gates_digest = gates.digest();
-    Ok(changed)
+    let spending = Spending::new(report.spending);
+    report.evaluation = weir_gate::evaluate(&gates, evidence, &report.evaluation.health, spending);
+    report.gates = serde_json::from_str(&gates.to_json())?;
+    report.generated_from.gates_digest = gates.digest();
+    Ok(())
 }

@@ -16,6 +16,7 @@
 use crate::error::{StatsError, check_alpha, check_finite};
 use crate::estimate::Estimate;
 use crate::moments::{Moments, PairMoments};
+use crate::real::{exp, exp_m1, ln};
 use crate::strata::Stratified;
 
 /// The n at which intervals are narrowest where nothing else is said.
@@ -25,15 +26,15 @@ pub const TUNED_N: f64 = 500.0;
 /// of the paper): `(-2 ln alpha + ln(-2 ln alpha) + 1) / tuned_n`.
 #[must_use]
 pub fn rho_squared(alpha: f64, tuned_n: f64) -> f64 {
-    let level = -2.0 * alpha.ln();
-    (level + level.ln() + 1.0) / tuned_n
+    let level = -2.0 * ln(alpha);
+    (level + ln(level) + 1.0) / tuned_n
 }
 
 /// The normal boundary for a standard deviation of one: half the width of the interval at `n`.
 #[must_use]
 pub fn normal_boundary(n: f64, alpha: f64, rho_squared: f64) -> f64 {
     let growth = n * rho_squared + 1.0;
-    (growth / (n * n * rho_squared) * (growth / (alpha * alpha)).ln()).sqrt()
+    (growth / (n * n * rho_squared) * ln(growth / (alpha * alpha))).sqrt()
 }
 
 /// The same with an estimated standard deviation: the largest `|mean| / s` that is not ruled out, `s` with divisor
@@ -48,9 +49,9 @@ pub fn student_boundary(n: f64, alpha: f64, rho_squared: f64) -> Option<f64> {
     }
     let growth = n * rho_squared + 1.0;
     // ln of (1 / (alpha sqrt(k)))^(2 / n), kept as a logarithm because its exponential is close to one.
-    let exponent = (growth.ln() - 2.0 * alpha.ln()) / n;
-    let excess = exponent.exp_m1();
-    let left = 1.0 - exponent.exp() / growth;
+    let exponent = (ln(growth) - 2.0 * ln(alpha)) / n;
+    let excess = exp_m1(exponent);
+    let left = 1.0 - exp(exponent) / growth;
     (left > 0.0).then(|| (excess / left * (n - 1.0) / n).sqrt())
 }
 

@@ -11,6 +11,7 @@
 use crate::error::{StatsError, check_alpha, check_bounds};
 use crate::estimate::Estimate;
 use crate::moments::Moments;
+use crate::real::{exp, ln, ln_1p};
 use crate::strata::Stratified;
 
 /// Largest share of the capital that a bet may lose in one step.
@@ -41,7 +42,7 @@ const TOLERANCE: f64 = 1e-13;
 pub fn betting(values: &[f64], alpha: f64) -> Result<Estimate, StatsError> {
     check_unit(values, alpha)?;
     let bets = Bets::new(values, alpha);
-    let threshold = (2.0 / alpha).ln();
+    let threshold = ln(2.0 / alpha);
     let mirrored: Vec<f64> = values.iter().map(|value| 1.0 - value).collect();
     let mean = Moments::of(values.iter().copied()).mean;
     let low = bets.lower_end(values, mean, threshold);
@@ -55,17 +56,17 @@ pub fn betting(values: &[f64], alpha: f64) -> Result<Estimate, StatsError> {
 /// No values, values that are not finite or outside 0 to 1, `alpha` outside (0, 1).
 pub fn empirical_bernstein(values: &[f64], alpha: f64) -> Result<Estimate, StatsError> {
     check_unit(values, alpha)?;
-    let level = (2.0 / alpha).ln();
+    let level = ln(2.0 / alpha);
     let (mut bets, mut weighted, mut penalty) = (0.0, 0.0, 0.0);
     let mut plug_in = PlugIn::default();
     for &value in values {
         let t = plug_in.seen + 1.0;
-        let bet = (2.0 * level / (plug_in.variance() * t * (1.0 + t).ln())).sqrt().min(BERNSTEIN_BET_MAX);
+        let bet = (2.0 * level / (plug_in.variance() * t * ln(1.0 + t))).sqrt().min(BERNSTEIN_BET_MAX);
         let deviation = value - plug_in.mean();
         bets += bet;
         weighted += bet * value;
         // v_t psi_E(bet), with v_t = 4 deviation^2 and psi_E(bet) = (-ln(1 - bet) - bet) / 4.
-        penalty += deviation * deviation * (-(-bet).ln_1p() - bet);
+        penalty += deviation * deviation * (-ln_1p(-bet) - bet);
         plug_in.add(value);
     }
     let (centre, half) = (weighted / bets, (level + penalty) / bets);
@@ -138,7 +139,7 @@ struct Bets {
 
 impl Bets {
     fn new(values: &[f64], alpha: f64) -> Self {
-        let level = 2.0 * (2.0 / alpha).ln();
+        let level = 2.0 * ln(2.0 / alpha);
         let mut plug_in = PlugIn::default();
         let mut bets =
             Self { adaptive: Vec::with_capacity(values.len()), rate: Vec::with_capacity(values.len()) };
@@ -146,7 +147,7 @@ impl Bets {
             let t = plug_in.seen + 1.0 + HEAD_START;
             let rate = (level / plug_in.variance()).sqrt();
             bets.rate.push(rate);
-            bets.adaptive.push(rate / (t * (1.0 + t).ln()).sqrt());
+            bets.adaptive.push(rate / (t * ln(1.0 + t)).sqrt());
             plug_in.add(value);
         }
         bets
@@ -155,12 +156,12 @@ impl Bets {
     /// Logarithm of the capital of the gambler who bets that the mean is above `m`.
     fn log_capital(&self, values: &[f64], m: f64) -> f64 {
         let parts = [
-            ADAPTIVE_WEIGHT.ln() + log_product(values, &self.adaptive, 1.0, m),
-            FIXED[0].0.ln() + log_product(values, &self.rate, FIXED[0].1.sqrt().recip(), m),
-            FIXED[1].0.ln() + log_product(values, &self.rate, FIXED[1].1.sqrt().recip(), m),
+            ln(ADAPTIVE_WEIGHT) + log_product(values, &self.adaptive, 1.0, m),
+            ln(FIXED[0].0) + log_product(values, &self.rate, FIXED[0].1.sqrt().recip(), m),
+            ln(FIXED[1].0) + log_product(values, &self.rate, FIXED[1].1.sqrt().recip(), m),
         ];
         let most = parts.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        most + parts.iter().map(|part| (part - most).exp()).sum::<f64>().ln()
+        most + ln(parts.iter().map(|part| exp(part - most)).sum::<f64>())
     }
 
     /// The least mean that the gambler cannot rule out.
@@ -225,7 +226,7 @@ fn log_product(values: &[f64], bets: &[f64], factor: f64, m: f64) -> f64 {
     let product = |values: &[f64], bets: &[f64]| -> f64 {
         values.iter().zip(bets).map(|(value, bet)| 1.0 + (bet * factor).min(most) * (value - m)).product()
     };
-    groups.map(|(values, bets)| product(values, bets).ln()).sum()
+    groups.map(|(values, bets)| ln(product(values, bets))).sum()
 }
 
 /// Where a falling function crosses zero, by the Illinois variant of false position with a bisection guard; returns

@@ -1,6 +1,7 @@
 //! How many more values until an interval is narrow enough, at the present spread.
 
 use crate::asymptotic::{rho_squared, student_boundary};
+use crate::real::ln;
 
 /// No forecast is larger than this: beyond it the answer is "not in practice".
 pub const FORECAST_MAX: u64 = 1_000_000_000;
@@ -32,7 +33,7 @@ impl Shape {
     fn at(self, n: f64) -> f64 {
         match self {
             Self::Bounded { sd, range, alpha } => {
-                let level = (2.0 / alpha).ln();
+                let level = ln(2.0 / alpha);
                 sd * (2.0 * level / n).sqrt() + 0.5 * range * level / n
             }
             Self::Asymptotic { alpha, tuned_n } => {

@@ -18,6 +18,7 @@ mod error;
 mod estimate;
 pub mod forecast;
 mod moments;
+mod real;
 mod strata;
 
 pub use error::StatsError;
