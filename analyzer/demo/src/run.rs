@@ -134,7 +134,10 @@ impl Script {
             weir_version: env!("CARGO_PKG_VERSION").to_owned(),
             timeline: board.timeline(),
         };
-        let report = look.loaded.report(look.evaluation, parts)?;
+        let mut report = look.loaded.report(look.evaluation, parts)?;
+        weir_page::complete(&mut report, &self.gates, look.spending);
+        // The document is JSON that was just written.
+        report.policy = serde_json::from_str(&self.policy.to_json()).unwrap_or_default();
         for (name, format) in [("report.html", Format::Html), ("report.json", Format::Json)] {
             self.folder.write(name, &render(&report, format, &RenderOptions::default())?)?;
         }

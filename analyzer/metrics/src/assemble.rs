@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use weir_gate::Evaluation;
-use weir_report::{Provenance, Report, TimelineEntry, Variants};
+use weir_report::{Look, Provenance, Report, TimelineEntry, Variants};
 use weir_sample::Variant;
 
 use crate::error::MetricsError;
@@ -56,6 +56,8 @@ impl Loaded {
         report.distributions.clone_from(&self.distributions);
         report.exemplars = exemplars;
         report.timeline = parts.timeline;
+        report.evidence.clone_from(&self.series);
+        report.looks.clone_from(&self.looks);
         Ok(report)
     }
 }
@@ -81,6 +83,11 @@ pub(crate) fn loaded(experiment: &str, metrics: &[Metric], options: &LoadOptions
     let revisions: BTreeSet<i64> = exchanges.legs().filter_map(|found| found.leg.revision).collect();
     Loaded {
         experiment: experiment.to_owned(),
+        looks: all
+            .looks
+            .into_iter()
+            .filter_map(|(at_us, prefixes)| Some(Look { at: time(at_us)?, prefixes }))
+            .collect(),
         distributions: all.series.iter().filter_map(distribution).collect(),
         series: all.series,
         health: capture_health(&exchanges, cache.legs().map(|(_, leg)| leg)),

@@ -28,7 +28,7 @@ mod series;
 use std::path::PathBuf;
 
 use weir_gate::{CaptureHealth, MetricSeries};
-use weir_report::{Distribution, Variants};
+use weir_report::{Distribution, Look, Variants};
 
 pub use crate::assemble::ReportParts;
 pub use crate::error::MetricsError;
@@ -81,6 +81,8 @@ pub struct Loaded {
     pub first_ts_us: Option<i64>,
     /// Start of the last request, in microseconds since 1970 UTC.
     pub last_ts_us: Option<i64>,
+    /// How long the series were at earlier times.
+    pub looks: Vec<Look>,
     pub(crate) pairs: PairIndex,
 }
 

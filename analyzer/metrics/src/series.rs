@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use weir_gate::{Better, MetricSeries, Stratum};
+use weir_report::Prefix;
 use weir_sample::{Leg, Variant};
 
 use crate::legs::LegFigures;
@@ -138,7 +139,12 @@ pub(crate) struct AllSeries {
     pub(crate) series: Vec<MetricSeries>,
     pub(crate) absent: Vec<(String, String)>,
     pub(crate) pairs: PairIndex,
+    /// Earlier times in microseconds since 1970 UTC, each with the lengths that the series had then.
+    pub(crate) looks: Vec<(i64, Vec<Prefix>)>,
 }
+
+/// Earlier times at which the lengths of the series are noted.
+const LOOKS: usize = 24;
 
 /// The series of every metric and of every score criterion.
 pub(crate) fn all_series(
@@ -168,7 +174,51 @@ pub(crate) fn all_series(
             builder.absent.push((id.clone(), "no score of this criterion has arrived".to_owned()));
         }
     }
-    AllSeries { series: builder.series, absent: builder.absent, pairs: builder.pairs }
+    AllSeries {
+        series: builder.series,
+        absent: builder.absent,
+        pairs: builder.pairs,
+        looks: builder.times.into_iter().zip(builder.prefixes).collect(),
+    }
+}
+
+/// A cohort, and a revision where there are several.
+type StratumKey = (String, Option<i64>);
+
+/// How many values a series had at some time.
+struct Lengths {
+    pairs: usize,
+    noise_pairs: usize,
+    strata: BTreeMap<StratumKey, (usize, usize)>,
+}
+
+impl Lengths {
+    fn of(series: &MetricSeries, strata: &BTreeMap<StratumKey, Stratum>) -> Self {
+        let lengths = |stratum: &Stratum| (stratum.control.len(), stratum.candidate.len());
+        Self {
+            pairs: series.pairs.len(),
+            noise_pairs: series.noise_pairs.len(),
+            strata: strata.iter().map(|(key, stratum)| (key.clone(), lengths(stratum))).collect(),
+        }
+    }
+
+    /// Of the strata that the series has in the end.
+    fn prefix(&self, kept: &[&StratumKey]) -> Prefix {
+        let of = |key: &&StratumKey| self.strata.get(*key).copied().unwrap_or_default();
+        Prefix { pairs: self.pairs, noise_pairs: self.noise_pairs, strata: kept.iter().map(of).collect() }
+    }
+}
+
+/// Times at equal distances from the first exchange to the last one.
+fn times(exchanges: &Exchanges<'_>) -> Vec<i64> {
+    let mut all = exchanges.all.iter().map(|exchange| exchange.order().0).filter(|time| *time != i64::MAX);
+    let Some(first) = all.next() else { return Vec::new() };
+    let span = all.next_back().map_or(0, |last| last - first);
+    let step = span / i64::try_from(LOOKS).unwrap_or(i64::MAX);
+    if step == 0 {
+        return Vec::new();
+    }
+    (1..=LOOKS).filter_map(|look| Some(first + step * i64::try_from(look).ok()?)).collect()
 }
 
 struct Builder<'a, 'b> {
@@ -179,6 +229,10 @@ struct Builder<'a, 'b> {
     series: Vec<MetricSeries>,
     absent: Vec<(String, String)>,
     pairs: PairIndex,
+    /// When it is noted how long the series are.
+    times: Vec<i64>,
+    /// For each of these times the lengths of each series.
+    prefixes: Vec<Vec<Prefix>>,
 }
 
 impl<'a, 'b> Builder<'a, 'b> {
@@ -199,8 +253,11 @@ impl<'a, 'b> Builder<'a, 'b> {
                 pairs.pairs.len() - 1
             }));
         }
+        let times = times(exchanges);
         Self {
             exchanges,
+            prefixes: vec![Vec::new(); times.len()],
+            times,
             pair_places,
             several_revisions: revisions.len() > 1,
             series: Vec::new(),
@@ -211,9 +268,13 @@ impl<'a, 'b> Builder<'a, 'b> {
 
     fn add(&mut self, mut series: MetricSeries, value: impl Fn(Located<'a>) -> Option<f64>) {
         let mut places = Vec::new();
-        let mut strata: BTreeMap<(String, Option<i64>), Stratum> = BTreeMap::new();
+        let mut strata: BTreeMap<StratumKey, Stratum> = BTreeMap::new();
         let mut values = 0_u64;
+        let mut lengths = Vec::with_capacity(self.times.len());
         for (exchange, place) in self.exchanges.all.iter().zip(&self.pair_places) {
+            while self.times.get(lengths.len()).is_some_and(|time| exchange.order().0 > *time) {
+                lengths.push(Lengths::of(&series, &strata));
+            }
             for found in exchange.legs() {
                 if value(found).is_some() {
                     values += 1;
@@ -246,6 +307,13 @@ impl<'a, 'b> Builder<'a, 'b> {
             self.absent.push((series.name, "no sample has a value for it".to_owned()));
             return;
         }
+        lengths.resize_with(self.times.len(), || Lengths::of(&series, &strata));
+        let compared = |stratum: &Stratum| !stratum.control.is_empty() && !stratum.candidate.is_empty();
+        let kept: Vec<&StratumKey> =
+            strata.iter().filter(|(_, stratum)| compared(stratum)).map(|(key, _)| key).collect();
+        for (prefixes, lengths) in self.prefixes.iter_mut().zip(&lengths) {
+            prefixes.push(lengths.prefix(&kept));
+        }
         for ((cohort, revision), mut stratum) in strata {
             if stratum.control.is_empty() || stratum.candidate.is_empty() {
                 continue; // nothing to compare with
@@ -260,7 +328,7 @@ impl<'a, 'b> Builder<'a, 'b> {
         self.series.push(series);
     }
 
-    fn stratum_of(&self, leg: &LegFigures) -> (String, Option<i64>) {
+    fn stratum_of(&self, leg: &LegFigures) -> StratumKey {
         let cohort = leg.cohort.as_deref().unwrap_or(NO_COHORT).to_owned();
         (cohort, leg.revision.filter(|_| self.several_revisions))
     }

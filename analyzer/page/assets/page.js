@@ -81,7 +81,17 @@
       find("#problems").hidden = !text;
     };
 
+    let later;
+    const overTime = () => {
+      try {
+        parts.get("trajectories")[0].innerHTML = session.over_time(change());
+      } catch {
+        // What is wrong with the change stands below the form already.
+      }
+    };
+
     const show = () => {
+      clearTimeout(later);
       const any = changed();
       document.body.classList.toggle("trying", any);
       find("#yaml").hidden = true;
@@ -103,6 +113,7 @@
         find("#trial").textContent = "These gates cannot be judged; above is the last that could.";
         problems(String(error));
       }
+      if (parts.has("trajectories")) later = setTimeout(overTime, 300);
       document.body.dataset.answeredMs = (performance.now() - started).toFixed(1);
     };
 

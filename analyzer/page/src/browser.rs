@@ -3,11 +3,14 @@
 
 use serde_json::{Value, json};
 use wasm_bindgen::prelude::wasm_bindgen;
-use weir_gate::MetricSeries;
+use weir_gate::{Gates, MetricSeries};
 use weir_report::{Format, RenderOptions, Report};
 
 use crate::change::judge;
-use crate::{Change, difference, playground, to_yaml};
+use crate::{Change, difference, playground, to_yaml, trajectories};
+
+/// The part that is drawn apart, since it takes longest.
+const OVER_TIME: &str = "trajectories";
 
 /// An opened report.
 #[wasm_bindgen]
@@ -43,7 +46,8 @@ impl Session {
     /// # Errors
     /// Why the change cannot be tried.
     pub fn report(&self, change: &str) -> Result<String, String> {
-        let mut changed = self.changed(change)?;
+        let (mut changed, gates) = self.changed(change)?;
+        changed.trajectories = trajectories(&changed, &self.evidence, &gates);
         changed.evidence.clone_from(&self.evidence);
         weir_report::render(&changed, Format::Json, &RenderOptions::default())
             .map_err(|error| error.to_string())
@@ -54,9 +58,10 @@ impl Session {
     /// # Errors
     /// Why the change cannot be tried.
     pub fn view(&self, change: &str) -> Result<String, String> {
-        let changed = self.changed(change)?;
+        let (changed, _) = self.changed(change)?;
         let parts: serde_json::Map<String, Value> = weir_report::fragments(&changed)
             .into_iter()
+            .filter(|(name, _)| *name != OVER_TIME)
             .map(|(name, html)| (name.to_owned(), Value::from(html)))
             .collect();
         Ok(json!({
@@ -67,19 +72,30 @@ impl Session {
         .to_string())
     }
 
+    /// The gates over time with a change (JSON), as HTML. Takes as long as a view of each look.
+    ///
+    /// # Errors
+    /// Why the change cannot be tried.
+    pub fn over_time(&self, change: &str) -> Result<String, String> {
+        let (mut changed, gates) = self.changed(change)?;
+        changed.trajectories = trajectories(&changed, &self.evidence, &gates);
+        let parts = weir_report::fragments(&changed);
+        Ok(parts.into_iter().find(|(name, _)| *name == OVER_TIME).map(|(_, html)| html).unwrap_or_default())
+    }
+
     /// The gates of a change (JSON) as YAML.
     ///
     /// # Errors
     /// Why the change cannot be tried.
     pub fn yaml(&self, change: &str) -> Result<String, String> {
-        Ok(to_yaml(&self.changed(change)?.gates))
+        Ok(to_yaml(&self.changed(change)?.0.gates))
     }
 
-    fn changed(&self, change: &str) -> Result<Report, String> {
+    fn changed(&self, change: &str) -> Result<(Report, Gates), String> {
         let change: Change = serde_json::from_str(change).map_err(|error| error.to_string())?;
         let mut changed = self.report.clone();
-        judge(&mut changed, &self.evidence, &change).map_err(|error| error.to_string())?;
-        Ok(changed)
+        let gates = judge(&mut changed, &self.evidence, &change).map_err(|error| error.to_string())?;
+        Ok((changed, gates))
     }
 }
 

@@ -5,12 +5,16 @@ use serde_json::Value;
 use weir_gate::{Gates, MetricSeries, Spending};
 use weir_report::Report;
 
+use crate::time::{trajectories, until};
+
 /// What is tried. Everything that is left away stays as it is in the report.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Change {
     /// A gates document.
     pub gates: Option<Value>,
+    /// Only what was known at this look of the report, counted from 0.
+    pub until: Option<usize>,
 }
 
 /// Why a change cannot be tried.
@@ -25,6 +29,14 @@ pub enum Refused {
     /// The gates document is wrong.
     #[error("{0}")]
     Gates(String),
+    /// There is no such look.
+    #[error("look {look} is not in the report, which has {looks}")]
+    NoLook {
+        /// The look that was asked for, from 0.
+        look: usize,
+        /// How many there are.
+        looks: usize,
+    },
     /// The change is no change.
     #[error("the change cannot be read: {0}")]
     Change(#[from] serde_json::Error),
@@ -36,13 +48,18 @@ pub enum Refused {
 /// [`Refused`]: no evidence, no gates, or a gates document with problems, all of them listed with their paths.
 pub fn what_if(report: &Report, change: &Change) -> Result<Report, Refused> {
     let mut changed = report.clone();
-    judge(&mut changed, &report.evidence, change)?;
+    let gates = judge(&mut changed, &report.evidence, change)?;
+    changed.trajectories = trajectories(&changed, &report.evidence, &gates);
     Ok(changed)
 }
 
 /// Judges `evidence` again and puts the result into `report`, whose own evidence is not looked at: a page answers many
-/// times, and does not copy it each time.
-pub(crate) fn judge(report: &mut Report, evidence: &[MetricSeries], change: &Change) -> Result<(), Refused> {
+/// times, and does not copy it each time. Trajectories stay as they are; the gates that were judged by are given back.
+pub(crate) fn judge(
+    report: &mut Report,
+    evidence: &[MetricSeries],
+    change: &Change,
+) -> Result<Gates, Refused> {
     if evidence.is_empty() {
         return Err(Refused::NoEvidence);
     }
@@ -53,8 +70,16 @@ pub(crate) fn judge(report: &mut Report, evidence: &[MetricSeries], change: &Cha
     let gates = Gates::parse("gates", &document.to_string())
         .map_err(|problems| Refused::Gates(problems.to_string()))?;
     let spending = Spending::new(report.spending);
+    let earlier = match change.until {
+        None => None,
+        Some(look) => {
+            let looks = report.looks.len();
+            Some(until(evidence, report.looks.get(look).ok_or(Refused::NoLook { look, looks })?))
+        }
+    };
+    let evidence = earlier.as_deref().unwrap_or(evidence);
     report.evaluation = weir_gate::evaluate(&gates, evidence, &report.evaluation.health, spending);
     report.gates = serde_json::from_str(&gates.to_json())?;
     report.generated_from.gates_digest = gates.digest();
-    Ok(())
+    Ok(gates)
 }

@@ -9,6 +9,7 @@
 mod change;
 mod playground;
 mod said;
+mod time;
 mod yaml;
 
 #[cfg(target_arch = "wasm32")]
@@ -17,4 +18,5 @@ mod browser;
 pub use crate::change::{Change, Refused, what_if};
 pub use crate::playground::{Moves, Playground, playground};
 pub use crate::said::difference;
+pub use crate::time::{complete, trajectories};
 pub use crate::yaml::to_yaml;

@@ -24,8 +24,8 @@ use std::str::FromStr;
 
 pub use crate::html::fragments;
 pub use crate::model::{
-    Distribution, Exemplar, ExemplarKind, Histogram, JudgeCalibration, PromptMap, PromptPoint, Provenance,
-    Report, SCHEMA, Step, TimelineEntry, Trajectory, TrajectoryPoint, Variants,
+    Distribution, Exemplar, ExemplarKind, Histogram, JudgeCalibration, Look, Prefix, PromptMap, PromptPoint,
+    Provenance, Report, SCHEMA, Step, TimelineEntry, Trajectory, TrajectoryPoint, Variants,
 };
 
 /// A view of a report.

@@ -39,6 +39,9 @@ pub struct Report {
     /// What the evaluation was made from, so that other gates can be tried on it; empty where it was not kept.
     #[serde(default)]
     pub evidence: Vec<MetricSeries>,
+    /// How much of the evidence there was at earlier times, in order of time; at most a few dozen.
+    #[serde(default)]
+    pub looks: Vec<Look>,
     /// The policy in force, canonical; null where it is not known.
     #[serde(default)]
     pub policy: Value,
@@ -114,6 +117,26 @@ pub struct Variants {
     pub control_snapshot: Vec<String>,
     /// Labels of the candidate's snapshots, sorted.
     pub candidate_snapshot: Vec<String>,
+}
+
+/// How much of the evidence there was at some time: values are in order of time, so that a length says which.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Look {
+    /// When, RFC 3339 UTC.
+    pub at: String,
+    /// One for each series of the evidence, in its order.
+    pub prefixes: Vec<Prefix>,
+}
+
+/// How many values of a series there were.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prefix {
+    /// Pairs.
+    pub pairs: usize,
+    /// Noise pairs.
+    pub noise_pairs: usize,
+    /// Values of control and candidate in each stratum, in the series' order.
+    pub strata: Vec<(usize, usize)>,
 }
 
 /// A gate's interval over time.
@@ -300,6 +323,7 @@ impl Report {
             gates: Value::Null,
             spending: 1.0,
             evidence: Vec::new(),
+            looks: Vec::new(),
             policy: Value::Null,
             absent: Vec::new(),
             trajectories: Vec::new(),

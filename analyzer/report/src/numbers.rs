@@ -60,9 +60,9 @@ pub(crate) fn probability(value: f64) -> String {
     if value >= 0.01 { trimmed(value, 3) } else { trimmed(value, 5) }
 }
 
-/// A probability in percent without the sign and without zeros that say nothing: `5`, `0.21`.
+/// A probability in percent without the sign and without zeros that say nothing: `5`, `1.67`.
 pub(crate) fn trimmed_percent(probability: f64) -> String {
-    let text = trimmed(probability * 100.0, 3);
+    let text = trimmed(probability * 100.0, if probability < 0.001 { 4 } else { 2 });
     match text.contains('.') {
         true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
         false => text,

@@ -28,7 +28,7 @@ pub(crate) fn run(arguments: &AnalyzeArguments) -> Outcome {
     let loaded = weir_metrics::load(&options).or_data()?;
     let gates = gates.unwrap_or_else(|| Gates::default_pack(&loaded.series));
     let evaluation = weir_gate::evaluate(&gates, &loaded.series, &loaded.health, Spending::ALL);
-    let report = report(&loaded, evaluation, &gates, &options.data_dir, Vec::new())?;
+    let report = report(&loaded, evaluation, (&gates, Spending::ALL), &options.data_dir, Vec::new())?;
     output::draw(&report, &plan)?;
     Ok(Exit::of(report.evaluation.verdict))
 }
@@ -43,7 +43,7 @@ pub(crate) struct Looker {
     data_dir: PathBuf,
     gates: Gates,
     cache: Mutex<Cache>,
-    last: Mutex<Option<(Loaded, Evaluation)>>,
+    last: Mutex<Option<(Loaded, Evaluation, Spending)>>,
 }
 
 impl Looker {
@@ -64,15 +64,17 @@ impl Looker {
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         let loaded = weir_metrics::load_cached(&options, &mut cache)?;
         let evaluation = weir_gate::evaluate(&self.gates, &loaded.series, &loaded.health, request.spending);
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((loaded, evaluation.clone()));
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some((loaded, evaluation.clone(), request.spending));
         Ok(evaluation)
     }
 
     /// The report of the last look, if there was one.
     pub(crate) fn report(&self, timeline: Vec<TimelineEntry>) -> Result<Option<Report>, Failure> {
         match self.last.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
-            Some((loaded, evaluation)) => {
-                report(loaded, evaluation.clone(), &self.gates, &self.data_dir, timeline).map(Some)
+            Some((loaded, evaluation, spending)) => {
+                let judged_by = (&self.gates, *spending);
+                report(loaded, evaluation.clone(), judged_by, &self.data_dir, timeline).map(Some)
             }
             None => Ok(None),
         }
@@ -82,7 +84,7 @@ impl Looker {
 fn report(
     loaded: &Loaded,
     evaluation: Evaluation,
-    gates: &Gates,
+    (gates, spending): (&Gates, Spending),
     data_dir: &Path,
     timeline: Vec<TimelineEntry>,
 ) -> Result<Report, Failure> {
@@ -93,8 +95,7 @@ fn report(
         timeline,
     };
     let mut report = loaded.report(evaluation, parts).or_data()?;
-    report.gates = serde_json::from_str(&gates.to_json()).or_data()?;
-    report.evidence.clone_from(&loaded.series);
+    weir_page::complete(&mut report, gates, spending);
     Ok(report)
 }
 

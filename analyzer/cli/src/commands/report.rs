@@ -19,7 +19,7 @@ pub(crate) fn run(arguments: &ReportArguments) -> Outcome {
         return Ok(Exit::Pass);
     };
     let gates = serde_json::from_str(&read_gates(gates)?.to_json()).or_data()?;
-    let report = weir_page::what_if(&report, &Change { gates: Some(gates) })
+    let report = weir_page::what_if(&report, &Change { gates: Some(gates), ..Change::default() })
         .map_err(|error| anyhow::anyhow!("{}: {error}", arguments.report.display()))
         .or_data()?;
     output::draw(&report, &plan)?;

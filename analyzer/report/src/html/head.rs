@@ -28,10 +28,30 @@ pub(super) fn verdict(page: &mut String, report: &Report) {
         words::verdict(evaluation.verdict),
         words::verdict_sentence(evaluation.verdict)
     );
+    let _ = writeln!(page, "<p class=\"tally\">{}</p>", tally(&evaluation.gates));
     if let Some(reason) = evaluation.reasons.first() {
         let _ = writeln!(page, "<p class=\"because\">{}</p>", text(&reason.text));
     }
     page.push_str("</div>\n");
+}
+
+/// How many gates there are of each outcome, the worst first.
+fn tally(gates: &[GateResult]) -> String {
+    let outcomes = [
+        Outcome::Breach,
+        Outcome::Diverged,
+        Outcome::Undecided,
+        Outcome::NoData,
+        Outcome::Inside,
+        Outcome::Improved,
+    ];
+    let counted = outcomes.into_iter().filter_map(|outcome| {
+        let count = gates.iter().filter(|gate| gate.outcome == outcome).count();
+        let (tone, sign, word) = (tone(outcome), words::outcome_sign(outcome), words::outcome(outcome));
+        (count > 0)
+            .then(|| format!("<span class=\"outcome {tone}\">{sign} {count} {}</span>", word.to_lowercase()))
+    });
+    counted.collect::<Vec<_>>().join(" ")
 }
 
 /// Experiment, step, revision.
@@ -77,7 +97,11 @@ pub(super) fn facts(page: &mut String, report: &Report) {
     fact(page, "Compared pairs", &count(health.pairs));
     fact(page, "Served by control", &count(health.primary_control));
     fact(page, "Served by candidate", &count(health.primary_candidate));
-    fact(page, "Promise", &format!("wrong at most {} in 100", numbers::trimmed_percent(evaluation.alpha)));
+    fact(
+        page,
+        "Chance of error",
+        &format!("at most {} %, however often looked at", numbers::trimmed_percent(evaluation.alpha)),
+    );
     let capture = match health.problems.len() {
         0 => "✓ no problem found".to_owned(),
         1 => "✗ 1 problem".to_owned(),
@@ -135,17 +159,16 @@ pub(super) fn open(page: &mut String, report: &Report) {
     }
     page.push_str("<ul class=\"plain\">\n");
     for gate in open {
-        let more = gate
-            .needed_more
-            .map_or_else(String::new, |more| format!(" <strong>About {} more needed.</strong>", count(more)));
+        // Explanations of the gates begin with the gate's name already.
+        let why = gate.explanation.strip_prefix(&format!("{}: ", gate.gate)).unwrap_or(&gate.explanation);
         let _ = writeln!(
             page,
-            "<li><span class=\"outcome {}\">{} {}</span> <strong>{}</strong>: {}{more}</li>",
+            "<li><span class=\"outcome {}\">{} {}</span> <strong>{}</strong>: {}</li>",
             tone(gate.outcome),
             words::outcome_sign(gate.outcome),
             words::outcome(gate.outcome),
             text(&gate.gate),
-            text(&gate.explanation)
+            text(why)
         );
     }
     for (metric, reason) in &report.absent {

@@ -25,7 +25,7 @@ use crate::words;
 
 const STYLE: &str = include_str!("style.css");
 /// SHA-256 of [`STYLE`], base64; a test keeps it right.
-const STYLE_HASH: &str = "j3X3ykSg6thslO0A2QxluQGVSQPMQsy0Ga/v/ewjvFU=";
+const STYLE_HASH: &str = "t4Kp/FWrGWAnvj5Ix/v0HbL8ywiRahRXOP+cUTJFTGo=";
 
 /// The built live page.
 #[derive(Clone, Copy)]
@@ -86,7 +86,7 @@ pub fn fragments(report: &Report) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// The order is that of the questions: what happened, why, can that be argued with, what did they see.
+/// The order is that of the questions: what happened, how sure is that, why, can it be argued with, what did people see.
 fn body(page: &mut String, report: &Report) {
     page.push_str("<a class=\"skip\" href=\"#gates\">To the gates</a>\n");
     let parts = fragments(report);
@@ -99,13 +99,13 @@ fn body(page: &mut String, report: &Report) {
     head::facts(page, report);
     page.push_str("</header>\n");
     head::contents(page, report);
-    page.push_str("<main>\n<div class=\"columns\">\n<section id=\"why\">\n<h2>Why</h2>\n");
+    page.push_str("<main>\n<section id=\"gates\">\n<h2>Gates</h2>\n");
+    part(page, "gates");
+    page.push_str("</section>\n<div class=\"columns\">\n<section id=\"why\">\n<h2>Why</h2>\n");
     part(page, "reasons");
     page.push_str("</section>\n<section id=\"open\">\n<h2>Not decided, not measured</h2>\n");
     part(page, "open");
-    page.push_str("</section>\n</div>\n<section id=\"gates\">\n<h2>Gates</h2>\n");
-    part(page, "gates");
-    page.push_str("</section>\n");
+    page.push_str("</section>\n</div>\n");
     trial::gates(page, report);
     part(page, "trajectories");
     part(page, "segments");

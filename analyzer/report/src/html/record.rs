@@ -37,12 +37,22 @@ pub(super) fn timeline(page: &mut String, report: &Report) {
         let _ = writeln!(
             page,
             "<li><time>{}</time> <strong>{}</strong> {}</li>",
-            text(&entry.at),
+            text(&seconds(&entry.at)),
             text(&entry.kind),
             text(&entry.text)
         );
     }
     page.push_str("</ol>\n</section>\n");
+}
+
+/// An RFC 3339 time without more than milliseconds.
+fn seconds(at: &str) -> String {
+    match at.strip_suffix('Z').and_then(|at| at.split_once('.')) {
+        Some((whole, fraction)) if fraction.is_ascii() => {
+            format!("{whole}.{}Z", fraction.get(..3).unwrap_or(fraction))
+        }
+        _ => at.to_owned(),
+    }
 }
 
 /// How well the capture worked.

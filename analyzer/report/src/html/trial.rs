@@ -24,6 +24,7 @@ pub(super) fn gates(page: &mut String, report: &Report) {
          <label>Alpha, all gates and looks together <input name=\"alpha\" type=\"number\" min=\"0.000001\" max=\"0.5\" step=\"any\" value=\"{}\"></label>\n",
         text(&alpha)
     );
+    looks(page, report);
     page.push_str(
         "</div>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Gates to try\">\n<table>\n<thead><tr><th scope=\"col\">Gate</th>\
          <th scope=\"col\">Margin</th><th scope=\"col\">Is</th><th scope=\"col\">Severity</th><th scope=\"col\">Least evidence</th>\
@@ -38,6 +39,17 @@ pub(super) fn gates(page: &mut String, report: &Report) {
          <p id=\"trial\" role=\"status\"></p>\n<pre id=\"problems\" class=\"problem\" hidden></pre>\n\
          <textarea id=\"yaml\" aria-label=\"Gates as YAML\" readonly rows=\"12\" hidden></textarea>\n</form>\n</section>\n",
     );
+}
+
+fn looks(page: &mut String, report: &Report) {
+    if report.looks.len() < 2 {
+        return;
+    }
+    page.push_str("<label>Only what was known at <select name=\"until\"><option value=\"\">the end</option>");
+    for (index, look) in report.looks.iter().enumerate() {
+        let _ = write!(page, "<option value=\"{index}\">{}</option>", text(&look.at));
+    }
+    page.push_str("</select></label>\n");
 }
 
 fn row(page: &mut String, index: usize, gate: &Value) {
