@@ -85,15 +85,21 @@ pub(crate) fn plan(formats: &[Format], files: &[PathBuf]) -> Result<Vec<(Format,
     Ok(plan)
 }
 
+/// Columns of the terminal, 80 where there is none or it does not say.
+pub(crate) fn width(on_terminal: bool) -> usize {
+    let columns = on_terminal.then(terminal_size::terminal_size).flatten();
+    columns.map_or(80, |(terminal_size::Width(columns), _)| usize::from(columns))
+}
+
 /// Draws the report in every form that was asked for.
 pub(crate) fn draw(report: &Report, plan: &[(Format, Destination)]) -> Result<(), Failure> {
     for (format, destination) in plan {
         let colour = *destination == Destination::Stdout
             && std::io::stdout().is_terminal()
             && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        let text =
-            weir_report::render(report, *format, &RenderOptions { colour, ..RenderOptions::default() })
-                .or_data()?;
+        let on_terminal = *destination == Destination::Stdout && std::io::stdout().is_terminal();
+        let options = RenderOptions { colour, width: width(on_terminal), ..RenderOptions::default() };
+        let text = weir_report::render(report, *format, &options).or_data()?;
         write(destination, &text).map_err(|error| {
             let place = match destination {
                 Destination::Stdout => "standard output".to_owned(),

@@ -4,11 +4,12 @@
 //! status. Colour only underlines what a word says already, and `NO_COLOR` turns it off. A line of the status never
 //! wraps: the terminal cuts it, so that the number of lines to go up is known.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use weir_gate::{GateResult, Outcome};
+use weir_report::Screen;
 
 use crate::ui::{About, Note, Status, Ui};
 
@@ -17,18 +18,8 @@ const PLAIN_STATUS_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Standard error and standard output.
 pub struct Terminal {
-    live: bool,
-    colour: bool,
-    drawn: Mutex<Drawn>,
-}
-
-#[derive(Default)]
-struct Drawn {
-    /// Lines of the status that are on the screen now.
-    lines: usize,
-    /// The status, to draw again below a new note.
-    status: Vec<String>,
-    last_plain: Duration,
+    screen: Screen,
+    last_plain: Mutex<Duration>,
 }
 
 impl Default for Terminal {
@@ -41,54 +32,32 @@ impl Terminal {
     /// Redraws where standard error is a terminal that understands it.
     #[must_use]
     pub fn new() -> Self {
-        let live =
-            std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
-        let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self { live, colour: live && !no_colour, drawn: Mutex::default() }
+        Self { screen: Screen::new(), last_plain: Mutex::default() }
     }
 }
 
 impl Ui for Terminal {
     fn note(&self, note: &Note) {
-        let mut drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut text = up(drawn.lines);
-        text.push_str(&note_line(note, self.colour));
-        text.push('\n');
-        text.push_str(&status_block(&drawn.status));
-        drawn.lines = drawn.status.len();
-        write_stderr(&text);
+        self.screen.say(&note_line(note, self.screen.colour()));
     }
 
     fn status(&self, status: &Status) {
-        let mut drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.live {
-            drawn.status = status_lines(status, self.colour);
-            let text = up(drawn.lines) + &status_block(&drawn.status);
-            drawn.lines = drawn.status.len();
-            write_stderr(&text);
-        } else if status.at >= drawn.last_plain + PLAIN_STATUS_INTERVAL {
-            drawn.last_plain = status.at;
-            write_stderr(&format!("{}\n", plain_line(status)));
+        if self.screen.is_live() {
+            self.screen.show(status_lines(status, self.screen.colour()));
+            return;
+        }
+        let mut last_plain = self.last_plain.lock().unwrap_or_else(PoisonError::into_inner);
+        if status.at >= *last_plain + PLAIN_STATUS_INTERVAL {
+            *last_plain = status.at;
+            self.screen.say(&plain_line(status));
         }
     }
 
     fn summary(&self, text: &str) {
-        let mut drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
-        write_stderr(&up(drawn.lines));
-        drawn.lines = 0;
-        drawn.status.clear();
+        self.screen.clear();
         let mut out = std::io::stdout().lock();
         // The reader of a closed pipe does not want the rest.
         let _closed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-    }
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        let drawn = self.drawn.get_mut().unwrap_or_else(PoisonError::into_inner);
-        // After Ctrl-C nobody has taken the status away.
-        write_stderr(&up(drawn.lines));
-        drawn.lines = 0;
     }
 }
 
@@ -228,22 +197,6 @@ fn printable(text: &str) -> String {
 
 fn painted(text: &str, code: &str, colour: bool) -> String {
     if colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
-}
-
-/// Goes up over the drawn status and clears it.
-fn up(lines: usize) -> String {
-    if lines == 0 { String::new() } else { format!("\x1b[{lines}A\r\x1b[J") }
-}
-
-/// The lines without wrapping: what is too long is cut by the terminal.
-fn status_block(lines: &[String]) -> String {
-    if lines.is_empty() { String::new() } else { format!("\x1b[?7l{}\n\x1b[?7h", lines.join("\n")) }
-}
-
-fn write_stderr(text: &str) {
-    let mut out = std::io::stderr().lock();
-    // Nobody is left to be told that standard error is closed.
-    let _closed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 #[cfg(test)]

@@ -90,6 +90,8 @@ pub struct Cache {
     key: Option<(LoadOptions, String)>,
     samples: BTreeMap<PathBuf, Cached<LegFigures>>,
     scores: BTreeMap<PathBuf, Cached<Judgement>>,
+    /// Told how many of how many bytes of new files are read.
+    progress: Option<fn(u64, u64)>,
 }
 
 #[derive(Debug)]
@@ -101,6 +103,12 @@ struct Cached<T> {
 type FileState = (u64, Option<SystemTime>);
 
 impl Cache {
+    /// An empty cache; `progress` is called with the bytes of new files that are read, and with all of them.
+    #[must_use]
+    pub fn with_progress(progress: fn(u64, u64)) -> Self {
+        Self { progress: Some(progress), ..Self::default() }
+    }
+
     /// Reads what is new and forgets what is gone.
     pub(crate) fn refresh(
         &mut self,
@@ -112,11 +120,21 @@ impl Cache {
     ) -> Result<(), MetricsError> {
         let key = (LoadOptions { revision: None, ..options.clone() }, experiment.to_owned());
         if self.key.as_ref() != Some(&key) {
-            *self = Self { key: Some(key), ..Self::default() };
+            *self = Self { key: Some(key), progress: self.progress, ..Self::default() };
         }
         let mut refused = Vec::new();
-        update(&mut self.samples, samples, &mut refused, |path| read(path, experiment, options, metrics))?;
-        update(&mut self.scores, scores, &mut refused, |path| scores::read(path, experiment))?;
+        let told = self.progress;
+        let all = if told.is_some() { bytes(samples) } else { 0 };
+        let mut done = 0;
+        let progress = |path: &Path| {
+            if let Some(told) = told {
+                done += bytes(std::slice::from_ref(&path));
+                told(done, all);
+            }
+        };
+        let read = |path: &Path| read(path, experiment, options, metrics);
+        update(&mut self.samples, samples, &mut refused, read, progress)?;
+        update(&mut self.scores, scores, &mut refused, |path| scores::read(path, experiment), |_| {})?;
         if refused.is_empty() { Ok(()) } else { Err(MetricsError::BadFiles { files: refused }) }
     }
 
@@ -131,15 +149,22 @@ impl Cache {
     }
 }
 
+/// Bytes of files, as far as they are there.
+fn bytes<P: AsRef<Path>>(paths: &[P]) -> u64 {
+    paths.iter().filter_map(|path| fs::metadata(path).ok()).map(|metadata| metadata.len()).sum()
+}
+
 fn update<T>(
     known: &mut BTreeMap<PathBuf, Cached<T>>,
     paths: &[PathBuf],
     refused: &mut Vec<(PathBuf, String)>,
     read: impl Fn(&Path) -> Result<Result<Vec<T>, Refusal>, MetricsError>,
+    mut progress: impl FnMut(&Path),
 ) -> Result<(), MetricsError> {
     let wanted: BTreeSet<&PathBuf> = paths.iter().collect();
     known.retain(|path, _| wanted.contains(path));
     for path in paths {
+        progress(path);
         let metadata = fs::metadata(path).map_err(|source| MetricsError::folder(path, source))?;
         let state = (metadata.len(), metadata.modified().ok());
         if known.get(path).is_some_and(|file| file.state == state) {

@@ -16,6 +16,7 @@ mod markdown;
 mod model;
 mod numbers;
 mod prometheus;
+mod screen;
 mod table;
 mod words;
 
@@ -27,6 +28,8 @@ pub use crate::model::{
     Distribution, Exemplar, ExemplarKind, Histogram, JudgeCalibration, Look, Prefix, PromptMap, PromptPoint,
     Provenance, Report, SCHEMA, Step, TimelineEntry, Trajectory, TrajectoryPoint, Variants,
 };
+pub use crate::screen::{Progress, Screen};
+pub use crate::table::gate_rows;
 
 /// A view of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -167,7 +167,15 @@ fn gates(page: &mut Page, gates: &[GateResult]) {
     );
 }
 
-fn gate_lines(page: &mut Page, gate: &GateResult, columns: usize) {
+/// Each gate in a line of at most `width` columns (60 to 200) with its interval drawn, for a view that is redrawn.
+#[must_use]
+pub fn gate_rows(gates: &[GateResult], width: usize, colour: bool) -> Vec<String> {
+    let page = Page { text: String::new(), width: width.clamp(60, 200), colour };
+    let columns = plot_columns(page.width);
+    gates.iter().map(|gate| gate_row(&page, gate, columns)).collect()
+}
+
+fn gate_row(page: &Page, gate: &GateResult, columns: usize) -> String {
     let outcome = format!("{:<OUTCOME_COLUMNS$}", words::outcome(gate.outcome));
     let outcome = page.paint(
         &outcome,
@@ -177,13 +185,17 @@ fn gate_lines(page: &mut Page, gate: &GateResult, columns: usize) {
             Outcome::Undecided | Outcome::NoData => Paint::Open,
         },
     );
-    let line = format!(
+    format!(
         "  {:<GATE_COLUMNS$} {outcome} {:>VALUE_COLUMNS$} {:>VALUE_COLUMNS$}  {}",
         shorten(&terminal(&gate.gate), GATE_COLUMNS),
         numbers::value_or_dash(&gate.unit, gate.control),
         numbers::value_or_dash(&gate.unit, gate.candidate),
         words::plot(gate).map_or_else(String::new, |plot| drawn(&plot, columns)),
-    );
+    )
+}
+
+fn gate_lines(page: &mut Page, gate: &GateResult, columns: usize) {
+    let line = gate_row(page, gate, columns);
     page.line(&line);
     let mut detail = words::finding(gate);
     let _ = write!(detail, "; {}, {}", words::evidence(gate), words::severity(gate.severity));

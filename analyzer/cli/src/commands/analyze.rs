@@ -1,12 +1,12 @@
 //! `weir analyze` and the look that `weir watch` takes again and again: samples to a verdict.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use weir_controller::{LookError, LookRequest};
 use weir_gate::{Evaluation, Gates, Spending};
 use weir_metrics::{Cache, LoadOptions, Loaded, ReportParts};
-use weir_report::{Report, TimelineEntry};
+use weir_report::{Progress, Report, TimelineEntry};
 
 use crate::arguments::AnalyzeArguments;
 use crate::commands::read_text;
@@ -25,12 +25,18 @@ pub(crate) fn run(arguments: &AnalyzeArguments) -> Outcome {
         until_us: arguments.until.map(|time| time.as_microsecond()),
         metrics: gates.as_ref().map(metrics_of).unwrap_or_default(),
     };
-    let loaded = weir_metrics::load(&options).or_data()?;
+    let loaded = weir_metrics::load_cached(&options, &mut Cache::with_progress(progress)).or_data()?;
     let gates = gates.unwrap_or_else(|| Gates::default_pack(&loaded.series));
     let evaluation = weir_gate::evaluate(&gates, &loaded.series, &loaded.health, Spending::ALL);
     let report = report(&loaded, evaluation, (&gates, Spending::ALL), &options.data_dir, Vec::new())?;
     output::draw(&report, &plan)?;
     Ok(Exit::of(report.evaluation.verdict))
+}
+
+/// Shows how much of the samples is read.
+fn progress(done: u64, all: u64) {
+    static SHOWN: LazyLock<Progress> = LazyLock::new(|| Progress::new("reading samples"));
+    SHOWN.at(done, all);
 }
 
 /// Reads a gates document.
@@ -67,6 +73,11 @@ impl Looker {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) =
             Some((loaded, evaluation.clone(), request.spending));
         Ok(evaluation)
+    }
+
+    /// When the newest sample of the last look was asked for, in microseconds since 1970 UTC.
+    pub(crate) fn newest_us(&self) -> Option<i64> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.0.last_ts_us
     }
 
     /// The report of the last look, if there was one.

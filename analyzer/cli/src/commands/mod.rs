@@ -4,6 +4,7 @@
 
 pub(crate) mod analyze;
 pub(crate) mod assign;
+mod board;
 pub(crate) mod collect;
 pub(crate) mod completions;
 pub(crate) mod config;

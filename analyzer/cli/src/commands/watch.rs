@@ -1,5 +1,6 @@
 //! `weir watch`: the controller's loop with this program's look, a timeline on standard error, and the report at the end.
 
+use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use weir_report::TimelineEntry;
 
 use crate::arguments::WatchArguments;
 use crate::commands::analyze::{Looker, read_gates};
+use crate::commands::board::Board;
 use crate::commands::hands::refused;
 use crate::commands::{read_text, stopped};
 use crate::exit::{Exit, OrExit, Outcome};
@@ -22,6 +24,7 @@ pub(crate) async fn run(arguments: &WatchArguments) -> Outcome {
         .or_usage()?;
     let gates = rollout.gates(&read_gates(&arguments.gates)?);
     let looker = Arc::new(Looker::new(arguments.data.clone(), gates));
+    let mut board = Board::new(&rollout, output::width(std::io::stderr().is_terminal()));
     let options = WatchOptions {
         data_dir: arguments.data.clone(),
         policy: Policy::parse(&arguments.policy.display().to_string(), &read_text(&arguments.policy)?)
@@ -33,21 +36,21 @@ pub(crate) async fn run(arguments: &WatchArguments) -> Outcome {
         restart: arguments.restart,
     };
     let mut timeline = Vec::new();
-    let mut said = Said::default();
-    let looking = Arc::clone(&looker);
+    let (looking, newest) = (Arc::clone(&looker), Arc::clone(&looker));
     let outcome = weir_controller::watch(
         options,
         move |request| looking.look(request),
         |event| {
-            said.tell(&event);
+            board.tell(&event, newest.newest_us());
             if !matches!(event.what, What::Looked { .. }) {
                 timeline.push(entry(&event));
             }
         },
         stopped(),
     )
-    .await
-    .map_err(refused)?;
+    .await;
+    board.end();
+    let outcome = outcome.map_err(refused)?;
     if wants_report && let Some(report) = looker.report(timeline)? {
         output::draw(&report, &plan)?;
     }
@@ -58,29 +61,6 @@ pub(crate) async fn run(arguments: &WatchArguments) -> Outcome {
         6 => Exit::NotConfirmed,
         _ => Exit::Hold,
     })
-}
-
-/// What was printed last, so that looks that say the same are not repeated.
-#[derive(Default)]
-struct Said {
-    look: String,
-}
-
-impl Said {
-    fn tell(&mut self, event: &Event) {
-        let text = event.what.to_string();
-        if matches!(event.what, What::Looked { .. }) {
-            if self.look == text {
-                return;
-            }
-            self.look.clone_from(&text);
-        }
-        eprintln!(
-            "{}  {:<18} {text}",
-            event.at.round(jiff::Unit::Second).unwrap_or(event.at),
-            event.what.kind()
-        );
-    }
 }
 
 fn entry(event: &Event) -> TimelineEntry {
