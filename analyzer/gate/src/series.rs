@@ -2,10 +2,11 @@
 //!
 //! Invariant: nothing in here is a statistic; values are as they were measured, in time order.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Which way a metric should move.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Better {
     /// More is better: a score, a success rate.
@@ -17,7 +18,7 @@ pub enum Better {
 }
 
 /// The unpaired values of one cohort, each variant in time order.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Stratum {
     /// The cohort.
     pub name: String,
@@ -28,7 +29,7 @@ pub struct Stratum {
 }
 
 /// Every value of one metric.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MetricSeries {
     /// Metric id, for example `json_valid` or `score:helpful`.
     pub name: String,
@@ -49,7 +50,7 @@ pub struct MetricSeries {
 }
 
 /// How well the capture worked; a verdict on biased capture is never a promotion.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CaptureHealth {
     /// Primary legs served by control.
     pub primary_control: u64,

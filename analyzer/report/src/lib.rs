@@ -124,6 +124,14 @@ pub fn parse(text: &str) -> Result<Report, ReportError> {
     serde_json::from_str(text).map_err(ReportError::Read)
 }
 
+/// JSON Schema of a report's JSON.
+#[must_use]
+pub fn json_schema() -> serde_json::Value {
+    let mut schema = schemars::schema_for!(Report);
+    schema.insert("title".to_owned(), format!("Weir report, schema {SCHEMA}").into());
+    schema.to_value()
+}
+
 /// Captured or configured text made fit for a line of an HTML page.
 #[must_use]
 pub fn escape_html(text: &str) -> String {

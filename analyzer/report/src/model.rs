@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use weir_gate::{Better, Evaluation, MetricSeries};
@@ -13,7 +14,7 @@ use weir_gate::{Better, Evaluation, MetricSeries};
 pub const SCHEMA: &str = "weir.report/2";
 
 /// Everything that was decided about one experiment, and what it was decided from.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
     /// Always [`SCHEMA`].
     pub schema: String,
@@ -69,7 +70,7 @@ pub struct Report {
 }
 
 /// Where a report's figures come from.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Provenance {
     /// The data folder, as it was given.
     pub data: String,
@@ -98,7 +99,7 @@ pub struct Provenance {
 }
 
 /// Where a rollout stood.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Step {
     /// The step's name.
     pub name: String,
@@ -111,7 +112,7 @@ pub struct Step {
 }
 
 /// The snapshots that the two variants served, as the samples name them; more than one means a mixture.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Variants {
     /// Labels of the control's snapshots, sorted.
     pub control_snapshot: Vec<String>,
@@ -120,7 +121,7 @@ pub struct Variants {
 }
 
 /// How much of the evidence there was at some time: values are in order of time, so that a length says which.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Look {
     /// When, RFC 3339 UTC.
     pub at: String,
@@ -129,7 +130,7 @@ pub struct Look {
 }
 
 /// How many values of a series there were.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Prefix {
     /// Pairs.
     pub pairs: usize,
@@ -140,7 +141,7 @@ pub struct Prefix {
 }
 
 /// A gate's interval over time.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Trajectory {
     /// The gate.
     pub gate: String,
@@ -157,7 +158,7 @@ pub struct Trajectory {
 }
 
 /// One look at a gate.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TrajectoryPoint {
     /// When, RFC 3339 UTC.
     pub at: String,
@@ -172,7 +173,7 @@ pub struct TrajectoryPoint {
 }
 
 /// One metric's distribution for both variants over the same bins.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Distribution {
     /// Metric name.
     pub metric: String,
@@ -190,7 +191,7 @@ pub struct Distribution {
 }
 
 /// Counts over the bins of a [`Distribution`], and a few figures of the same values.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Histogram {
     /// Values in each bin.
     pub counts: Vec<u64>,
@@ -205,7 +206,7 @@ pub struct Histogram {
 }
 
 /// Why a pair is shown.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ExemplarKind {
     /// Among the largest changes for the worse.
@@ -216,7 +217,7 @@ pub enum ExemplarKind {
 }
 
 /// One pair of answers to the same request, shown because of a gate.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Exemplar {
     /// The pair's sample id.
     pub sample_id: String,
@@ -249,7 +250,7 @@ pub struct Exemplar {
 }
 
 /// The prompts on a plane: near means alike.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PromptMap {
     /// How the places were found: the embedding and the projection, in words.
     pub method: String,
@@ -258,7 +259,7 @@ pub struct PromptMap {
 }
 
 /// One prompt of a [`PromptMap`].
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PromptPoint {
     /// The pair's sample id.
     pub sample_id: String,
@@ -273,7 +274,7 @@ pub struct PromptPoint {
 }
 
 /// How well a judge agrees with people on a criterion.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct JudgeCalibration {
     /// What is judged.
     pub criterion: String,
@@ -298,7 +299,7 @@ pub struct JudgeCalibration {
 }
 
 /// Something that happened during the rollout.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TimelineEntry {
     /// When, RFC 3339 UTC.
     pub at: String,

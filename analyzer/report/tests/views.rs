@@ -161,6 +161,52 @@ fn a_huge_text_neither_breaks_nor_floods_a_comment() {
     assert!(drawn(&report, Format::Markdown).len() < 60_000);
 }
 
+/// Every key of a value must be a property of its schema, all the way down.
+fn described(value: &serde_json::Value, schema: &serde_json::Value, root: &serde_json::Value, at: &str) {
+    let resolve = |schema: &serde_json::Value| -> serde_json::Value {
+        match schema.get("$ref").and_then(serde_json::Value::as_str) {
+            Some(name) => root.pointer(name.trim_start_matches('#')).unwrap().clone(),
+            None => schema.clone(),
+        }
+    };
+    let schema = resolve(schema);
+    let options: Vec<serde_json::Value> = match schema.get("anyOf").and_then(serde_json::Value::as_array) {
+        Some(options) => options.iter().map(resolve).collect(),
+        None => vec![schema],
+    };
+    match value {
+        serde_json::Value::Object(map) => {
+            for (key, inner) in map {
+                let known = options.iter().find_map(|option| {
+                    option.get("properties")?.get(key).or_else(|| option.get("additionalProperties"))
+                });
+                let fallback = options.iter().find_map(|option| option.get("additionalProperties"));
+                let free = options.iter().any(|option| option.get("type").is_none());
+                match known.or(fallback) {
+                    Some(schema) => described(inner, schema, root, &format!("{at}.{key}")),
+                    None => assert!(free, "{at}.{key} is not in the schema"),
+                }
+            }
+        }
+        serde_json::Value::Array(items) => {
+            for item in items {
+                if let Some(schema) = options.iter().find_map(|option| option.get("items")) {
+                    described(item, schema, root, &format!("{at}[]"));
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn the_schema_describes_every_field_of_a_report() {
+    let schema = weir_report::json_schema();
+    let report = serde_json::from_str(&drawn(&fixed::rollback(), Format::Json)).unwrap();
+    described(&report, &schema, &schema, "report");
+    assert_eq!(schema.pointer("/properties/schema/type").unwrap(), "string");
+}
+
 #[test]
 fn a_report_of_another_schema_is_refused_by_name() {
     let text = drawn(&fixed::hold(), Format::Json).replace("weir.report/2", "weir.report/9");

@@ -26,6 +26,8 @@ pub(crate) enum DocumentKind {
     Rollout,
     /// Defaults of the command line
     Config,
+    /// The JSON that `weir analyze --output json` writes
+    Report,
 }
 
 /// `weir assign`

@@ -28,9 +28,28 @@ pub(crate) fn run(arguments: &AnalyzeArguments) -> Outcome {
     let loaded = weir_metrics::load_cached(&options, &mut Cache::with_progress(progress)).or_data()?;
     let gates = gates.unwrap_or_else(|| Gates::default_pack(&loaded.series));
     let evaluation = weir_gate::evaluate(&gates, &loaded.series, &loaded.health, Spending::ALL);
-    let report = report(&loaded, evaluation, (&gates, Spending::ALL), &options.data_dir, Vec::new())?;
+    let mut report = report(&loaded, evaluation, (&gates, Spending::ALL), &options.data_dir, Vec::new())?;
+    report.generated_from.command = again(arguments);
     output::draw(&report, &plan)?;
     Ok(Exit::of(report.evaluation.verdict))
+}
+
+/// The words that make the same report again, wherever settings came from.
+fn again(arguments: &AnalyzeArguments) -> Vec<String> {
+    let path = |path: &PathBuf| path.display().to_string();
+    let mut words = vec!["weir".to_owned(), "analyze".to_owned()];
+    let options = [
+        ("--data", Some(path(&arguments.data.data))),
+        ("--experiment", arguments.data.experiment.clone()),
+        ("--gates", arguments.gates.as_ref().map(path)),
+        ("--revision", arguments.revision.map(|revision| revision.to_string())),
+        ("--since", arguments.since.map(|time| time.to_string())),
+        ("--until", arguments.until.map(|time| time.to_string())),
+    ];
+    for (option, value) in options {
+        words.extend(value.into_iter().flat_map(|value| [option.to_owned(), value]));
+    }
+    words
 }
 
 /// Shows how much of the samples is read.

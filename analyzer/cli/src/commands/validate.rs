@@ -42,6 +42,7 @@ fn schema(kind: DocumentKind) -> serde_json::Value {
     match kind {
         DocumentKind::Policy => weir_policy::Policy::json_schema(),
         DocumentKind::Gates => weir_gate::Gates::json_schema(),
+        DocumentKind::Report => weir_report::json_schema(),
         DocumentKind::Config => weir_document::json_schema::<crate::settings::Config>(),
         DocumentKind::Rollout => weir_controller::Rollout::json_schema(),
     }

@@ -3,7 +3,10 @@
 use weir_gate::{
     Better, CaptureHealth, Comparison, Evaluation, GateResult, Outcome, Reason, Severity, Verdict,
 };
-use weir_report::{Distribution, Exemplar, Histogram, Provenance, Report, SCHEMA, TimelineEntry, Variants};
+use weir_report::{
+    Distribution, Exemplar, ExemplarKind, Histogram, JudgeCalibration, PromptMap, PromptPoint, Provenance,
+    Report, SCHEMA, Step, TimelineEntry, Trajectory, TrajectoryPoint, Variants,
+};
 
 /// Characters that turn reading order round.
 pub(crate) const BIDI: [char; 4] = ['\u{202e}', '\u{202d}', '\u{2066}', '\u{200f}'];
@@ -34,7 +37,14 @@ pub(crate) fn rollback() -> Report {
         evaluation: evaluation.clone(),
         absent: vec![("score:helpful".into(), "no score of this criterion has arrived".into())],
         distributions: vec![lengths(), latencies()],
-        exemplars: vec![exemplar("json-fields"), exemplar("hedging")],
+        exemplars: vec![
+            exemplar("json-fields"),
+            Exemplar {
+                kind: ExemplarKind::Typical,
+                remarks: vec!["judge-large: the order number is missing".into()],
+                ..exemplar("hedging")
+            },
+        ],
         timeline: vec![
             entry("2025-10-09T08:53:20Z", "step", "shadow: 100 % of exchanges are shadowed"),
             entry("2025-10-09T08:54:01Z", "decision", "promote: every gate is inside its margin"),
@@ -42,7 +52,60 @@ pub(crate) fn rollback() -> Report {
             entry("2025-10-09T08:55:02Z", "rollback", "json-fields breached"),
             entry("2025-10-09T08:55:02.4Z", "confirmed", "revision 4 by Envoy and by a probe"),
         ],
+        step: Some(Step { name: "5 %".into(), number: 2, of: 3, candidate_percent: 5.0 }),
+        trajectories: vec![trajectory()],
+        prompts: Some(prompts()),
+        judges: vec![judge()],
         ..Report::new("", Provenance::default(), evaluation)
+    }
+}
+
+fn trajectory() -> Trajectory {
+    let point = |second: u32, half: f64, estimate: f64| TrajectoryPoint {
+        at: format!("2025-10-09T08:54:{second:02}Z"),
+        n: u64::from(second) * 20,
+        estimate,
+        low: estimate - half,
+        high: estimate + half,
+    };
+    Trajectory {
+        gate: "json-fields".into(),
+        unit: "share".into(),
+        relative: false,
+        better: Better::Higher,
+        margin: 0.02,
+        points: vec![point(5, 0.4, 0.0), point(20, 0.2, -0.1), point(50, 0.05, -0.31)],
+    }
+}
+
+fn prompts() -> PromptMap {
+    let point = |x: f64, y: f64, shift: f64, text: &str| PromptPoint {
+        sample_id: format!("s-{x}"),
+        x,
+        y,
+        shift,
+        text: text.into(),
+    };
+    PromptMap {
+        method: "all-MiniLM-L6-v2, first two principal components".into(),
+        points: vec![
+            point(0.1, 0.4, 0.05, "Where is my order?"),
+            point(0.9, -0.4, 0.93, "I want my money back"),
+            point(-0.2, 0.0, 0.5, "Where do I find my invoice?"),
+        ],
+    }
+}
+
+fn judge() -> JudgeCalibration {
+    JudgeCalibration {
+        criterion: "helpful".into(),
+        judge: "judge-large, prompt 3".into(),
+        calibrated: true,
+        text: "agrees with people as people do with each other".into(),
+        labels: 240,
+        measure: "kappa".into(),
+        agreement: Some(0.71),
+        interval: Some((0.62, 0.8)),
     }
 }
 
@@ -259,6 +322,34 @@ pub(crate) fn hostile() -> Report {
         exemplar.candidate_scores = [(HOSTILE.to_owned(), f64::NAN)].into();
     }
     report.timeline = vec![entry(HOSTILE, HOSTILE, HOSTILE)];
+    report.step = Some(Step { name: HOSTILE.into(), ..Step::default() });
+    for trajectory in &mut report.trajectories {
+        trajectory.gate = HOSTILE.into();
+        trajectory.unit = HOSTILE.into();
+        for point in &mut trajectory.points {
+            point.at = HOSTILE.into();
+        }
+    }
+    report.prompts = Some(PromptMap {
+        method: HOSTILE.into(),
+        points: vec![PromptPoint {
+            text: HOSTILE.into(),
+            sample_id: HOSTILE.into(),
+            ..PromptPoint::default()
+        }],
+    });
+    report.judges = vec![JudgeCalibration {
+        criterion: HOSTILE.into(),
+        judge: HOSTILE.into(),
+        text: HOSTILE.into(),
+        measure: HOSTILE.into(),
+        agreement: Some(f64::NAN),
+        ..JudgeCalibration::default()
+    }];
+    for exemplar in &mut report.exemplars {
+        exemplar.remarks = vec![HOSTILE.into()];
+    }
+    report.generated_from.command = vec![HOSTILE.into()];
     report
 }
 
@@ -307,6 +398,7 @@ fn distribution(
     candidate: Vec<u64>,
 ) -> Distribution {
     let bins = control.len();
+    let noise = control.iter().map(|count| count / 8).collect();
     let histogram = |counts: Vec<u64>, middle: f64| Histogram {
         n: counts.iter().sum(),
         counts,
@@ -320,6 +412,6 @@ fn distribution(
         edges: (0..=bins).map(|bin| low + (high - low) / bins as f64 * bin as f64).collect(),
         control: histogram(control, low + (high - low) * 0.45),
         candidate: histogram(candidate, low + (high - low) * 0.25),
-        noise: None,
+        noise: (metric == "latency_ms").then(|| histogram(noise, low + (high - low) * 0.44)),
     }
 }
