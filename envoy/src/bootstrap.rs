@@ -21,12 +21,8 @@ const MIRROR: &str = include_str!("../templates/mirror.json");
 const ROUTE: &str = include_str!("../templates/route.json");
 const ROUTER: &str = include_str!("../templates/router.json");
 const STATS_TAGS: &str = include_str!("../templates/stats_tags.json");
-const STRIP_MARKS: &str = include_str!("../templates/strip_marks.json");
 const UPSTREAM_CODEC: &str = include_str!("../templates/upstream_codec.json");
 const WEIR_ECDS: &str = include_str!("../templates/weir_ecds.json");
-
-/// The filter's marks for copies and samples, which the candidate has no use for.
-const MARKS: [&str; 3] = [headers::SHADOW, headers::NOISE, headers::SAMPLE_ID];
 
 /// Where the filter's policy comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -200,9 +196,9 @@ impl Bootstrap {
         Value::Array(mutations)
     }
 
-    /// What the candidate need not see.
-    fn remove_marks(&self) -> Value {
-        Value::Array(MARKS.map(|name| json!({"remove": name})).to_vec())
+    /// What picks the route, and is of no use behind it.
+    fn marks(&self) -> [&str; 3] {
+        [headers::SHADOW, headers::NOISE, &self.names.cluster_header]
     }
 
     fn http_filters(&self) -> Result<Value, String> {
@@ -240,12 +236,12 @@ impl Bootstrap {
         match self.routing {
             Routing::VariantHeader => {
                 let matches = vec![exactly(&names.variant_header, "candidate")];
-                routes.push(route("candidate", matches, candidate)?);
+                routes.push(route("candidate", &self.marks(), matches, candidate)?);
                 routes.extend(self.with_copies("control", &[], &control)?);
             }
             Routing::ClusterHeader => {
                 routes.extend(self.with_copies("by-cluster-header", &[named], &by_header)?);
-                routes.push(route("bypassed", vec![], control)?);
+                routes.push(route("bypassed", &self.marks(), vec![], control)?);
             }
         }
         Ok(Value::Array(routes))
@@ -270,7 +266,7 @@ impl Bootstrap {
             if let Some(action) = action.as_object_mut().filter(|_| !mirrors.is_empty()) {
                 action.insert("request_mirror_policies".to_owned(), Value::Array(mirrors));
             }
-            route(&name, matches, action)
+            route(&name, &self.marks(), matches, action)
         };
         combinations.into_iter().map(of).collect()
     }
@@ -279,29 +275,21 @@ impl Bootstrap {
         let Upstreams { control, candidate, collector } = self.upstreams;
         let names = &self.names;
         let (shadow, noise) = (self.capture("shadow")?, self.capture("noise")?);
-        // A cluster that gets both clients' requests and copies captures the copies and removes the marks of both.
+        // A cluster that gets both clients' requests and copies captures the copies, which carry their leg.
         let on_control = noise.clone().filter(|_| names.noise == names.control);
         let on_candidate = shadow.clone().filter(|_| names.shadow == names.candidate);
         let mut clusters = vec![
-            cluster(&names.control, control, [on_control, self.removal(self.remove_all())?])?,
-            cluster(&names.candidate, candidate, [on_candidate, self.removal(self.remove_marks())?])?,
-            cluster(&names.collector, collector, [None, None])?,
+            cluster(&names.control, control, on_control)?,
+            cluster(&names.candidate, candidate, on_candidate)?,
+            cluster(&names.collector, collector, None)?,
         ];
         if names.noise != names.control {
-            clusters.push(cluster(&names.noise, control, [noise, None])?);
+            clusters.push(cluster(&names.noise, control, noise)?);
         }
         if names.shadow != names.candidate {
-            clusters.push(cluster(&names.shadow, candidate, [shadow, None])?);
+            clusters.push(cluster(&names.shadow, candidate, shadow)?);
         }
         Ok(Value::Array(clusters))
-    }
-
-    /// The filter that removes headers before a request leaves.
-    fn removal(&self, mutations: Value) -> Result<Option<Value>, String> {
-        if self.filter == FilterSource::Absent {
-            return Ok(None);
-        }
-        template::render_json(STRIP_MARKS, &[("request_mutations", mutations)]).map(Some)
     }
 
     /// The same module once more, where the copy's answer comes by.
@@ -315,9 +303,13 @@ impl Bootstrap {
     }
 }
 
-fn route(name: &str, header_matches: Vec<Value>, action: Value) -> Result<Value, String> {
-    let values =
-        [("name", json!(name)), ("header_matches", Value::Array(header_matches)), ("action", action)];
+fn route(name: &str, marks: &[&str], header_matches: Vec<Value>, action: Value) -> Result<Value, String> {
+    let values = [
+        ("name", json!(name)),
+        ("header_matches", Value::Array(header_matches)),
+        ("marks", json!(marks)),
+        ("action", action),
+    ];
     template::render_json(ROUTE, &values)
 }
 
@@ -325,9 +317,9 @@ fn exactly(header: &str, value: &str) -> Value {
     json!({"name": header, "string_match": {"exact": value}})
 }
 
-fn cluster(name: &str, address: SocketAddr, filters: [Option<Value>; 2]) -> Result<Value, String> {
+fn cluster(name: &str, address: SocketAddr, capture: Option<Value>) -> Result<Value, String> {
     let codec = template::render_json(UPSTREAM_CODEC, &[])?;
-    let http_filters = Value::Array(filters.into_iter().flatten().chain([codec]).collect());
+    let http_filters = Value::Array(capture.into_iter().chain([codec]).collect());
     let values = [
         ("name", json!(name)),
         ("host", json!(address.ip().to_string())),
@@ -381,7 +373,7 @@ mod tests {
         let candidate = named.collect::<Vec<_>>();
         assert_eq!(candidate.len(), 1);
         let text = candidate[0].to_string();
-        assert!(text.contains("shadow") && text.contains(headers::SAMPLE_ID));
+        assert!(text.contains(r#"\"leg\":\"shadow\""#), "{text}");
     }
 
     #[test]

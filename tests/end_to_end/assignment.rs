@@ -22,7 +22,7 @@ const FORGED: [(&str, &str); 8] = [
     ("x-weir-shadow", "candidate-shadow"),
     ("x-weir-noise", "control-noise"),
     ("x-weir-leg", "shadow"),
-    ("x-weir-sample-id", "0000000000000000-1"),
+    ("x-weir-snapshot", "none"),
     ("x-weir-anything", "1"),
 ];
 

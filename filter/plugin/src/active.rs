@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use weir_policy::{Mode, Policy};
-use weir_wire::{LegKind, Variant};
+use weir_wire::{LegKind, Shared, Variant};
 
 use crate::metrics::{Metrics, RequestSeries};
 use crate::outbox::Terms;
@@ -56,6 +56,15 @@ impl Active {
             series,
             policy,
         })
+    }
+
+    /// What the samples of this policy have in common.
+    pub fn shared(&self) -> Shared<'_> {
+        Shared {
+            experiment: &self.policy.experiment,
+            revision: self.policy.revision,
+            policy_digest: &self.digest,
+        }
     }
 
     /// Whether traffic is to pass as if the filter were not there.

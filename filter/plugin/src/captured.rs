@@ -9,9 +9,7 @@ use crate::exchange::{EndedLeg, Exchange, Seen};
 use crate::headers::Headers;
 use crate::host::{Body, Host};
 use crate::metrics::{Count, Metrics};
-
-/// Longest text that is taken from a header.
-pub(crate) const TEXT_BYTES_MAX: usize = 256;
+use crate::texts::{TEXT_BYTES_MAX, Texts};
 
 /// One leg in progress.
 #[derive(Debug)]
@@ -25,14 +23,14 @@ pub(crate) struct Captured {
 }
 
 impl Captured {
-    pub(crate) fn new(exchange: Rc<Exchange>, kind: LegKind, start: u64, request_ended: bool) -> Self {
+    pub(crate) fn new(exchange: Rc<Exchange>, kind: LegKind, request_ended: bool) -> Self {
         let active = &exchange.active;
         let keep = || HeadTail::new(active.body_bytes_max, active.body_tail_bytes_max);
         Self {
             request: (kind == LegKind::Primary).then(keep),
             response: keep(),
             kind,
-            seen: Seen { start, request_ended, ..Seen::default() },
+            seen: Seen { start: exchange.start, request_ended, ..Seen::default() },
             exchange,
         }
     }
@@ -46,6 +44,7 @@ impl Captured {
 
     pub(crate) fn response_headers(
         &mut self,
+        texts: &mut Texts,
         metrics: &mut Metrics,
         headers: Headers<'_>,
         end: bool,
@@ -58,8 +57,8 @@ impl Captured {
             .and_then(|status| status.parse().ok())
             .filter(|status| (100..1000).contains(status))
             .unwrap_or(0);
-        self.seen.content_type = bounded_text(headers, b"content-type", TEXT_BYTES_MAX);
-        self.seen.content_encoding = bounded_text(headers, b"content-encoding", TEXT_BYTES_MAX);
+        self.seen.content_type = texts.of(headers, b"content-type", TEXT_BYTES_MAX);
+        self.seen.content_encoding = texts.of(headers, b"content-encoding", TEXT_BYTES_MAX);
         if end {
             self.response_end(metrics, now);
         }
@@ -119,13 +118,6 @@ impl Captured {
         }
         now
     }
-}
-
-/// A header's value as text, cut at a bound.
-pub(crate) fn bounded_text(headers: Headers<'_>, name: &[u8], bytes_max: usize) -> String {
-    let value = headers.get(name).unwrap_or_default();
-    let value = value.get(..bytes_max).unwrap_or(value);
-    String::from_utf8_lossy(value).into_owned()
 }
 
 fn push(keep: &mut HeadTail, host: &impl Host, metrics: &mut Metrics, body: Body, size: usize) {

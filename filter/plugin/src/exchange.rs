@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use weir_wire::{Leg, LegKind, Variant};
+use weir_wire::{LegKind, LegView, Variant, encode_leg};
 
 use crate::active::Active;
 use crate::capture::Kept;
@@ -16,6 +16,8 @@ const LEG_OVERHEAD_BYTES: usize = 2048;
 pub struct Exchange {
     /// The policy that decided.
     pub active: Rc<Active>,
+    /// When the request's headers came, nanoseconds since 1970.
+    pub start: u64,
     /// Number within the worker's epoch; with the epoch, the sample id.
     pub number: u64,
     /// Epoch of the worker.
@@ -37,13 +39,15 @@ pub struct Exchange {
     /// A copy goes to control.
     pub noise: bool,
     /// Request method.
-    pub method: String,
+    pub method: Rc<str>,
     /// Request path with query.
-    pub path: String,
-    /// `x-request-id`.
-    pub request_id: String,
+    pub path: Rc<str>,
+    /// `x-request-id`: its copies have the same.
+    pub request_id: Rc<str>,
+    /// Hash of the request id, as the table of pending exchanges knows it.
+    pub request_id_hash: u64,
     /// Content type of the request.
-    pub request_content_type: String,
+    pub request_content_type: Rc<str>,
     /// Legs that ended.
     pub ended: Ended,
 }
@@ -71,6 +75,8 @@ pub struct EndedLeg {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Seen {
     /// Request headers.
+    ///
+    /// A copy counts from the start of its original, so that both legs of a pair are measured by the same clock.
     pub start: u64,
     /// Response headers.
     pub headers: u64,
@@ -87,9 +93,9 @@ pub struct Seen {
     /// Response status, 0 without a response.
     pub status: u16,
     /// Content type of the response.
-    pub content_type: String,
+    pub content_type: Rc<str>,
     /// Content encoding of the response.
-    pub content_encoding: String,
+    pub content_encoding: Rc<str>,
     /// The end of the request was seen.
     pub request_ended: bool,
     /// The end of the response was seen.
@@ -99,7 +105,7 @@ pub struct Seen {
 impl Exchange {
     /// The sample id: epoch and number, in hex.
     pub fn sample_id(&self) -> String {
-        sample_id(self.epoch, self.number)
+        format!("{:016x}-{:x}", self.epoch, self.number)
     }
 
     /// Whether there are copies that belong to the primary leg.
@@ -136,21 +142,6 @@ impl Exchange {
     }
 }
 
-/// The sample id of a number in an epoch.
-pub fn sample_id(epoch: u64, number: u64) -> String {
-    format!("{epoch:016x}-{number:x}")
-}
-
-/// The number, when the sample id is of this epoch.
-pub fn parse_sample_id(text: &[u8], epoch: u64) -> Option<u64> {
-    let text = std::str::from_utf8(text).ok()?;
-    let (found, number) = text.split_once('-')?;
-    if found.len() != 16 || u64::from_str_radix(found, 16).ok()? != epoch {
-        return None;
-    }
-    u64::from_str_radix(number, 16).ok()
-}
-
 impl EndedLeg {
     /// Who answered this leg.
     pub fn variant(&self) -> Variant {
@@ -170,59 +161,53 @@ impl EndedLeg {
             + self.request.as_ref().map_or(0, kept)
     }
 
-    /// The record to send.
-    pub fn into_leg(self, sequence: u64) -> Leg {
+    /// The record to send, without what all legs of its policy share.
+    pub fn encode(&self, sequence: u64) -> Vec<u8> {
         let variant = self.variant();
-        let exchange = &self.exchange;
+        let (exchange, seen) = (&*self.exchange, &self.seen);
         let active = &exchange.active;
-        let mut leg = Leg::new(exchange.sample_id(), self.kind, variant, active.policy.experiment.clone());
-        leg.revision = active.policy.revision;
-        leg.policy_digest.clone_from(&active.digest);
-        leg.snapshot.clone_from(active.snapshot(variant));
         let (cohort, tier, autonomy) = active.cohort(exchange.cohort);
-        leg.cohort = cohort.to_owned();
-        leg.tier = tier.to_owned();
-        leg.autonomy = autonomy.to_owned();
-        if let Some(hash) = exchange.identity_hash {
-            leg.identity_hash = format!("{hash:016x}");
-        }
-        leg.inclusion_probability = match self.kind {
-            LegKind::Primary => exchange.probability_primary,
-            LegKind::Shadow => exchange.probability_shadow,
-            LegKind::Noise => exchange.probability_noise,
-        };
-        leg.sequence = sequence;
-        leg.method.clone_from(&exchange.method);
-        leg.path.clone_from(&exchange.path);
-        leg.request_id.clone_from(&exchange.request_id);
-        leg.request_content_type.clone_from(&exchange.request_content_type);
-        self.seen.write_to(&mut leg);
-        if let Some(request) = self.request {
-            leg.request_body_bytes = Some(request.total);
-            leg.request_body = request.head;
-            leg.request_body_tail = request.tail;
-        }
-        leg.response_body_bytes = self.response.total;
-        leg.response_body = self.response.head;
-        leg.response_body_tail = self.response.tail;
-        leg
+        let identity_hash = exchange.identity_hash.map(|hash| format!("{hash:016x}")).unwrap_or_default();
+        encode_leg(&LegView {
+            sample_id: &exchange.sample_id(),
+            leg: self.kind,
+            variant,
+            snapshot: active.snapshot(variant),
+            cohort,
+            tier,
+            autonomy,
+            identity_hash: &identity_hash,
+            inclusion_probability: match self.kind {
+                LegKind::Primary => exchange.probability_primary,
+                LegKind::Shadow => exchange.probability_shadow,
+                LegKind::Noise => exchange.probability_noise,
+            },
+            sequence,
+            start_unix_nano: seen.start,
+            method: &exchange.method,
+            path: &exchange.path,
+            request_id: &exchange.request_id,
+            status: seen.status,
+            latency_ms: seen.since_start_ms(seen.end),
+            ttfb_ms: seen.since_start_ms(seen.headers),
+            ttft_ms: seen.since_start_ms(seen.first_byte),
+            chunks: seen.chunks,
+            longest_gap_ms: (seen.chunks > 1).then(|| milliseconds(seen.longest_gap)),
+            request_content_type: &exchange.request_content_type,
+            response_content_type: &seen.content_type,
+            response_content_encoding: &seen.content_encoding,
+            request_body: self.request.as_ref().map_or(&[], |request| &request.head),
+            request_body_tail: self.request.as_ref().map_or(&[], |request| &request.tail),
+            request_body_bytes: self.request.as_ref().map(|request| request.total),
+            response_body: &self.response.head,
+            response_body_tail: &self.response.tail,
+            response_body_bytes: self.response.total,
+            complete: seen.request_ended && seen.response_ended,
+        })
     }
 }
 
 impl Seen {
-    fn write_to(self, leg: &mut Leg) {
-        leg.start_unix_nano = self.start;
-        leg.status = self.status;
-        leg.latency_ms = self.since_start_ms(self.end);
-        leg.ttfb_ms = self.since_start_ms(self.headers);
-        leg.ttft_ms = self.since_start_ms(self.first_byte);
-        leg.chunks = self.chunks;
-        leg.longest_gap_ms = (self.chunks > 1).then(|| milliseconds(self.longest_gap));
-        leg.complete = self.request_ended && self.response_ended;
-        leg.response_content_type = self.content_type;
-        leg.response_content_encoding = self.content_encoding;
-    }
-
     /// `None` when one of the two was not seen; 0 when the clock went backwards (which the stream has counted).
     fn since_start_ms(&self, then: u64) -> Option<f64> {
         (self.start != 0 && then != 0).then(|| milliseconds(then.saturating_sub(self.start)))

@@ -19,6 +19,7 @@ use crate::host::Host;
 use crate::metrics::{Count, Metrics};
 use crate::outbox::Outbox;
 use crate::pairing::Pending;
+use crate::texts::Texts;
 
 /// Above this, the buffer for header maps is given back.
 const SCRATCH_BYTES_MAX: usize = 256 * 1024;
@@ -40,6 +41,8 @@ pub struct Filter<H> {
     pub(crate) next_number: u64,
     /// Legs that are being captured.
     pub(crate) capturing: usize,
+    /// Texts that most exchanges share.
+    pub(crate) texts: Texts,
     /// Reused for header maps.
     pub(crate) scratch: Vec<u8>,
     pub(crate) latest_time: u64,
@@ -67,7 +70,7 @@ pub(crate) enum Stream {
     Captured(Box<Captured>),
 }
 
-/// Spreads context ids, which are counted up, over a table.
+/// Spreads numbers that are counted up, or hashes, over a table.
 #[derive(Debug, Default)]
 pub(crate) struct IdHasher(u64);
 
@@ -86,6 +89,7 @@ impl<H: Host> Filter<H> {
             epoch: None,
             next_number: 0,
             capturing: 0,
+            texts: Texts::default(),
             scratch: Vec::new(),
             latest_time: 0,
         }
@@ -198,7 +202,7 @@ impl<H: Host> Filter<H> {
         }
         if let Some(Stream::Captured(captured)) = self.streams.get_mut(&context) {
             let headers = crate::headers::Headers::new(&bytes);
-            captured.response_headers(&mut self.metrics, headers, end, now);
+            captured.response_headers(&mut self.texts, &mut self.metrics, headers, end, now);
         }
         self.return_scratch(bytes);
     }
@@ -276,7 +280,11 @@ impl Hasher for IdHasher {
     }
 
     fn write_u32(&mut self, id: u32) {
+        self.write_u64(u64::from(id));
+    }
+
+    fn write_u64(&mut self, id: u64) {
         // Fibonacci hashing: both ends of the word vary.
-        self.0 = u64::from(id).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = id.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }
 }

@@ -31,6 +31,7 @@ pub mod pairing;
 mod captured;
 mod root;
 mod stream;
+mod texts;
 mod upstream;
 
 #[cfg(target_arch = "wasm32")]

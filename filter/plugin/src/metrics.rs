@@ -66,6 +66,10 @@ pub enum Skip {
     Busy,
     /// The host refused a call.
     HostRefused,
+    /// The request has no `x-request-id` that its copies could be known by.
+    NoRequestId,
+    /// An exchange with the same `x-request-id` is still waited for.
+    RepeatedRequestId,
 }
 
 /// Why an exchange stayed half.
@@ -243,14 +247,16 @@ impl Counter {
 
 impl Sum {
     fn flush(&mut self, host: &impl Host, name: &str) {
-        let offset = self.now.saturating_sub(self.sent);
-        if offset == 0 {
-            return;
-        }
+        // A gauge that was never touched is left out by the host, and adding nothing is refused: one up, one down.
+        let first = self.id.is_none();
         let Some(id) = define(host, &mut self.id, MetricKind::Gauge, name) else {
             return;
         };
-        if host.add_metric(id, offset).is_ok() {
+        if first && self.now == 0 && host.add_metric(id, 1).is_ok() {
+            self.sent = 1;
+        }
+        let offset = self.now.saturating_sub(self.sent);
+        if offset != 0 && host.add_metric(id, offset).is_ok() {
             self.sent = self.now;
         }
     }
@@ -274,10 +280,10 @@ impl Count {
             Self::Pairs(leg) => 11 + leg as usize,
             Self::Unmatched(leg) => 14 + leg as usize,
             Self::Skipped(leg, why) => 17 + 3 * (why as usize) + leg as usize,
-            Self::HalfPairs(leg, why) => 23 + 3 * (why as usize) + leg as usize,
-            Self::Samples(leg, variant) => 29 + 3 * (variant as usize) + leg as usize,
-            Self::Sent(variant) => 35 + variant as usize,
-            Self::Drops(variant, why) => 37 + 2 * (why as usize) + variant as usize,
+            Self::HalfPairs(leg, why) => 29 + 3 * (why as usize) + leg as usize,
+            Self::Samples(leg, variant) => 35 + 3 * (variant as usize) + leg as usize,
+            Self::Sent(variant) => 41 + variant as usize,
+            Self::Drops(variant, why) => 43 + 2 * (why as usize) + variant as usize,
         }
     }
 
@@ -300,6 +306,8 @@ impl Count {
                 match why {
                     Skip::Busy => "busy",
                     Skip::HostRefused => "host",
+                    Skip::NoRequestId => "no_request_id",
+                    Skip::RepeatedRequestId => "repeated_request_id",
                 }
             ),
             Self::HalfPairs(leg, why) => format!(
@@ -370,7 +378,10 @@ mod tests {
         ];
         for leg in LEGS {
             all.extend([Count::Mirrored(leg), Count::Pairs(leg), Count::Unmatched(leg)]);
-            all.extend([Count::Skipped(leg, Skip::Busy), Count::Skipped(leg, Skip::HostRefused)]);
+            all.extend(
+                [Skip::Busy, Skip::HostRefused, Skip::NoRequestId, Skip::RepeatedRequestId]
+                    .map(|why| Count::Skipped(leg, why)),
+            );
             all.extend([Count::HalfPairs(leg, Half::Age), Count::HalfPairs(leg, Half::Full)]);
             all.extend(VARIANTS.map(|variant| Count::Samples(leg, variant)));
         }

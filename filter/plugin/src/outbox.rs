@@ -10,12 +10,16 @@
 //! - A root that is deleted after a policy push takes the answer that it waits for with it: its batch is sent again at
 //!   once by the next root, without counting as a failure. Should an answer get lost in another way, a deadline decides.
 //!
+//! - A batch holds legs of one policy, which is said once; after a push, the legs of the old policy go first.
+//!
 //! Encoding happens when a batch is made, in the tick or behind an answer, never in an exchange.
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 
-use weir_wire::{LegKind, Resource, Variant, batch_len, encode_batch, encode_record};
+use weir_wire::{LegKind, Resource, Variant, batch_len, encode_shared_batch};
 
+use crate::active::Active;
 use crate::exchange::EndedLeg;
 use crate::host::{Call, Host};
 use crate::metrics::{Count, Loss, Metrics};
@@ -73,6 +77,8 @@ struct Item {
 
 #[derive(Debug)]
 struct Batch {
+    /// The policy of all records.
+    active: Rc<Active>,
     records: Vec<Record>,
     flight: Option<Flight>,
 }
@@ -152,7 +158,7 @@ impl Outbox {
             self.batch = self.next_batch(terms, metrics);
         }
         let Some(batch) = &mut self.batch else { return };
-        let body = encode_batch(resource, &batch.records);
+        let body = encode_shared_batch(resource, batch.active.shared(), &batch.records);
         let sent = host.post(&Call {
             cluster: &terms.cluster,
             authority: &terms.authority,
@@ -280,12 +286,15 @@ impl Outbox {
     fn next_batch(&mut self, terms: &Terms, metrics: &mut Metrics) -> Option<Batch> {
         let mut records = Vec::new();
         let mut batch_bytes = BATCH_OVERHEAD_BYTES;
+        let mut policy: Option<Rc<Active>> = None;
         while let Some(item) =
-            self.pop_oldest(terms.batch_bytes_max.saturating_sub(batch_bytes), records.is_empty())
+            self.pop_oldest(terms.batch_bytes_max.saturating_sub(batch_bytes), policy.as_ref())
         {
+            let active = policy.get_or_insert_with(|| Rc::clone(&item.leg.exchange.active));
+            debug_assert!(Rc::ptr_eq(active, &item.leg.exchange.active));
             self.bytes = self.bytes.saturating_sub(item.bytes);
             let variant = item.leg.variant();
-            let bytes = encode_record(&item.leg.into_leg(item.sequence));
+            let bytes = item.leg.encode(item.sequence);
             if BATCH_OVERHEAD_BYTES + batch_len(bytes.len()) > terms.batch_bytes_max {
                 metrics.count(Count::Drops(variant, Loss::TooLarge));
                 continue;
@@ -294,11 +303,13 @@ impl Outbox {
             self.bytes += bytes.len();
             records.push(Record { bytes, variant, since: item.since });
         }
-        (!records.is_empty()).then_some(Batch { records, flight: None })
+        let active = policy.filter(|_| !records.is_empty())?;
+        Some(Batch { active, records, flight: None })
     }
 
-    /// The oldest leg, if its estimate (which is above its encoded size) fits, or if it is the first of the batch.
-    fn pop_oldest(&mut self, bytes_max: usize, first: bool) -> Option<Item> {
+    /// The oldest leg, if it is the first of the batch, or of the batch's policy and its estimate (which is above its
+    /// encoded size) fits.
+    fn pop_oldest(&mut self, bytes_max: usize, policy: Option<&Rc<Active>>) -> Option<Item> {
         let single = self.single.front().map(|item| item.sequence);
         let paired = self.paired.front().map(|item| item.sequence);
         let queue = match (single, paired) {
@@ -308,7 +319,10 @@ impl Outbox {
             (Some(single), Some(paired)) if single < paired => &mut self.single,
             (Some(_), Some(_)) => &mut self.paired,
         };
-        if !first && queue.front().is_some_and(|item| item.bytes > bytes_max) {
+        let fits = |item: &Item, policy: &Rc<Active>| {
+            item.bytes <= bytes_max && Rc::ptr_eq(policy, &item.leg.exchange.active)
+        };
+        if !queue.front().zip(policy).is_none_or(|(item, policy)| fits(item, policy)) {
             return None;
         }
         queue.pop_front()

@@ -6,16 +6,17 @@
 
 use std::rc::Rc;
 
-use weir_policy::{CaptureDecision, RequestView, Variant, headers as names};
+use weir_policy::{CaptureDecision, RequestView, Variant, headers as names, table_hash};
 use weir_wire::LegKind;
 
 use crate::active::Active;
-use crate::captured::{Captured, TEXT_BYTES_MAX, bounded_text};
+use crate::captured::Captured;
 use crate::exchange::{Ended, Exchange};
 use crate::filter::{Filter, Stream};
 use crate::headers::Headers;
 use crate::host::{Host, Map};
 use crate::metrics::{Count, Skip};
+use crate::texts::TEXT_BYTES_MAX;
 
 /// Longest path that is kept.
 const PATH_BYTES_MAX: usize = 2048;
@@ -79,9 +80,13 @@ impl<H: Host> Filter<H> {
             self.metrics.count(Count::Skipped(LegKind::Primary, Skip::Busy));
             return assigned();
         }
-        let decision = self.ask_for_copies(active, decision);
+        let request_id = headers.get(b"x-request-id").unwrap_or_default();
+        let request_id_hash = table_hash(self.epoch(), request_id);
+        let decision = self.ask_for_copies(active, decision, request_id, request_id_hash);
+        let now = self.now();
         let exchange = Rc::new(Exchange {
             active: Rc::clone(active),
+            start: now,
             number: self.next_number,
             epoch: self.epoch(),
             cohort: assignment.cohort,
@@ -92,18 +97,19 @@ impl<H: Host> Filter<H> {
             probability_noise: decision.inclusion_probability_noise,
             shadow: decision.shadow,
             noise: decision.noise,
-            method: bounded_text(headers, b":method", TEXT_BYTES_MAX),
-            path: bounded_text(headers, b":path", PATH_BYTES_MAX),
-            request_id: bounded_text(headers, b"x-request-id", TEXT_BYTES_MAX),
-            request_content_type: bounded_text(headers, b"content-type", TEXT_BYTES_MAX),
+            method: self.texts.of(headers, b":method", TEXT_BYTES_MAX),
+            path: self.texts.of(headers, b":path", PATH_BYTES_MAX),
+            request_id: known_text(request_id)
+                .map_or_else(|| self.texts.of(headers, b"x-request-id", TEXT_BYTES_MAX), Rc::from),
+            request_id_hash,
+            request_content_type: self.texts.of(headers, b"content-type", TEXT_BYTES_MAX),
             ended: Ended::default(),
         });
-        let now = self.now();
         if exchange.paired() {
             self.pending.insert(Rc::clone(&exchange), now, active.pending_pairs_max, &mut self.metrics);
         }
         self.capturing += 1;
-        Stream::Captured(Box::new(Captured::new(exchange, LegKind::Primary, now, end)))
+        Stream::Captured(Box::new(Captured::new(exchange, LegKind::Primary, end)))
     }
 
     /// Removes inbound headers that only the filter may set. Tells whether there were any.
@@ -148,27 +154,38 @@ impl<H: Host> Filter<H> {
     }
 
     /// Sets the headers that make the router send copies; what could not be asked for is taken out of the decision.
-    fn ask_for_copies(&mut self, active: &Active, mut decision: CaptureDecision) -> CaptureDecision {
+    fn ask_for_copies(
+        &mut self,
+        active: &Active,
+        mut decision: CaptureDecision,
+        request_id: &[u8],
+        request_id_hash: u64,
+    ) -> CaptureDecision {
         if !decision.shadow && !decision.noise {
             return decision;
         }
-        let id = crate::exchange::sample_id(self.epoch(), self.next_number);
-        let identified = self.set(names::SAMPLE_ID, &id);
+        // Decided for both copies at once: the first one would otherwise be the second one's obstacle.
+        let obstacle = match known_text(request_id) {
+            None => Some(Skip::NoRequestId),
+            Some(_) if self.pending.waits_for(request_id_hash) => Some(Skip::RepeatedRequestId),
+            Some(_) => None,
+        };
         if decision.shadow {
             let cluster = active.policy.shadow_cluster();
-            decision.shadow = self.ask(identified, names::SHADOW, cluster, LegKind::Shadow);
+            decision.shadow = self.ask(obstacle, names::SHADOW, cluster, LegKind::Shadow);
         }
         if decision.noise {
             let cluster = active.policy.noise.cluster.as_deref();
-            decision.noise = self.ask(identified, names::NOISE, cluster, LegKind::Noise);
+            decision.noise = self.ask(obstacle, names::NOISE, cluster, LegKind::Noise);
         }
         decision
     }
 
-    fn ask(&mut self, identified: bool, header: &str, cluster: Option<&str>, leg: LegKind) -> bool {
-        let asked = identified && cluster.is_some_and(|cluster| self.set(header, cluster));
-        self.metrics.count(if asked { Count::Mirrored(leg) } else { Count::Skipped(leg, Skip::HostRefused) });
-        asked
+    fn ask(&mut self, obstacle: Option<Skip>, header: &str, cluster: Option<&str>, leg: LegKind) -> bool {
+        let set = |filter: &mut Self| cluster.is_some_and(|cluster| filter.set(header, cluster));
+        let why = obstacle.or_else(|| (!set(self)).then_some(Skip::HostRefused));
+        self.metrics.count(why.map_or(Count::Mirrored(leg), |why| Count::Skipped(leg, why)));
+        why.is_none()
     }
 
     fn set(&mut self, name: &str, value: &str) -> bool {
@@ -202,6 +219,12 @@ pub(crate) fn to_wire(variant: Variant) -> weir_wire::Variant {
         Variant::Control => weir_wire::Variant::Control,
         Variant::Candidate => weir_wire::Variant::Candidate,
     }
+}
+
+/// A request id that a copy can be known by: whole, and text.
+fn known_text(request_id: &[u8]) -> Option<&str> {
+    let fits = (1..=TEXT_BYTES_MAX).contains(&request_id.len());
+    fits.then(|| std::str::from_utf8(request_id).ok()).flatten()
 }
 
 /// What copies and capture of an exchange are drawn by: never anything that a client could choose.

@@ -1,16 +1,17 @@
 //! The cluster's side of a copy: finds the exchange that a request is a copy of, and captures the answer.
 //!
-//! The filter runs once per attempt. Envoy does not retry copies, so that the first attempt that ends is the leg, with
-//! or without an answer; an attempt that ends after it (a proxy that does retry) is counted as unmatched and dropped.
-//! A request without a sample id of this worker's epoch is not a copy and passes.
+//! A copy has the request id of its original, and the mirror policy marks it with its leg. The mark is asked for only
+//! where primary requests pass, too, and where no exchange is found. The filter runs once per attempt. Envoy does not
+//! retry copies, so that the first attempt that ends is the leg, with or without an answer; an attempt that ends after
+//! it (a proxy that does retry) is counted as unmatched and dropped. A request without a mark is not a copy and passes.
 
 use std::rc::Rc;
 
-use weir_policy::headers as names;
+use weir_policy::{headers as names, table_hash};
 use weir_wire::LegKind;
 
 use crate::captured::Captured;
-use crate::exchange::{Exchange, parse_sample_id};
+use crate::exchange::Exchange;
 use crate::filter::{Filter, Stream};
 use crate::host::{Host, Map};
 use crate::metrics::Count;
@@ -23,49 +24,37 @@ impl<H: Host> Filter<H> {
             self.streams.remove(&context);
             return;
         };
-        let now = self.now();
         self.capturing += 1;
-        let captured = Captured::new(exchange, leg, now, end);
+        let captured = Captured::new(exchange, leg, end);
         self.streams.insert(context, Stream::Captured(Box::new(captured)));
     }
 
     fn find_exchange(&mut self, leg: LegKind) -> Option<Rc<Exchange>> {
-        let mut bytes = self.take_scratch();
-        let found = self.host.header(Map::Request, names::SAMPLE_ID, &mut bytes);
-        let number = match (found, self.epoch) {
-            (Ok(true), Some(epoch)) => parse_sample_id(&bytes, epoch),
-            (Ok(_), _) => None,
-            (Err(_), _) => {
-                self.metrics.count(Count::HostRefusals);
-                None
-            }
-        };
-        self.return_scratch(bytes);
-        if found != Ok(true) {
-            return None;
+        let found = self.with_header("x-request-id", |filter, id| {
+            let hash = table_hash(filter.epoch(), id);
+            filter.pending.find(hash, id)
+        });
+        let exchange = found.flatten().filter(|exchange| exchange.expects(leg));
+        let shared = exchange.as_ref().is_some_and(|exchange| exchange.active.shares_cluster(leg));
+        if exchange.is_some() && !shared {
+            return exchange;
         }
-        let exchange = number.and_then(|number| self.pending.find(number));
-        let Some(exchange) = exchange.filter(|exchange| exchange.expects(leg)) else {
+        let marked = self.with_header(names::LEG, |_, mark| mark == leg.as_str().as_bytes()) == Some(true);
+        if marked && exchange.is_none() {
             self.metrics.count(Count::Unmatched(leg));
-            return None;
-        };
-        if exchange.active.shares_cluster(leg) && !self.is_marked(leg) {
-            return None;
         }
-        Some(exchange)
+        exchange.filter(|_| marked)
     }
 
-    /// The primary request has the same id as its copies; where it passes here too, the route's mark tells them apart.
-    fn is_marked(&mut self, leg: LegKind) -> bool {
+    /// What `read` makes of a request header; `None` without one.
+    fn with_header<T>(&mut self, name: &str, read: impl FnOnce(&mut Self, &[u8]) -> T) -> Option<T> {
         let mut bytes = self.take_scratch();
-        let marked = match self.host.header(Map::Request, names::LEG, &mut bytes) {
-            Ok(found) => found && bytes == leg.as_str().as_bytes(),
-            Err(_) => {
-                self.metrics.count(Count::HostRefusals);
-                false
-            }
-        };
+        let found = self.host.header(Map::Request, name, &mut bytes);
+        if found.is_err() {
+            self.metrics.count(Count::HostRefusals);
+        }
+        let result = (found == Ok(true)).then(|| read(self, &bytes));
         self.return_scratch(bytes);
-        marked
+        result
     }
 }

@@ -25,7 +25,6 @@ struct Routed {
     cluster: Option<String>,
     shadow: Option<String>,
     noise: Option<String>,
-    sample_id: Option<String>,
 }
 
 fn policy(changes: &str) -> String {
@@ -89,7 +88,6 @@ impl Proxy {
             cluster: self.host.request_header("x-weir-cluster"),
             shadow: self.host.request_header("x-weir-shadow"),
             noise: self.host.request_header("x-weir-noise"),
-            sample_id: self.host.request_header("x-weir-sample-id"),
         }
     }
 
@@ -110,16 +108,20 @@ impl Proxy {
 
     /// An exchange with its copies, from the first header to the last byte.
     fn exchange(&mut self, headers: &[(&str, &str)]) -> Routed {
-        let primary = self.open(POLICY_ROOT, headers, false);
+        self.exchange_on(POLICY_ROOT, headers)
+    }
+
+    fn exchange_on(&mut self, root: u32, headers: &[(&str, &str)]) -> Routed {
+        let primary = self.open(root, headers, false);
         let routed = self.routed();
         self.request_body(primary, b"question", true);
-        let id = routed.sample_id.clone().unwrap_or_default();
+        let id = headers.iter().find(|(name, _)| *name == "x-request-id").map_or("", |(_, id)| id);
         let mut copies = Vec::new();
         for (root, leg, asked) in
             [(SHADOW_ROOT, "shadow", &routed.shadow), (NOISE_ROOT, "noise", &routed.noise)]
         {
             if asked.is_some() {
-                copies.push(self.open(root, &[("x-weir-sample-id", &id), ("x-weir-leg", leg)], true));
+                copies.push(self.open(root, &[("x-request-id", id), ("x-weir-leg", leg)], true));
             }
         }
         for stream in std::iter::once(primary).chain(copies) {
@@ -174,7 +176,6 @@ fn control_gets_no_variant_header_and_asks_for_both_copies() {
     assert_eq!(routed.variant, None);
     assert_eq!(routed.shadow.as_deref(), Some("candidate-shadow"));
     assert_eq!(routed.noise.as_deref(), Some("control-noise"));
-    assert_eq!(routed.sample_id.as_deref(), Some("000000000000feed-1"));
     assert_eq!(
         proxy.host.response_header("x-weir-variant"),
         None,
@@ -188,13 +189,7 @@ fn the_candidate_is_marked_and_never_copied() {
     let stream = proxy.open(POLICY_ROOT, INTERNAL, true);
     assert_eq!(
         proxy.routed(),
-        Routed {
-            variant: Some("candidate".to_owned()),
-            cluster: None,
-            shadow: None,
-            noise: None,
-            sample_id: None
-        }
+        Routed { variant: Some("candidate".to_owned()), cluster: None, shadow: None, noise: None }
     );
     assert_eq!(proxy.host.request_header("x-weir-experiment").as_deref(), Some("trial"));
     assert_eq!(proxy.host.request_header("x-weir-snapshot").as_deref(), Some("m@2"));
@@ -274,8 +269,7 @@ fn a_forged_header_of_the_operators_own_name_does_not_choose_the_cohort() {
 fn a_copy_that_the_exchange_did_not_ask_for_is_not_captured() {
     let mut proxy = Proxy::new("shadow: {percent: 100}\nnoise: {percent: 0}\n");
     proxy.open(POLICY_ROOT, USER, true);
-    let id = proxy.routed().sample_id.unwrap();
-    let copy = proxy.open(NOISE_ROOT, &[("x-weir-sample-id", &id), ("x-weir-leg", "noise")], true);
+    let copy = proxy.open(NOISE_ROOT, &[("x-request-id", "r-1"), ("x-weir-leg", "noise")], true);
     proxy.answer(copy, "200", &[b"x"]);
     proxy.filter.on_delete(copy);
     assert_eq!(proxy.filter.metrics().unsent("weir_unmatched_total;leg=noise"), 1);
@@ -284,13 +278,13 @@ fn a_copy_that_the_exchange_did_not_ask_for_is_not_captured() {
 }
 
 #[test]
-fn a_copy_is_matched_only_with_an_id_that_was_given_out() {
+fn a_copy_is_matched_only_with_the_id_of_an_exchange_that_asked_for_it() {
     let mut proxy = Proxy::new("");
     proxy.open(POLICY_ROOT, USER, true);
     for (headers, unmatched) in [
-        (vec![("x-weir-sample-id", "000000000000feed-99")], 1),
-        (vec![("x-weir-sample-id", "000000000000beef-1")], 1),
-        (vec![("x-weir-sample-id", "nonsense")], 1),
+        (vec![("x-request-id", "r-2"), ("x-weir-leg", "shadow")], 1),
+        (vec![("x-weir-leg", "shadow")], 1),
+        (vec![("x-request-id", "r-2")], 0),
         (vec![], 0),
     ] {
         let before = proxy.filter.metrics().unsent("weir_unmatched_total;leg=shadow");
@@ -313,9 +307,7 @@ fn on_a_cluster_that_serves_clients_too_only_marked_requests_are_copies() {
             let mut proxy =
                 Proxy::new(&format!("shadow: {{percent: 0}}\nnoise: {{percent: 100, cluster: {cluster}}}\n"));
             proxy.open(POLICY_ROOT, USER, true);
-            let id = proxy.routed().sample_id.unwrap();
-            let copy =
-                proxy.open(NOISE_ROOT, &[&[("x-weir-sample-id", id.as_str())], headers].concat(), true);
+            let copy = proxy.open(NOISE_ROOT, &[&[("x-request-id", "r-1")], headers].concat(), true);
             proxy.answer(copy, "200", &[b"x"]);
             proxy.filter.on_delete(copy);
             proxy.tick();
@@ -325,12 +317,56 @@ fn on_a_cluster_that_serves_clients_too_only_marked_requests_are_copies() {
 }
 
 #[test]
+fn an_exchange_whose_copies_could_not_be_told_apart_gets_none() {
+    let mut proxy = Proxy::new("");
+    proxy.open(POLICY_ROOT, USER, true);
+    let unnamed = &USER[..3];
+    let long = "r".repeat(257);
+    let too_long = [unnamed, &[("x-request-id", long.as_str())]].concat();
+    for (headers, reason) in
+        [(USER, "repeated_request_id"), (unnamed, "no_request_id"), (&too_long, "no_request_id")]
+    {
+        let counter = |leg| format!("weir_skipped_total;leg={leg};reason={reason}");
+        let before = ["shadow", "noise"].map(|leg| proxy.filter.metrics().unsent(&counter(leg)));
+        proxy.open(POLICY_ROOT, headers, true);
+        assert_eq!((proxy.routed().shadow, proxy.routed().noise), (None, None));
+        let after = ["shadow", "noise"].map(|leg| proxy.filter.metrics().unsent(&counter(leg)));
+        assert_eq!(after, before.map(|count| count + 1), "{reason}");
+    }
+}
+
+#[test]
+fn a_request_id_may_come_again_when_its_exchange_is_done() {
+    let mut proxy = Proxy::new("");
+    for _ in 0..2 {
+        assert!(proxy.exchange(USER).shadow.is_some());
+    }
+    proxy.tick();
+    assert_eq!(proxy.host.metric("weir_pairs_total;leg=shadow"), 2);
+}
+
+#[test]
+fn a_batch_holds_one_policy_and_says_it_for_every_leg() {
+    let mut proxy = Proxy::new("noise: {percent: 0}\n");
+    proxy.exchange(USER);
+    proxy.filter.on_create(9, 0);
+    assert!(proxy.configure(9, &policy("revision: 8\nnoise: {percent: 0}\n")));
+    proxy.exchange_on(9, USER);
+    let revisions = |proxy: &Proxy| proxy.posted().iter().map(|leg| leg.revision).collect::<Vec<_>>();
+    proxy.filter.on_tick(9);
+    assert_eq!(revisions(&proxy), [7, 7]);
+    proxy.sink_answers("200");
+    proxy.filter.on_tick(9);
+    assert_eq!(revisions(&proxy), [7, 7, 8, 8]);
+    assert!(proxy.posted().iter().all(|leg| leg.experiment == "trial" && leg.policy_digest.len() == 16));
+}
+
+#[test]
 fn a_repeated_attempt_of_a_copy_is_not_shipped_twice() {
     let mut proxy = Proxy::new("noise: {percent: 0}\n");
     let primary = proxy.open(POLICY_ROOT, USER, true);
-    let id = proxy.routed().sample_id.unwrap();
-    let attempts = [(); 2]
-        .map(|()| proxy.open(SHADOW_ROOT, &[("x-weir-sample-id", &id), ("x-weir-leg", "shadow")], true));
+    let attempts =
+        [(); 2].map(|()| proxy.open(SHADOW_ROOT, &[("x-request-id", "r-1"), ("x-weir-leg", "shadow")], true));
     for stream in attempts.into_iter().chain([primary]) {
         proxy.answer(stream, "200", &[b"x"]);
         proxy.filter.on_delete(stream);
@@ -344,8 +380,7 @@ fn a_repeated_attempt_of_a_copy_is_not_shipped_twice() {
 fn a_leg_without_an_answer_is_shipped_as_such() {
     let mut proxy = Proxy::new("noise: {percent: 0}\n");
     let primary = proxy.open(POLICY_ROOT, USER, true);
-    let id = proxy.routed().sample_id.unwrap();
-    let shadow = proxy.open(SHADOW_ROOT, &[("x-weir-sample-id", &id), ("x-weir-leg", "shadow")], true);
+    let shadow = proxy.open(SHADOW_ROOT, &[("x-request-id", "r-1"), ("x-weir-leg", "shadow")], true);
     proxy.filter.on_delete(shadow);
     proxy.answer(primary, "200", &[b"x"]);
     proxy.filter.on_delete(primary);
@@ -400,10 +435,9 @@ fn a_failing_sink_gets_the_same_records_again_and_nothing_is_lost_or_doubled() {
 fn a_policy_push_keeps_what_is_waiting() {
     let mut proxy = Proxy::new("");
     let primary = proxy.open(POLICY_ROOT, USER, true);
-    let id = proxy.routed().sample_id.unwrap();
     proxy.filter.on_create(9, 0);
     assert!(proxy.configure(9, &policy("revision: 8\n")));
-    let shadow = proxy.open(SHADOW_ROOT, &[("x-weir-sample-id", &id), ("x-weir-leg", "shadow")], true);
+    let shadow = proxy.open(SHADOW_ROOT, &[("x-request-id", "r-1"), ("x-weir-leg", "shadow")], true);
     proxy.answer(shadow, "200", &[b"x"]);
     proxy.answer(primary, "200", &[b"x"]);
     assert_eq!(
@@ -488,7 +522,8 @@ fn a_full_outbox_drops_single_legs_first_and_counts_them() {
         "cohorts: [{name: copied, match: {header: x-tier, exact: copied}}, {name: other, match: {header: x-other, present: true}, candidatePercent: 1}, {name: general, shadowPercent: 0, samplingPercent: 100}]\n\
          noise: {percent: 0}\nsampling: {percent: 100}\nlimits: {outboxBytesMax: 65536, bodyBytesMax: 1024, bodyTailBytesMax: 0, batchBytesMax: 16384}\n",
     );
-    let copied: &[(&str, &str)] = &[(":method", "POST"), (":path", "/"), ("x-tier", "copied")];
+    let copied: &[(&str, &str)] =
+        &[(":method", "POST"), (":path", "/"), ("x-tier", "copied"), ("x-request-id", "r-2")];
     for _ in 0..10 {
         proxy.exchange(copied);
     }
@@ -513,8 +548,9 @@ fn a_full_outbox_drops_single_legs_first_and_counts_them() {
 fn too_many_captures_at_a_time_are_skipped_and_counted() {
     let mut proxy = Proxy::new("limits: {pendingPairsMax: 2}\n");
     let asked: Vec<bool> = (0..3)
-        .map(|_| {
-            proxy.open(POLICY_ROOT, USER, true);
+        .map(|number| {
+            let id = format!("r-{number}");
+            proxy.open(POLICY_ROOT, &[("x-user-id", "ada"), ("x-request-id", &id)], true);
             proxy.routed().shadow.is_some()
         })
         .collect();
@@ -557,11 +593,6 @@ fn any_single_refusal_leaves_a_safe_exchange() {
         assert_ne!(control.cluster.as_deref(), Some("candidate"), "call {nth}");
         let said_candidate = candidate.variant.is_some();
         assert_eq!(candidate.cluster.as_deref() == Some("candidate"), said_candidate, "call {nth}");
-        for routed in [&control, &candidate] {
-            if routed.shadow.is_some() || routed.noise.is_some() {
-                assert!(routed.sample_id.is_some(), "call {nth}");
-            }
-        }
         drop(proxy);
     }
 }
@@ -570,7 +601,7 @@ fn any_single_refusal_leaves_a_safe_exchange() {
 fn a_host_that_refuses_everything_is_survived() {
     let (proxy, control, candidate) = whole_life(Refuse::Everything);
     for routed in [control, candidate] {
-        assert_eq!((routed.variant, routed.shadow, routed.sample_id), (None, None, None));
+        assert_eq!((routed.variant, routed.shadow, routed.noise), (None, None, None));
     }
     assert!(proxy.posted().is_empty());
     let calls = whole_life(Refuse::Nothing).0.host.0.calls.get();

@@ -6,14 +6,12 @@ pub const PREFIX: &str = "x-weir-";
 pub const VARIANT: &str = "x-weir-variant";
 /// Response: revision of the policy that handled the exchange.
 pub const REVISION: &str = "x-weir-revision";
-/// Request: cluster of the shadow copy, for the mirror policy's `cluster_header`.
+/// Request: cluster of the shadow copy; a route that matches it has the mirror policy.
 pub const SHADOW: &str = "x-weir-shadow";
-/// Request: cluster of the noise copy, for the mirror policy's `cluster_header`.
+/// Request: cluster of the noise copy; a route that matches it has the mirror policy.
 pub const NOISE: &str = "x-weir-noise";
 /// Request: which leg a copy is.
 pub const LEG: &str = "x-weir-leg";
-/// Request: id that joins the legs of one exchange.
-pub const SAMPLE_ID: &str = "x-weir-sample-id";
 /// Request: name of the experiment.
 pub const EXPERIMENT: &str = "x-weir-experiment";
 /// Request: label of the snapshot that should answer.
@@ -27,8 +25,7 @@ pub const CLUSTER: &str = "x-weir-cluster";
 pub const PROBE_PATH: &str = "/weir-probe";
 
 /// All of them.
-pub const ALL: &[&str] =
-    &[VARIANT, REVISION, SHADOW, NOISE, LEG, SAMPLE_ID, EXPERIMENT, SNAPSHOT, AUTONOMY, CLUSTER];
+pub const ALL: &[&str] = &[VARIANT, REVISION, SHADOW, NOISE, LEG, EXPERIMENT, SNAPSHOT, AUTONOMY, CLUSTER];
 
 /// Whether a header name, in any case, is one of Weir's own.
 #[must_use]

@@ -52,7 +52,7 @@ pub use capture::CaptureDecision;
 pub use configuration::{Capture, PluginConfiguration};
 pub use cookie::cookie_value;
 pub use explain::Explanation;
-pub use hash::{BUCKETS, Purpose, bucket_ppm, identity_hash};
+pub use hash::{BUCKETS, Purpose, bucket_ppm, identity_hash, table_hash};
 pub use policy::{
     Autonomy, Candidate, Cohort, Control, IdentitySource, Leg, Limits, Mode, NO_COHORT, Noise, Policy,
     ResponseHeaders, Routing, Sampling, Shadow, Sink, Variant,

@@ -16,6 +16,18 @@ pub struct Resource {
     pub worker: String,
 }
 
+/// What the legs of a batch have in common: the policy that they were captured under. On the wire it is said once, as
+/// attributes of the scope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shared<'a> {
+    /// The policy's experiment.
+    pub experiment: &'a str,
+    /// The policy's revision.
+    pub revision: u64,
+    /// The policy's digest, 16 hex digits.
+    pub policy_digest: &'a str,
+}
+
 /// What [`decode_request`] accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DecodeLimits {
@@ -33,16 +45,32 @@ impl Default for DecodeLimits {
     }
 }
 
-/// Encodes an `ExportLogsServiceRequest` around records that are encoded already.
+/// Encodes an `ExportLogsServiceRequest` around records that are encoded already and say everything themselves.
 pub fn encode_batch<R: AsRef<[u8]>>(resource: &Resource, records: &[R]) -> Vec<u8> {
+    join(resource, &[], records)
+}
+
+/// Encodes an `ExportLogsServiceRequest` around records of one policy, see [`encode_leg`](crate::encode_leg).
+pub fn encode_shared_batch<R: AsRef<[u8]>>(
+    resource: &Resource,
+    shared: Shared<'_>,
+    records: &[R],
+) -> Vec<u8> {
+    join(resource, &encode_scope(shared), records)
+}
+
+fn join<R: AsRef<[u8]>>(resource: &Resource, scope: &[u8], records: &[R]) -> Vec<u8> {
     let resource = encode_resource(resource);
     let records_len: usize = records.iter().map(|record| delimited_len(record.as_ref().len())).sum();
-    let resource_logs_len = delimited_len(resource.len()) + delimited_len(records_len);
+    let scope_logs_len = delimited_len(scope.len()) + records_len;
+    let resource_logs_len = delimited_len(resource.len()) + delimited_len(scope_logs_len);
     let mut bytes = Vec::with_capacity(delimited_len(resource_logs_len));
     open(1, resource_logs_len, &mut bytes);
     open(1, resource.len(), &mut bytes);
     bytes.extend_from_slice(&resource);
-    open(2, records_len, &mut bytes);
+    open(2, scope_logs_len, &mut bytes);
+    open(1, scope.len(), &mut bytes);
+    bytes.extend_from_slice(scope);
     for record in records {
         open(2, record.as_ref().len(), &mut bytes);
         bytes.extend_from_slice(record.as_ref());
@@ -66,7 +94,8 @@ pub fn encode_response(rejected: Option<(u64, &str)>) -> Vec<u8> {
     .encode_to_vec()
 }
 
-/// Decodes a request from the network. Errors: too large, too many messages, not such a message.
+/// Decodes a request from the network. What a scope says holds for each of its records that does not say otherwise, and
+/// stands among the record's attributes afterwards. Errors: too large, too many messages, not such a message.
 pub fn decode_request(bytes: &[u8], limits: DecodeLimits) -> Result<ExportLogsServiceRequest, WireError> {
     if bytes.len() > limits.request_bytes_max {
         return Err(WireError::TooLarge { bytes: bytes.len(), bytes_max: limits.request_bytes_max });
@@ -75,7 +104,28 @@ pub fn decode_request(bytes: &[u8], limits: DecodeLimits) -> Result<ExportLogsSe
     if !within_budget(bytes, Level::Request, &mut budget) {
         return Err(WireError::TooMany { messages_max: limits.messages_max });
     }
-    ExportLogsServiceRequest::decode(bytes).map_err(|error| WireError::Malformed(error.to_string()))
+    let mut request =
+        ExportLogsServiceRequest::decode(bytes).map_err(|error| WireError::Malformed(error.to_string()))?;
+    for scope_logs in request.resource_logs.iter_mut().flat_map(|logs| &mut logs.scope_logs) {
+        share(scope_logs, &mut budget)
+            .map_err(|()| WireError::TooMany { messages_max: limits.messages_max })?;
+    }
+    Ok(request)
+}
+
+/// Copies of a scope's attributes count as messages, too: a large scope may not be multiplied by many small records.
+fn share(scope_logs: &mut otlp::ScopeLogs, budget: &mut usize) -> Result<(), ()> {
+    let Some(scope) = scope_logs.scope.as_mut() else { return Ok(()) };
+    for attribute in std::mem::take(&mut scope.attributes) {
+        let cost = 1 + attribute.encoded_len() / SHARED_BYTES_FREE;
+        for record in &mut scope_logs.log_records {
+            if record.attributes.iter().all(|own| own.key != attribute.key) {
+                *budget = budget.checked_sub(cost).ok_or(())?;
+                record.attributes.push(attribute.clone());
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Where in a request the counting walk stands.
@@ -124,6 +174,9 @@ fn within_budget(mut bytes: &[u8], level: Level, budget: &mut usize) -> bool {
     }
     true
 }
+
+/// Up to this size a shared attribute counts as one message in each record.
+const SHARED_BYTES_FREE: usize = 256;
 
 /// Below this size an attribute's nested values are not worth counting.
 const NESTED_BYTES_FREE: usize = 256;
@@ -194,6 +247,20 @@ fn encode_resource(resource: &Resource) -> Vec<u8> {
             KeyValue::string(names::WORKER, &resource.worker),
         ],
         dropped_attributes_count: 0,
+    }
+    .encode_to_vec()
+}
+
+fn encode_scope(shared: Shared<'_>) -> Vec<u8> {
+    let revision = i64::try_from(shared.revision).unwrap_or(i64::MAX);
+    let revision = otlp::AnyValue { value: Some(otlp::any_value::Value::IntValue(revision)) };
+    otlp::InstrumentationScope {
+        attributes: vec![
+            KeyValue::string(names::EXPERIMENT, shared.experiment),
+            KeyValue { key: names::REVISION.to_owned(), value: Some(revision) },
+            KeyValue::string(names::POLICY_DIGEST, shared.policy_digest),
+        ],
+        ..otlp::InstrumentationScope::default()
     }
     .encode_to_vec()
 }

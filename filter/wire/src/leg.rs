@@ -99,48 +99,123 @@ pub struct Leg {
     pub complete: bool,
 }
 
-/// Encodes a leg as a `LogRecord` message (without the outer tag and length).
+/// A captured leg, borrowed; the fields are those of [`Leg`], except what a whole batch shares ([`Shared`]).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LegView<'a> {
+    /// Shared by all legs of an exchange.
+    pub sample_id: &'a str,
+    /// Which answer this is.
+    pub leg: LegKind,
+    /// Who answered.
+    pub variant: Variant,
+    /// Label of the snapshot that answered.
+    pub snapshot: &'a str,
+    /// Cohort of the exchange.
+    pub cohort: &'a str,
+    /// Tier of the cohort.
+    pub tier: &'a str,
+    /// Autonomy level of the cohort.
+    pub autonomy: &'a str,
+    /// Hex hash of the identity; empty when there was none.
+    pub identity_hash: &'a str,
+    /// The chance that this leg was captured, in (0, 1].
+    pub inclusion_probability: f64,
+    /// Number per worker epoch.
+    pub sequence: u64,
+    /// Start of the request, nanoseconds since 1970.
+    pub start_unix_nano: u64,
+    /// Request method.
+    pub method: &'a str,
+    /// Request path with query.
+    pub path: &'a str,
+    /// `x-request-id`.
+    pub request_id: &'a str,
+    /// Response status; 0 when there was no answer.
+    pub status: u16,
+    /// Request start to end of answer.
+    pub latency_ms: Option<f64>,
+    /// Request start to response headers.
+    pub ttfb_ms: Option<f64>,
+    /// Request start to the first byte of the response body.
+    pub ttft_ms: Option<f64>,
+    /// Response body chunks as the proxy saw them.
+    pub chunks: u64,
+    /// Longest time between two response body chunks.
+    pub longest_gap_ms: Option<f64>,
+    /// Content type of the request.
+    pub request_content_type: &'a str,
+    /// Content type of the response.
+    pub response_content_type: &'a str,
+    /// Content encoding of the response.
+    pub response_content_encoding: &'a str,
+    /// Head of the request body (primary leg only).
+    pub request_body: &'a [u8],
+    /// Tail of the request body, when head and tail do not meet.
+    pub request_body_tail: &'a [u8],
+    /// True size of the request body; `None` on a leg that does not carry it.
+    pub request_body_bytes: Option<u64>,
+    /// Head of the response body.
+    pub response_body: &'a [u8],
+    /// Tail of the response body, when head and tail do not meet.
+    pub response_body_tail: &'a [u8],
+    /// True size of the response body.
+    pub response_body_bytes: u64,
+    /// The ends of request and response were seen.
+    pub complete: bool,
+}
+
+/// Encodes a leg as a `LogRecord` message (without the outer tag and length) that says everything itself.
 pub fn encode_record(leg: &Leg) -> Vec<u8> {
+    let mut record = begin(&leg.view());
+    record.text(names::EXPERIMENT, &leg.experiment);
+    record.integer(names::REVISION, leg.revision);
+    record.text(names::POLICY_DIGEST, &leg.policy_digest);
+    record.finish()
+}
+
+/// Encodes a leg as a `LogRecord` message for a batch that says what it [shares](crate::Shared).
+pub fn encode_leg(leg: &LegView<'_>) -> Vec<u8> {
+    begin(leg).finish()
+}
+
+fn begin(leg: &LegView<'_>) -> RecordWriter {
     let bodies = leg.request_body.len()
         + leg.request_body_tail.len()
         + leg.response_body.len()
         + leg.response_body_tail.len();
     let mut record = RecordWriter::new(leg.start_unix_nano, names::EVENT_LEG, 1024 + leg.path.len() + bodies);
-    record.text(names::SAMPLE_ID, &leg.sample_id);
+    record.text(names::SAMPLE_ID, leg.sample_id);
     record.text(names::LEG, leg.leg.as_str());
     record.text(names::VARIANT, leg.variant.as_str());
-    record.text(names::EXPERIMENT, &leg.experiment);
-    record.integer(names::REVISION, leg.revision);
-    record.text(names::POLICY_DIGEST, &leg.policy_digest);
-    record.text(names::SNAPSHOT, &leg.snapshot);
-    record.text(names::COHORT, &leg.cohort);
-    record.text(names::TIER, &leg.tier);
-    record.text(names::AUTONOMY, &leg.autonomy);
-    record.text(names::IDENTITY_HASH, &leg.identity_hash);
+    record.text(names::SNAPSHOT, leg.snapshot);
+    record.text(names::COHORT, leg.cohort);
+    record.text(names::TIER, leg.tier);
+    record.text(names::AUTONOMY, leg.autonomy);
+    record.text(names::IDENTITY_HASH, leg.identity_hash);
     record.number(names::INCLUSION_PROBABILITY, Some(leg.inclusion_probability));
     record.integer(names::SEQUENCE, leg.sequence);
-    record.text(names::METHOD, &leg.method);
-    record.text(names::PATH, &leg.path);
-    record.text(names::REQUEST_ID, &leg.request_id);
+    record.text(names::METHOD, leg.method);
+    record.text(names::PATH, leg.path);
+    record.text(names::REQUEST_ID, leg.request_id);
     record.integer(names::STATUS, u64::from(leg.status));
     record.number(names::LATENCY_MS, leg.latency_ms);
     record.number(names::TTFB_MS, leg.ttfb_ms);
     record.number(names::TTFT_MS, leg.ttft_ms);
     record.integer(names::CHUNKS, leg.chunks);
     record.number(names::LONGEST_GAP_MS, leg.longest_gap_ms);
-    record.text(names::REQUEST_CONTENT_TYPE, &leg.request_content_type);
-    record.text(names::RESPONSE_CONTENT_TYPE, &leg.response_content_type);
-    record.text(names::RESPONSE_CONTENT_ENCODING, &leg.response_content_encoding);
-    record.bytes(names::REQUEST_BODY, &leg.request_body);
-    record.bytes(names::REQUEST_BODY_TAIL, &leg.request_body_tail);
+    record.text(names::REQUEST_CONTENT_TYPE, leg.request_content_type);
+    record.text(names::RESPONSE_CONTENT_TYPE, leg.response_content_type);
+    record.text(names::RESPONSE_CONTENT_ENCODING, leg.response_content_encoding);
+    record.bytes(names::REQUEST_BODY, leg.request_body);
+    record.bytes(names::REQUEST_BODY_TAIL, leg.request_body_tail);
     if let Some(bytes) = leg.request_body_bytes {
         record.integer(names::REQUEST_BODY_BYTES, bytes);
     }
-    record.bytes(names::RESPONSE_BODY, &leg.response_body);
-    record.bytes(names::RESPONSE_BODY_TAIL, &leg.response_body_tail);
+    record.bytes(names::RESPONSE_BODY, leg.response_body);
+    record.bytes(names::RESPONSE_BODY_TAIL, leg.response_body_tail);
     record.integer(names::RESPONSE_BODY_BYTES, leg.response_body_bytes);
     record.boolean(names::COMPLETE, leg.complete);
-    record.finish()
+    record
 }
 
 impl Leg {
@@ -185,6 +260,42 @@ impl Leg {
             response_body_tail: Vec::new(),
             response_body_bytes: 0,
             complete: false,
+        }
+    }
+
+    /// The leg, borrowed.
+    pub fn view(&self) -> LegView<'_> {
+        LegView {
+            sample_id: &self.sample_id,
+            leg: self.leg,
+            variant: self.variant,
+            snapshot: &self.snapshot,
+            cohort: &self.cohort,
+            tier: &self.tier,
+            autonomy: &self.autonomy,
+            identity_hash: &self.identity_hash,
+            inclusion_probability: self.inclusion_probability,
+            sequence: self.sequence,
+            start_unix_nano: self.start_unix_nano,
+            method: &self.method,
+            path: &self.path,
+            request_id: &self.request_id,
+            status: self.status,
+            latency_ms: self.latency_ms,
+            ttfb_ms: self.ttfb_ms,
+            ttft_ms: self.ttft_ms,
+            chunks: self.chunks,
+            longest_gap_ms: self.longest_gap_ms,
+            request_content_type: &self.request_content_type,
+            response_content_type: &self.response_content_type,
+            response_content_encoding: &self.response_content_encoding,
+            request_body: &self.request_body,
+            request_body_tail: &self.request_body_tail,
+            request_body_bytes: self.request_body_bytes,
+            response_body: &self.response_body,
+            response_body_tail: &self.response_body_tail,
+            response_body_bytes: self.response_body_bytes,
+            complete: self.complete,
         }
     }
 

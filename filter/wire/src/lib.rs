@@ -14,8 +14,11 @@ pub mod otlp;
 mod record;
 mod score;
 
-pub use batch::{DecodeLimits, Resource, batch_len, decode_request, encode_batch, encode_response};
-pub use leg::{Leg, LegKind, Variant, encode_record};
+pub use batch::{
+    DecodeLimits, Resource, Shared, batch_len, decode_request, encode_batch, encode_response,
+    encode_shared_batch,
+};
+pub use leg::{Leg, LegKind, LegView, Variant, encode_leg, encode_record};
 pub use score::{Score, encode_score};
 
 /// Why bytes were not what they should be. The text is a lowercase fragment.
