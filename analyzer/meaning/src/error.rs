@@ -1,0 +1,78 @@
+//! What can go wrong between samples and findings.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// Why texts could not be embedded, or findings not be stored.
+#[derive(Debug, Error)]
+pub enum MeaningError {
+    /// No ONNX runtime in any of the usual places.
+    #[error(
+        "no ONNX runtime: looked at {looked}\n  hint: `pip install onnxruntime` into .venv, or set ORT_DYLIB_PATH to libonnxruntime.so, or use `--embedder lexical`, which needs neither"
+    )]
+    NoRuntime {
+        /// Where it was looked for.
+        looked: String,
+    },
+    /// There is a runtime, but it cannot be used.
+    #[error("{}: is not a usable ONNX runtime: {message}\n  hint: set ORT_DYLIB_PATH to a libonnxruntime.so of version 1.24 or later", path.display())]
+    Runtime {
+        /// The library.
+        path: PathBuf,
+        /// What the loader said.
+        message: String,
+    },
+    /// The model's folder lacks something, or something in it cannot be read.
+    #[error("{}: {message}\n  hint: the folder needs model.onnx (or model_quantized.onnx), tokenizer.json, config.json, special_tokens_map.json and tokenizer_config.json", path.display())]
+    Model {
+        /// The folder or file.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
+    },
+    /// A name without a folder.
+    #[error(
+        "no embedder {name:?}; allowed: lexical, or onnx with a folder\n  hint: download a sentence-transformers model as ONNX (such as Xenova/all-MiniLM-L6-v2 from huggingface.co) and name its folder with --embedding-model DIR"
+    )]
+    UnknownEmbedder {
+        /// The name that was asked for.
+        name: String,
+    },
+    /// The model failed on texts.
+    #[error("the embedding model failed: {0}")]
+    Inference(String),
+    /// Files of samples, scores or the cache.
+    #[error(transparent)]
+    File(#[from] weir_sample::FileError),
+    /// The file system refused.
+    #[error(transparent)]
+    Durable(#[from] weir_sample::durable::DurableError),
+    /// A Parquet file that is not what it should be.
+    #[error("{}: {message}\n  hint: it is not a sample file of this version, or it is damaged", path.display())]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// What the reader said.
+        message: String,
+    },
+    /// Nothing to embed.
+    #[error(
+        "no samples of experiment {experiment:?} in {}\n  hint: `weir collect` or `weir import` bring them",
+        path.display()
+    )]
+    NoSamples {
+        /// The data folder.
+        path: PathBuf,
+        /// The experiment.
+        experiment: String,
+    },
+    /// Findings of another version.
+    #[error("{}: {message}\n  hint: run `weir embed` again", path.display())]
+    Findings {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
+    },
+}

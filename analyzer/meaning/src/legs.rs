@@ -1,0 +1,140 @@
+//! The answers of an experiment, by exchange: only the columns that meaning needs are read.
+//!
+//! Limits: texts are kept in memory, cut at [`crate::embedder::TEXT_BYTES_MAX`]. A leg that comes twice counts once, the
+//! first in the order of files and rows.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int64Type, TimestampMicrosecondType};
+use arrow_array::{Array, RecordBatch};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use weir_sample::{Kind, Leg, Sample, Variant, check_file, list_files};
+
+use crate::embedder::cut;
+use crate::error::MeaningError;
+
+const COLUMNS: [&str; 9] =
+    ["sample_id", "leg", "variant", "ts", "revision", "tier", "path", "request_text", "response_text"];
+
+/// One answer.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// Who gave it.
+    pub variant: Variant,
+    /// When, microseconds since 1970.
+    pub ts_us: i64,
+    /// The text; absent where nothing was captured.
+    pub text: Option<String>,
+}
+
+/// One exchange: what was asked, and the answers.
+#[derive(Clone, Debug, Default)]
+pub struct Exchange {
+    /// The prompt, or the body it came in.
+    pub request: Option<String>,
+    /// The trust tier.
+    pub tier: Option<String>,
+    /// The path.
+    pub path: Option<String>,
+    /// What the client got.
+    pub primary: Option<Answer>,
+    /// The candidate's copy.
+    pub shadow: Option<Answer>,
+    /// Control's second answer.
+    pub noise: Option<Answer>,
+}
+
+impl Exchange {
+    /// Control's answer and the candidate's, both with text.
+    #[must_use]
+    pub fn pair(&self) -> Option<(&str, &str)> {
+        let primary = self.primary.as_ref().filter(|answer| answer.variant == Variant::Control)?;
+        Some((primary.text.as_deref()?, self.shadow.as_ref()?.text.as_deref()?))
+    }
+
+    /// Control's answer and its second answer, both with text.
+    #[must_use]
+    pub fn noise_pair(&self) -> Option<(&str, &str)> {
+        let primary = self.primary.as_ref().filter(|answer| answer.variant == Variant::Control)?;
+        Some((primary.text.as_deref()?, self.noise.as_ref()?.text.as_deref()?))
+    }
+
+    /// The exchange's time.
+    #[must_use]
+    pub fn ts_us(&self) -> i64 {
+        [&self.primary, &self.shadow, &self.noise].into_iter().flatten().map(|a| a.ts_us).min().unwrap_or(0)
+    }
+}
+
+/// All exchanges of an experiment by sample id.
+///
+/// # Errors
+/// No samples, or files that are none.
+pub fn read(
+    data_dir: &Path,
+    experiment: &str,
+    revision: Option<i64>,
+) -> Result<BTreeMap<String, Exchange>, MeaningError> {
+    let mut exchanges = BTreeMap::new();
+    for path in list_files(data_dir, Kind::Samples, Some(experiment))? {
+        check_file::<Sample>(&path)?;
+        let wrong = |message: String| MeaningError::Parquet { path: path.clone(), message };
+        let file = std::fs::File::open(&path).map_err(|error| wrong(error.to_string()))?;
+        let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| wrong(e.to_string()))?;
+        let mask = ProjectionMask::columns(builder.parquet_schema(), COLUMNS);
+        let reader = builder.with_projection(mask).build().map_err(|error| wrong(error.to_string()))?;
+        for batch in reader {
+            take(&batch.map_err(|error| wrong(error.to_string()))?, revision, &mut exchanges);
+        }
+    }
+    if exchanges.is_empty() {
+        return Err(MeaningError::NoSamples {
+            path: data_dir.to_path_buf(),
+            experiment: experiment.to_owned(),
+        });
+    }
+    Ok(exchanges)
+}
+
+fn take(batch: &RecordBatch, revision: Option<i64>, exchanges: &mut BTreeMap<String, Exchange>) {
+    let texts = |name: &str| batch.column_by_name(name).and_then(|column| column.as_string_opt::<i32>());
+    let text = |name: &str, row: usize| {
+        texts(name).filter(|column| column.is_valid(row)).map(|column| column.value(row))
+    };
+    let times =
+        batch.column_by_name("ts").and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>());
+    let revisions = batch.column_by_name("revision").and_then(|c| c.as_primitive_opt::<Int64Type>());
+    for row in 0..batch.num_rows() {
+        let of_row = revisions.filter(|column| column.is_valid(row)).map(|column| column.value(row));
+        if revision.is_some() && revision != of_row {
+            continue;
+        }
+        let (Some(id), Some(leg), Some(variant)) = (
+            text("sample_id", row),
+            text("leg", row).and_then(Leg::parse),
+            text("variant", row).and_then(Variant::parse),
+        ) else {
+            continue;
+        };
+        let exchange: &mut Exchange = exchanges.entry(id.to_owned()).or_default();
+        let answer = Answer {
+            variant,
+            ts_us: times.map_or(0, |column| column.value(row)),
+            text: text("response_text", row)
+                .filter(|text| !text.trim().is_empty())
+                .map(|t| cut(t).to_owned()),
+        };
+        match leg {
+            Leg::Primary => exchange.primary.get_or_insert(answer),
+            Leg::Shadow => exchange.shadow.get_or_insert(answer),
+            Leg::Noise => exchange.noise.get_or_insert(answer),
+        };
+        let own = |name: &str| text(name, row).map(|text| cut(text).to_owned());
+        exchange.request = exchange.request.take().or_else(|| own("request_text"));
+        exchange.tier = exchange.tier.take().or_else(|| own("tier"));
+        exchange.path = exchange.path.take().or_else(|| own("path"));
+    }
+}

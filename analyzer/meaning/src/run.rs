@@ -1,0 +1,337 @@
+//! One run over an experiment: read, embed, measure, store.
+//!
+//! Invariant: the scores' files have fixed names and hold every distance of the experiment, so that running again (or with
+//! another embedder) replaces them whole and never mixes two embedders.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use weir_sample::durable::{create_folder, write_atomically};
+use weir_sample::{Kind, Leg, Score, Variant, list_files, read_file, write_samples};
+
+use crate::cache::{Vectors, vectors};
+use crate::drift::{classifier, kernel_swap, sign_flip};
+use crate::embedder::{Embedder, distance};
+use crate::error::MeaningError;
+use crate::findings::{Exemplar, Findings, Moved, Period, SCHEMA};
+use crate::legs::{Exchange, read};
+use crate::tripwire::{Given, Seen, look};
+use crate::{DISTANCE_CRITERION, clusters};
+
+/// Name of the score files.
+const PART: &str = "part-distance-embedding";
+/// Prompt clusters at most; one for every [`CLUSTER_PROMPTS`] prompts.
+const CLUSTERS_MAX: usize = 12;
+const CLUSTER_PROMPTS: usize = 25;
+/// Parts of the time.
+const PERIODS: usize = 12;
+/// Characters of an exemplar's texts.
+const EXEMPLAR_CHARS: usize = 240;
+
+/// What to embed and where it is.
+#[derive(Clone, Debug)]
+pub struct EmbedOptions {
+    /// The data folder.
+    pub data_dir: PathBuf,
+    /// The experiment.
+    pub experiment: String,
+    /// Only this policy revision.
+    pub revision: Option<i64>,
+    /// Level of each test over all its looks.
+    pub alpha: f64,
+    /// Seed of the swaps.
+    pub seed: u64,
+}
+
+/// What happens: texts to embed, done so far.
+pub type Progress<'a> = dyn FnMut(usize, usize) + 'a;
+
+/// Embeds an experiment, writes distances and findings; the number of texts embedded now.
+///
+/// # Errors
+/// See [`MeaningError`].
+pub fn embed(
+    options: &EmbedOptions,
+    embedder: &Embedder,
+    progress: &mut Progress<'_>,
+) -> Result<(Findings, usize), MeaningError> {
+    let exchanges = read(&options.data_dir, &options.experiment, options.revision)?;
+    let texts: Vec<&str> = exchanges.values().flat_map(texts_of).collect();
+    let vectors = vectors(&options.data_dir, embedder, &texts, progress)?;
+    let mut measured: Vec<Measured<'_>> =
+        exchanges.iter().map(|(id, exchange)| Measured::new(id, exchange, &vectors)).collect();
+    measured.sort_by_key(|one| (one.exchange.ts_us(), one.id));
+    write_samples(&options.data_dir, PART, scores(options, embedder.identity(), &measured))?;
+    let findings = findings(options, embedder.identity(), &measured, &vectors)?;
+    store(&options.data_dir, &findings)?;
+    Ok((findings, vectors.embedded))
+}
+
+/// The findings of the last run, if there was one.
+///
+/// # Errors
+/// A file that is not one of this version.
+pub fn read_findings(data_dir: &Path, experiment: &str) -> Result<Option<Findings>, MeaningError> {
+    let path = file(data_dir, experiment);
+    let wrong = |message: String| MeaningError::Findings { path: path.clone(), message };
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(wrong(error.to_string())),
+    };
+    let findings: Findings = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+    if findings.schema == SCHEMA {
+        Ok(Some(findings))
+    } else {
+        Err(wrong(format!("schema is {:?}; expected {SCHEMA:?}", findings.schema)))
+    }
+}
+
+fn file(data_dir: &Path, experiment: &str) -> PathBuf {
+    data_dir.join("meaning").join(format!("experiment={experiment}")).join("drift.json")
+}
+
+fn store(data_dir: &Path, findings: &Findings) -> Result<(), MeaningError> {
+    let path = file(data_dir, &findings.experiment);
+    if let Some(folder) = path.parent() {
+        create_folder(data_dir, folder)?;
+    }
+    let wrong = |message: String| MeaningError::Findings { path: path.clone(), message };
+    write_atomically(&path, |file| {
+        serde_json::to_writer_pretty(file, findings).map_err(|error| wrong(error.to_string()))
+    })
+}
+
+fn texts_of(exchange: &Exchange) -> impl Iterator<Item = &str> {
+    let answers = [&exchange.primary, &exchange.shadow, &exchange.noise];
+    answers
+        .into_iter()
+        .flatten()
+        .filter_map(|answer| answer.text.as_deref())
+        .chain(exchange.request.as_deref().filter(|text| !text.trim().is_empty()))
+}
+
+/// An exchange with its distances.
+struct Measured<'a> {
+    id: &'a str,
+    exchange: &'a Exchange,
+    shadow: Option<f64>,
+    noise: Option<f64>,
+}
+
+impl<'a> Measured<'a> {
+    fn new(id: &'a str, exchange: &'a Exchange, vectors: &Vectors) -> Self {
+        let between = |(left, right): (&str, &str)| distance(vectors.of(left)?, vectors.of(right)?);
+        Self {
+            id,
+            exchange,
+            shadow: exchange.pair().and_then(between),
+            noise: exchange.noise_pair().and_then(between),
+        }
+    }
+}
+
+fn scores(options: &EmbedOptions, judge: &str, measured: &[Measured<'_>]) -> Vec<Score> {
+    let row = |one: &Measured<'_>, leg: Leg, score: f64, answer: &crate::legs::Answer| Score {
+        experiment: options.experiment.clone(),
+        sample_id: one.id.to_owned(),
+        leg,
+        variant: answer.variant,
+        ts_us: answer.ts_us,
+        criterion: DISTANCE_CRITERION.to_owned(),
+        score,
+        judge: Some(judge.to_owned()),
+    };
+    let mut rows = Vec::new();
+    for one in measured {
+        if let (Some(score), Some(answer)) = (one.shadow, &one.exchange.shadow) {
+            rows.push(row(one, Leg::Shadow, score, answer));
+        }
+        if let (Some(score), Some(answer)) = (one.noise, &one.exchange.noise) {
+            rows.push(row(one, Leg::Noise, score, answer));
+        }
+    }
+    rows
+}
+
+fn findings(
+    options: &EmbedOptions,
+    embedder: &str,
+    measured: &[Measured<'_>],
+    vectors: &Vectors,
+) -> Result<Findings, MeaningError> {
+    let pairs: Vec<(&[f32], &[f32])> = measured
+        .iter()
+        .filter(|one| one.shadow.is_some())
+        .filter_map(|one| one.exchange.pair())
+        .filter_map(|(left, right)| Some((vectors.of(left)?, vectors.of(right)?)))
+        .collect();
+    let excess: Vec<f64> = measured.iter().filter_map(|one| Some(one.shadow? - one.noise?)).collect();
+    let served = |variant: Variant| -> Vec<&[f32]> {
+        let answers = measured.iter().filter_map(|one| one.exchange.primary.as_ref());
+        answers
+            .filter(|answer| answer.variant == variant)
+            .filter_map(|answer| vectors.of(answer.text.as_deref()?))
+            .collect()
+    };
+    let legs =
+        measured.iter().flat_map(|one| [&one.exchange.primary, &one.exchange.shadow, &one.exchange.noise]);
+    let (tripwires, not_looked_at) = look(&seen(measured, mean_scores(options)?));
+    Ok(Findings {
+        schema: SCHEMA.to_owned(),
+        experiment: options.experiment.clone(),
+        embedder: embedder.to_owned(),
+        revision: options.revision,
+        alpha: options.alpha,
+        pairs: pairs.len(),
+        noise_pairs: measured.iter().filter(|one| one.noise.is_some()).count(),
+        without_text: legs.flatten().filter(|answer| answer.text.is_none()).count(),
+        distance: mean(measured.iter().filter_map(|one| one.shadow)),
+        noise_distance: mean(measured.iter().filter_map(|one| one.noise)),
+        beyond_noise: sign_flip(&excess, options.alpha, options.seed),
+        systematic: kernel_swap(&pairs, options.alpha, options.seed),
+        cohorts: classifier(&served(Variant::Control), &served(Variant::Candidate), options.alpha),
+        moved: moved(measured, vectors),
+        over_time: over_time(measured),
+        tripwires,
+        not_looked_at,
+    })
+}
+
+fn seen<'a>(measured: &[Measured<'a>], scores: Option<(f64, f64)>) -> Seen<'a> {
+    let mut seen = Seen { scores, ..Seen::default() };
+    for one in measured {
+        let request = one.exchange.request.as_deref();
+        for answer in [&one.exchange.primary, &one.exchange.shadow].into_iter().flatten() {
+            let Some(text) = answer.text.as_deref() else { continue };
+            let given = Given { request, answer: text };
+            match answer.variant {
+                Variant::Control => seen.control.push(given),
+                Variant::Candidate => seen.candidate.push(given),
+            }
+        }
+        seen.pairs.extend(one.exchange.pair());
+        seen.noise.extend(one.exchange.noise_pair());
+    }
+    seen
+}
+
+/// Mean of all judges' scores by variant; distances are no scores.
+fn mean_scores(options: &EmbedOptions) -> Result<Option<(f64, f64)>, MeaningError> {
+    let mut sums = [(0.0, 0_u32); 2];
+    for path in list_files(&options.data_dir, Kind::Scores, Some(&options.experiment))? {
+        for score in read_file::<Score>(&path)? {
+            if score.criterion.starts_with("distance:") || score.leg == Leg::Noise {
+                continue;
+            }
+            let [control, candidate] = &mut sums;
+            let sum = if score.variant == Variant::Control { control } else { candidate };
+            *sum = (sum.0 + score.score, sum.1 + 1);
+        }
+    }
+    let [(control, m), (candidate, n)] = sums;
+    Ok((m > 0 && n > 0).then(|| (control / f64::from(m), candidate / f64::from(n))))
+}
+
+fn moved(measured: &[Measured<'_>], vectors: &Vectors) -> Vec<Moved> {
+    let mut groups: BTreeMap<(&str, String), Vec<&Measured<'_>>> = BTreeMap::new();
+    let paired = measured.iter().filter(|one| one.shadow.is_some());
+    let with_vector: Vec<(&Measured<'_>, &str, &[f32])> = paired
+        .clone()
+        .filter_map(|one| {
+            let request = one.exchange.request.as_deref()?;
+            Some((one, request, vectors.of(request)?))
+        })
+        .collect();
+    let k = (with_vector.len() / CLUSTER_PROMPTS).clamp(1, CLUSTERS_MAX);
+    let prompts: Vec<&[f32]> = with_vector.iter().map(|(_, _, vector)| *vector).collect();
+    let of = clusters::assign(&prompts, k);
+    for cluster in 0..k {
+        let part = |inside: bool| {
+            let chosen = with_vector.iter().zip(&of).filter(move |(_, at)| (**at == cluster) == inside);
+            chosen.map(|((one, text, _), _)| (*one, *text)).collect::<Vec<_>>()
+        };
+        let (inside, outside) = (part(true), part(false));
+        if inside.is_empty() {
+            continue;
+        }
+        let words = |part: &[(&Measured<'_>, &str)]| {
+            part.iter().map(|(_, text)| (*text).to_owned()).collect::<Vec<_>>()
+        };
+        let (inner, outer) = (words(&inside), words(&outside));
+        let views = |texts: &'_ [String]| {
+            texts.iter().map(|text| text.chars().take(2_000).collect::<String>()).collect::<Vec<_>>()
+        };
+        let (inner, outer) = (
+            views(inner.get(..inner.len().min(500)).unwrap_or_default()),
+            views(outer.get(..outer.len().min(500)).unwrap_or_default()),
+        );
+        let name = clusters::name(
+            &inner.iter().map(String::as_str).collect::<Vec<_>>(),
+            &outer.iter().map(String::as_str).collect::<Vec<_>>(),
+        );
+        groups.insert(
+            ("cluster", format!("{}: {name}", cluster + 1)),
+            inside.into_iter().map(|(one, _)| one).collect(),
+        );
+    }
+    for one in paired {
+        for (dimension, value) in [("tier", &one.exchange.tier), ("path", &one.exchange.path)] {
+            if let Some(value) = value {
+                groups.entry((dimension, value.clone())).or_default().push(one);
+            }
+        }
+    }
+    let mut moved: Vec<Moved> = groups
+        .into_iter()
+        .map(|((dimension, value), mut members)| {
+            let noise_distance = mean(members.iter().filter_map(|one| one.noise));
+            let distance = mean(members.iter().filter_map(|one| one.shadow)).unwrap_or(0.0);
+            members.sort_by(|left, right| {
+                right.shadow.unwrap_or(0.0).total_cmp(&left.shadow.unwrap_or(0.0)).then(left.id.cmp(right.id))
+            });
+            let exemplars = members.iter().take(2).filter_map(|one| exemplar(one)).collect();
+            Moved {
+                dimension: dimension.to_owned(),
+                value,
+                pairs: members.len(),
+                distance,
+                noise_distance,
+                exemplars,
+            }
+        })
+        .collect();
+    moved.sort_by(|left, right| right.shift().total_cmp(&left.shift()).then(left.value.cmp(&right.value)));
+    moved
+}
+
+fn exemplar(one: &Measured<'_>) -> Option<Exemplar> {
+    let (control, candidate) = one.exchange.pair()?;
+    let short = |text: &str| text.chars().take(EXEMPLAR_CHARS).collect::<String>();
+    Some(Exemplar {
+        sample_id: one.id.to_owned(),
+        distance: one.shadow?,
+        request: short(one.exchange.request.as_deref().unwrap_or_default()),
+        control: short(control),
+        candidate: short(candidate),
+    })
+}
+
+fn over_time(measured: &[Measured<'_>]) -> Vec<Period> {
+    let paired: Vec<&Measured<'_>> = measured.iter().filter(|one| one.shadow.is_some()).collect();
+    let size = paired.len().div_ceil(PERIODS).max(1);
+    paired
+        .chunks(size)
+        .map(|part| Period {
+            from_us: part.first().map_or(0, |one| one.exchange.ts_us()),
+            pairs: part.len(),
+            distance: mean(part.iter().filter_map(|one| one.shadow)).unwrap_or(0.0),
+            noise_distance: mean(part.iter().filter_map(|one| one.noise)),
+        })
+        .collect()
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let (sum, count) = values.fold((0.0, 0_u32), |(sum, count), value| (sum + value, count + 1));
+    (count > 0).then(|| sum / f64::from(count))
+}
