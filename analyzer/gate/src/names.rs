@@ -16,8 +16,8 @@ pub const METRICS: [&str; 12] = [
     "ttft_ms",
 ];
 
-/// Metrics with an argument behind a colon: fields of a JSON answer, a criterion of a judge.
-pub const FAMILIES: [&str; 2] = ["json_fields", "score"];
+/// Metrics with an argument behind a colon: a distance between answers, fields of a JSON answer, a criterion of a judge.
+pub const FAMILIES: [&str; 3] = ["distance", "json_fields", "score"];
 
 /// Prefix of score metrics.
 pub(crate) const SCORE: &str = "score:";
@@ -31,7 +31,7 @@ pub(crate) fn is_metric(id: &str) -> bool {
 
 /// All ids, for messages.
 pub(crate) fn list() -> String {
-    format!("{}, json_fields:<a,b>, score:<criterion or *>", METRICS.join(", "))
+    format!("{}, distance:embedding, json_fields:<a,b>, score:<criterion or *>", METRICS.join(", "))
 }
 
 /// What the metric's mean is, for people.
@@ -61,6 +61,7 @@ fn family_phrase(id: &str) -> String {
             let word = if list.len() == 1 { "field" } else { "fields" };
             format!("share of answers with the {word} {}", list.join(", "))
         }
+        Some(("distance", name)) => format!("{name} distance from control's answer"),
         Some(("score", criterion)) => format!("score {criterion}"),
         _ => id.to_owned(),
     }

@@ -11,6 +11,8 @@ use crate::family;
 
 /// Prefix of the metrics that are judge scores: `score:helpful`.
 pub(crate) const SCORE: &str = "score:";
+/// Prefix of the metrics that are distances of answers: `distance:embedding`.
+pub(crate) const DISTANCE: &str = "distance:";
 /// Prefix of the metrics that name fields: `json_fields:answer,order_id`.
 pub(crate) const JSON_FIELDS: &str = "json_fields:";
 
@@ -64,6 +66,7 @@ impl Metric {
 pub fn known_metrics() -> Vec<String> {
     let mut names: Vec<String> = family::always().into_iter().map(|metric| metric.name).collect();
     names.push(format!("{JSON_FIELDS}FIELD,..."));
+    names.push(format!("{DISTANCE}embedding"));
     names.push(format!("{SCORE}CRITERION"));
     names.push(format!("{SCORE}*"));
     names
@@ -84,7 +87,7 @@ pub(crate) fn registry(wanted: &[String]) -> Result<Vec<Metric>, MetricsError> {
         }
         if let Some(fields) = id.strip_prefix(JSON_FIELDS).and_then(fields) {
             metrics.push(family::format::json_fields(id, fields));
-        } else if id.strip_prefix(SCORE).is_none_or(str::is_empty) {
+        } else if [SCORE, DISTANCE].iter().all(|prefix| id.strip_prefix(prefix).is_none_or(str::is_empty)) {
             return Err(unknown(id));
         }
     }

@@ -16,7 +16,7 @@ use weir_report::Prefix;
 use weir_sample::{Leg, Variant};
 
 use crate::legs::LegFigures;
-use crate::metric::{Metric, SCORE};
+use crate::metric::{DISTANCE, Metric, SCORE};
 use crate::scores::Scores;
 
 const NO_COHORT: &str = "none";
@@ -165,11 +165,20 @@ pub(crate) fn all_series(
         builder.add(empty_series(metric), value);
     }
     for criterion in scores.criteria() {
+        if criterion.starts_with(DISTANCE) {
+            let value = |found: Located<'_>| distance(scores, found, criterion);
+            builder.add(distance_series(criterion), value);
+            continue;
+        }
         let value = |found: Located<'_>| scores.of(&found.leg.sample_id, found.leg.leg, criterion);
         let series = score_series(exchanges, criterion, value);
         builder.add(series, value);
     }
     for id in wanted {
+        if id.starts_with(DISTANCE) && !builder.has(id) {
+            let why = "no answer has one yet: `weir embed` measures it, against noise copies";
+            builder.absent.push((id.clone(), why.to_owned()));
+        }
         if id.starts_with(SCORE) && !id.ends_with('*') && !builder.has(id) {
             builder.absent.push((id.clone(), "no score of this criterion has arrived".to_owned()));
         }
@@ -374,6 +383,30 @@ fn score_series<'a>(
         unit: "score".to_owned(),
         better: Better::Higher,
         bounds: unit_scale.then_some((0.0, 1.0)),
+        pairs: Vec::new(),
+        noise_pairs: Vec::new(),
+        strata: Vec::new(),
+        missing: 0,
+    }
+}
+
+/// Both sides are distances from control's first answer: the second answer of control stands for control, the shadow copy
+/// for the candidate.
+fn distance(scores: &Scores, found: Located<'_>, criterion: &str) -> Option<f64> {
+    match found.leg.leg {
+        Leg::Primary => scores.of(&found.leg.sample_id, Leg::Noise, criterion),
+        Leg::Shadow => scores.of(&found.leg.sample_id, Leg::Shadow, criterion),
+        Leg::Noise => None,
+    }
+}
+
+/// Cosine distances lie between 0 and 2; to be far away is neither better nor worse.
+fn distance_series(criterion: &str) -> MetricSeries {
+    MetricSeries {
+        name: criterion.to_owned(),
+        unit: "distance".to_owned(),
+        better: Better::Neither,
+        bounds: Some((0.0, 2.0)),
         pairs: Vec::new(),
         noise_pairs: Vec::new(),
         strata: Vec::new(),

@@ -7,6 +7,7 @@ mod capture;
 mod demo;
 mod documents;
 pub(crate) mod help;
+mod meaning;
 mod rollout;
 
 use clap::{Parser, Subcommand};
@@ -15,6 +16,7 @@ pub(crate) use analysis::*;
 pub(crate) use capture::*;
 pub(crate) use demo::*;
 pub(crate) use documents::*;
+pub(crate) use meaning::*;
 pub(crate) use rollout::*;
 
 /// Version, commit and build.
@@ -51,6 +53,8 @@ pub(crate) enum Command {
     Import(ImportArguments),
     /// Compare candidate with control and give a verdict
     Analyze(AnalyzeArguments),
+    /// Embed answers: how far candidate and control are apart in meaning, and what tripwires see
+    Embed(EmbedArguments),
     /// Look again and again, decide, push and confirm
     Watch(WatchArguments),
     /// Push a policy to the proxies and wait until they confirm it

@@ -9,7 +9,7 @@ use weir_metrics::{Cache, LoadOptions, Loaded, ReportParts};
 use weir_report::{Progress, Report, TimelineEntry};
 
 use crate::arguments::AnalyzeArguments;
-use crate::commands::read_text;
+use crate::commands::{embed, read_text};
 use crate::exit::{Exit, Failure, OrExit, Outcome};
 use crate::output;
 
@@ -28,6 +28,7 @@ pub(crate) fn run(arguments: &AnalyzeArguments) -> Outcome {
     let loaded = weir_metrics::load_cached(&options, &mut Cache::with_progress(progress)).or_data()?;
     let gates = gates.unwrap_or_else(|| Gates::default_pack(&loaded.series));
     let evaluation = weir_gate::evaluate(&gates, &loaded.series, &loaded.health, Spending::ALL);
+    let evaluation = embed::heed(evaluation, &options.data_dir, &loaded.experiment).or_data()?;
     let mut report = report(&loaded, evaluation, (&gates, Spending::ALL), &options.data_dir, Vec::new())?;
     report.generated_from.command = again(arguments);
     output::draw(&report, &plan)?;
@@ -89,6 +90,7 @@ impl Looker {
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         let loaded = weir_metrics::load_cached(&options, &mut cache)?;
         let evaluation = weir_gate::evaluate(&self.gates, &loaded.series, &loaded.health, request.spending);
+        let evaluation = embed::heed(evaluation, &self.data_dir, &request.experiment)?;
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) =
             Some((loaded, evaluation.clone(), request.spending));
         Ok(evaluation)

@@ -1,0 +1,159 @@
+//! `weir embed`: answers to vectors, distances and findings; and what of the findings a verdict has to heed.
+
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+
+use weir_gate::{Evaluation, Severity, Tripwire};
+use weir_meaning::{EmbedOptions, Embedder, EmbedderChoice, Findings, MeaningError};
+
+use crate::arguments::{EmbedArguments, EmbedderArguments, TextOrJson};
+use crate::exit::{Exit, Failure, OrExit, Outcome, failure};
+
+/// Groups that the text names.
+const GROUPS_SHOWN: usize = 5;
+
+/// Runs the command.
+pub(crate) fn run(arguments: &EmbedArguments) -> Outcome {
+    if !(arguments.alpha > 0.0 && arguments.alpha <= 0.5) {
+        let text = format!("--alpha {}: allowed: above 0, up to 0.5", arguments.alpha);
+        return Err(failure(Exit::Usage, text));
+    }
+    let choice = choice(&arguments.embedder)?;
+    let experiment = experiment(&arguments.data.data, arguments.data.experiment.as_deref())?;
+    let threads = arguments.embedder.threads.unwrap_or_else(processors);
+    let embedder = Embedder::open(&choice, threads).or_usage()?;
+    let options = EmbedOptions {
+        data_dir: arguments.data.data.clone(),
+        experiment,
+        revision: arguments.revision,
+        alpha: arguments.alpha,
+        seed: arguments.seed,
+    };
+    let (findings, embedded) = weir_meaning::embed(&options, &embedder, &mut bar("embedding")).or_data()?;
+    eprintln!("{embedded} texts embedded with {}, the others were there", findings.embedder);
+    match arguments.output {
+        TextOrJson::Json => println!("{}", serde_json::to_string_pretty(&findings).or_data()?),
+        TextOrJson::Text => print!("{}", text(&findings)),
+    }
+    Ok(Exit::Pass)
+}
+
+/// The embedder that the arguments name.
+pub(crate) fn choice(arguments: &EmbedderArguments) -> Result<EmbedderChoice, Failure> {
+    EmbedderChoice::of(arguments.embedder.as_deref(), arguments.embedding_model.as_deref()).or_usage()
+}
+
+/// The experiment that is asked for, or the only one.
+pub(crate) fn experiment(data: &Path, wanted: Option<&str>) -> Result<String, Failure> {
+    let existing = weir_metrics::experiments(data).or_data()?;
+    match (wanted, existing.as_slice()) {
+        (Some(wanted), all) if all.iter().any(|name| name == wanted) => Ok(wanted.to_owned()),
+        (None, [only]) => Ok(only.clone()),
+        (wanted, all) => {
+            let asked =
+                wanted.map_or("no experiment was named".to_owned(), |name| format!("no experiment {name:?}"));
+            let there = all.join(", ");
+            Err(failure(
+                Exit::Data,
+                format!("{asked} in {}\n  hint: --experiment, one of {there}", data.display()),
+            ))
+        }
+    }
+}
+
+/// As many threads as there are processors.
+pub(crate) fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// A progress line on a terminal, nothing in a pipe.
+pub(crate) fn bar(what: &'static str) -> impl FnMut(usize, usize) {
+    let terminal = std::io::stderr().is_terminal();
+    let mut shown = 0;
+    move |done, all| {
+        let percent = done * 100 / all.max(1);
+        if terminal && (percent > shown || done == all) {
+            shown = percent;
+            eprint!("\r{what} {done} of {all} ({percent} %){}", if done == all { "\n" } else { "" });
+            // A terminal that is gone is no reason to stop.
+            let _ = std::io::stderr().flush();
+        }
+    }
+}
+
+/// Tripwires of the last `weir embed` and the trust in judges, applied to a verdict.
+pub(crate) fn heed(
+    evaluation: Evaluation,
+    data_dir: &Path,
+    experiment: &str,
+) -> Result<Evaluation, MeaningError> {
+    let findings = weir_meaning::read_findings(data_dir, experiment)?;
+    let tripwires: Vec<Tripwire> = findings
+        .iter()
+        .flat_map(|findings| &findings.tripwires)
+        .map(|fired| Tripwire {
+            name: fired.name.clone(),
+            text: fired.text.clone(),
+            severity: if fired.critical { Severity::Critical } else { Severity::Major },
+        })
+        .collect();
+    Ok(weir_gate::restrain(evaluation, &tripwires, &[]))
+}
+
+/// The findings for people; captured text stays on one line and without control characters.
+fn text(findings: &Findings) -> String {
+    let mut lines = vec![format!("meaning: {}", findings.sentence())];
+    let tests = [
+        ("beyond noise", &findings.beyond_noise),
+        ("common direction", &findings.systematic),
+        ("served cohorts", &findings.cohorts),
+    ];
+    for (name, test) in tests {
+        lines.push(match test.looks.last() {
+            Some(look) => format!(
+                "  {name:<17} {} at n = {} (p {:.4}, level {:.4}, statistic {:.4})",
+                if test.detected { "moved" } else { "not found" },
+                look.n,
+                look.p,
+                look.level,
+                look.statistic
+            ),
+            None => format!(
+                "  {name:<17} too little data: the first look is at {}",
+                weir_meaning::drift::FIRST_LOOK
+            ),
+        });
+    }
+    if !findings.moved.is_empty() {
+        lines.push("what moved most (distance, control to itself, pairs)".to_owned());
+    }
+    for group in findings.moved.iter().take(GROUPS_SHOWN) {
+        let noise = group.noise_distance.map_or("-".to_owned(), |noise| format!("{noise:.3}"));
+        let (dimension, value) = (&group.dimension, shown(&group.value));
+        lines.push(format!("  {:.3}  {noise:>5}  {:>6}  {dimension} {value}", group.distance, group.pairs));
+    }
+    if let Some(exemplar) = findings.moved.first().and_then(|group| group.exemplars.first()) {
+        lines.push(format!(
+            "  for example {} (distance {:.3})",
+            shown(&exemplar.sample_id),
+            exemplar.distance
+        ));
+        lines.push(format!("    asked      {}", shown(&exemplar.request)));
+        lines.push(format!("    control    {}", shown(&exemplar.control)));
+        lines.push(format!("    candidate  {}", shown(&exemplar.candidate)));
+    }
+    for fired in &findings.tripwires {
+        let weight = if fired.critical { "critical tripwire" } else { "tripwire" };
+        lines.push(format!("{weight} {}: {}", fired.name, fired.text));
+    }
+    lines.extend(findings.not_looked_at.iter().map(|what| format!("not looked at: {what}")));
+    if findings.without_text > 0 {
+        lines.push(format!("{} answers without text have no distance", findings.without_text));
+    }
+    lines.join("\n") + "\n"
+}
+
+fn shown(text: &str) -> String {
+    let short: String = text.chars().take(100).collect();
+    short.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+}
