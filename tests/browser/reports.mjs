@@ -85,6 +85,10 @@ export function hostile(binary, folder, gates) {
   writeFileSync(files.json, JSON.stringify(poisoned));
   const page = join(folder, "poisoned.html");
   weir(binary, ["report", files.json, "--output-file", page]);
+  // Bytes that are no UTF-8 are refused where they come in, with the place.
+  const broken = join(folder, "broken.jsonl");
+  writeFileSync(broken, Buffer.concat([Buffer.from('{"sample_id":"b","leg":"primary","variant":"control","ts":"2026-02-11T09:00:00Z","response_text":"'), Buffer.from([0xff, 0xfe, 0xc3, 0x28]), Buffer.from('"}\n')]));
+  weir(binary, ["import", "--format", "jsonl", broken, "--data", join(folder, "broken")], [5]);
   return { html: files.html, json: files.json, poisoned: page };
 }
 
@@ -100,7 +104,18 @@ function poison(report) {
     return value;
   };
   const { gates, evidence, ...rest } = report;
-  return { ...walk(rest, ""), gates, evidence, timeline: [{ at: HOSTILE, kind: HOSTILE, text: HOSTILE }] };
+  const side = { counts: [1, 2, 3], n: 6, mean: 1, p50: 1, p95: 2 };
+  return {
+    ...walk(rest, ""), gates, evidence,
+    step: { name: HOSTILE, number: 1, of: 2, candidate_percent: 5 },
+    policy: { [HOSTILE]: HOSTILE },
+    timeline: [{ at: HOSTILE, kind: HOSTILE, text: HOSTILE }],
+    trajectories: [{ gate: HOSTILE, unit: HOSTILE, relative: false, better: "higher", margin: 0.1, points: [0, 1, 2].map((n) => ({ at: HOSTILE, n, estimate: 0, low: -0.1, high: 0.1 })) }],
+    distributions: [{ metric: HOSTILE, unit: HOSTILE, edges: [0, 1, 2, 3], control: side, candidate: side, noise: side }],
+    prompts: { method: HOSTILE, points: [{ sample_id: HOSTILE, x: 0, y: 1, shift: 0.9, text: HOSTILE }, { sample_id: HOSTILE, x: 1, y: 0, shift: 0.1, text: HOSTILE }] },
+    judges: [{ criterion: HOSTILE, judge: HOSTILE, calibrated: false, text: HOSTILE, labels: 3, measure: HOSTILE, agreement: 0.5, interval: [0.1, 0.9] }],
+    exemplars: rest.exemplars.map((one, index) => ({ ...walk(one, ""), kind: index % 2 ? "typical" : "worst", remarks: [HOSTILE] })),
+  };
 }
 
 /** 10,000 pairs and 50 gates. */

@@ -76,6 +76,8 @@
       return any;
     };
 
+    const cells = [...form.querySelectorAll("[data-outcome]")].map((cell) => [cell, cell.innerHTML]);
+
     const problems = (text) => {
       find("#problems").textContent = text;
       find("#problems").hidden = !text;
@@ -97,7 +99,7 @@
       find("#yaml").hidden = true;
       problems("");
       if (!any) {
-        for (const [part, html] of parts.values()) part.innerHTML = html;
+        for (const [part, html] of [...parts.values(), ...cells]) part.innerHTML = html;
         find("#trial").textContent = "";
         return;
       }
@@ -107,6 +109,8 @@
         for (const [name, html] of Object.entries(view.parts)) {
           if (parts.has(name)) parts.get(name)[0].innerHTML = html;
         }
+        const outcomes = new Map(view.outcomes);
+        for (const [cell] of cells) cell.innerHTML = outcomes.get(cell.dataset.outcome) ?? "left out";
         find("#trial").textContent = view.said;
         document.body.dataset.verdict = view.verdict;
       } catch (error) {
@@ -156,6 +160,7 @@
       } catch (error) {
         const text = document.createElement("pre");
         text.className = "problem";
+        text.tabIndex = 0;
         text.textContent = String(error);
         result.replaceChildren(text);
       }

@@ -53,7 +53,8 @@ impl Session {
             .map_err(|error| error.to_string())
     }
 
-    /// The page's parts with a change (JSON): `{"said": text, "verdict": word, "parts": {name: html}}`.
+    /// The page's parts with a change (JSON): `{"said": text, "verdict": word, "parts": {name: html},
+    /// "outcomes": [[gate, html]]}`.
     ///
     /// # Errors
     /// Why the change cannot be tried.
@@ -68,6 +69,7 @@ impl Session {
             "said": difference(&self.report.evaluation, &changed.evaluation),
             "verdict": changed.evaluation.verdict.as_str(),
             "parts": parts,
+            "outcomes": weir_report::outcomes(&changed),
         })
         .to_string())
     }

@@ -23,7 +23,7 @@ mod words;
 use std::fmt;
 use std::str::FromStr;
 
-pub use crate::html::fragments;
+pub use crate::html::{fragments, outcomes};
 pub use crate::model::{
     Distribution, Exemplar, ExemplarKind, Histogram, JudgeCalibration, Look, Prefix, PromptMap, PromptPoint,
     Provenance, Report, SCHEMA, Step, TimelineEntry, Trajectory, TrajectoryPoint, Variants,

@@ -23,9 +23,11 @@ use crate::escape::{Lines, html};
 use crate::model::Report;
 use crate::words;
 
+pub use trial::outcomes;
+
 const STYLE: &str = include_str!("style.css");
 /// SHA-256 of [`STYLE`], base64; a test keeps it right.
-const STYLE_HASH: &str = "t4Kp/FWrGWAnvj5Ix/v0HbL8ywiRahRXOP+cUTJFTGo=";
+const STYLE_HASH: &str = "sbjeg2cUC75R6f0GFCzvshS0SSVUkJ8x7V/oMfXQ0HA=";
 
 /// The built live page.
 #[derive(Clone, Copy)]

@@ -5,8 +5,10 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
+use super::plots::tone;
 use super::text;
 use crate::model::Report;
+use crate::words;
 
 const KINDS: [(&str, &str); 3] =
     [("absolute", "absolute"), ("relative", "of control"), ("ofScale", "of scale")];
@@ -20,7 +22,7 @@ pub(super) fn gates(page: &mut String, report: &Report) {
         page,
         "<section id=\"try\" data-live hidden>\n<h2>What if</h2>\n<p class=\"note\">Change anything: verdict, reasons and gates above follow at once, \
          computed by the code that made this report. Nothing is sent anywhere, and nothing changes in the rollout.</p>\n\
-         <form id=\"gates-form\">\n<div class=\"fields\">\n\
+         <form id=\"gates-form\">\n<p id=\"trial\" role=\"status\"></p>\n<div class=\"fields\">\n\
          <label>Alpha, all gates and looks together <input name=\"alpha\" type=\"number\" min=\"0.000001\" max=\"0.5\" step=\"any\" value=\"{}\"></label>\n",
         text(&alpha)
     );
@@ -28,15 +30,17 @@ pub(super) fn gates(page: &mut String, report: &Report) {
     page.push_str(
         "</div>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Gates to try\">\n<table>\n<thead><tr><th scope=\"col\">Gate</th>\
          <th scope=\"col\">Margin</th><th scope=\"col\">Is</th><th scope=\"col\">Severity</th><th scope=\"col\">Least evidence</th>\
-         <th scope=\"col\">Counts</th></tr></thead>\n<tbody>\n",
+         <th scope=\"col\">Counts</th><th scope=\"col\">Outcome</th></tr></thead>\n<tbody>\n",
     );
+    let outcomes = outcomes(report);
     for (index, gate) in gates.iter().enumerate() {
-        row(page, index, gate);
+        let outcome = outcomes.get(index).map_or("", |(_, outcome)| outcome);
+        row(page, index, gate, outcome);
     }
     page.push_str(
         "</tbody>\n</table>\n</div>\n<p class=\"buttons\"><button type=\"reset\">Back to the report's gates</button> \
          <button type=\"button\" id=\"export\">Export these gates as YAML</button></p>\n\
-         <p id=\"trial\" role=\"status\"></p>\n<pre id=\"problems\" class=\"problem\" hidden></pre>\n\
+         <pre id=\"problems\" class=\"problem\" tabindex=\"0\" hidden></pre>\n\
          <textarea id=\"yaml\" aria-label=\"Gates as YAML\" readonly rows=\"12\" hidden></textarea>\n</form>\n</section>\n",
     );
 }
@@ -52,7 +56,7 @@ fn looks(page: &mut String, report: &Report) {
     page.push_str("</select></label>\n");
 }
 
-fn row(page: &mut String, index: usize, gate: &Value) {
+fn row(page: &mut String, index: usize, gate: &Value, outcome: &str) {
     let word = |key: &str| gate.get(key).and_then(Value::as_str).unwrap_or_default();
     let name = text(word("name"));
     let margin = gate.get("margin");
@@ -79,7 +83,8 @@ fn row(page: &mut String, index: usize, gate: &Value) {
     let _ = writeln!(
         page,
         "</select></td><td><input name=\"least\" aria-label=\"Least evidence of {name}\" type=\"number\" min=\"1\" step=\"1\" value=\"{}\"></td>\
-         <td><input name=\"counts\" aria-label=\"{name} counts\" type=\"checkbox\" checked></td></tr>",
+         <td><input name=\"counts\" aria-label=\"{name} counts\" type=\"checkbox\" checked></td>\
+         <td data-outcome=\"{name}\">{outcome}</td></tr>",
         text(&least)
     );
 }
@@ -87,6 +92,27 @@ fn row(page: &mut String, index: usize, gate: &Value) {
 fn option(page: &mut String, value: &str, label: &str, selected: bool) {
     let selected = if selected { " selected" } else { "" };
     let _ = write!(page, "<option value=\"{value}\"{selected}>{label}</option>");
+}
+
+/// For each gate of the document its name and its outcome as HTML; a wildcard has one for each metric that it covers.
+#[must_use]
+pub fn outcomes(report: &Report) -> Vec<(String, String)> {
+    let gates = report.gates.get("gates").and_then(Value::as_array).into_iter().flatten();
+    let names = gates.filter_map(|gate| gate.get("name").and_then(Value::as_str));
+    names
+        .map(|name| {
+            let covered = format!("{name} (");
+            let results = report.evaluation.gates.iter();
+            let mine = results.filter(|result| result.gate == name || result.gate.starts_with(&covered));
+            let badges: Vec<String> = mine
+                .map(|result| {
+                    let (sign, word) = (words::outcome_sign(result.outcome), words::outcome(result.outcome));
+                    format!("<span class=\"outcome {}\">{sign} {word}</span>", tone(result.outcome))
+                })
+                .collect();
+            (name.to_owned(), badges.join(" "))
+        })
+        .collect()
 }
 
 /// Headers and a policy as a form.
