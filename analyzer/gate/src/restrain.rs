@@ -6,6 +6,7 @@
 //!
 //! Invariant: a verdict never becomes friendlier.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::gates::Severity;
@@ -13,7 +14,7 @@ use crate::names::SCORE;
 use crate::result::{Evaluation, Reason, Verdict};
 
 /// Something that no score may override.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Tripwire {
     /// Its name.
     pub name: String,
@@ -24,7 +25,7 @@ pub struct Tripwire {
 }
 
 /// How far a judge is to be trusted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct JudgeTrust {
     /// What it scores.
     pub criterion: String,

@@ -78,7 +78,8 @@ pub(crate) fn judge(
         }
     };
     let evidence = earlier.as_deref().unwrap_or(evidence);
-    report.evaluation = weir_gate::evaluate(&gates, evidence, &report.evaluation.health, spending);
+    let evaluation = weir_gate::evaluate(&gates, evidence, &report.evaluation.health, spending);
+    report.evaluation = weir_gate::restrain(evaluation, &report.tripwires, &report.trust);
     report.gates = serde_json::from_str(&gates.to_json())?;
     report.generated_from.gates_digest = gates.digest();
     Ok(gates)

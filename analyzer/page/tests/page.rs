@@ -4,7 +4,7 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use weir_gate::{Better, CaptureHealth, Gates, MetricSeries, Outcome, Spending, Verdict};
+use weir_gate::{Better, CaptureHealth, Gates, MetricSeries, Outcome, Severity, Spending, Tripwire, Verdict};
 use weir_page::{Change, complete, difference, playground, to_yaml, what_if};
 use weir_report::{Look, Prefix, Provenance, Report};
 
@@ -76,6 +76,20 @@ fn a_wider_margin_changes_the_verdict_and_spends_the_alpha_of_the_report() {
     assert_eq!(changed.trajectories[0].margin, 0.5);
     let said = difference(&report.evaluation, &changed.evaluation);
     assert_eq!(said, "Promote instead of rollback. Fields inside (was breach).");
+}
+
+#[test]
+fn a_tripwire_is_heeded_whatever_gates_are_tried() {
+    let mut report = report();
+    report.tripwires = vec![Tripwire {
+        name: "canary-word".into(),
+        text: "a secret was answered".into(),
+        severity: Severity::Critical,
+    }];
+    let change = Change { gates: Some(document(&gates(0.5))), ..Change::default() };
+    let changed = what_if(&report, &change).unwrap();
+    assert_eq!(changed.evaluation.verdict, Verdict::Rollback);
+    assert!(changed.evaluation.reasons[0].text.contains("a secret was answered"), "{:?}", changed.evaluation);
 }
 
 #[test]

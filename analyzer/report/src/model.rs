@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use weir_gate::{Better, Evaluation, MetricSeries};
+use weir_gate::{Better, Evaluation, JudgeTrust, MetricSeries, Tripwire};
 
 /// The schema that [`Report::schema`] names. It changes when a field changes its meaning or goes away.
 pub const SCHEMA: &str = "weir.report/2";
@@ -40,6 +40,12 @@ pub struct Report {
     /// What the evaluation was made from, so that other gates can be tried on it; empty where it was not kept.
     #[serde(default)]
     pub evidence: Vec<MetricSeries>,
+    /// What no score may override; heeded by the evaluation, and by every other that is tried.
+    #[serde(default)]
+    pub tripwires: Vec<Tripwire>,
+    /// How far each judge was trusted; heeded likewise.
+    #[serde(default)]
+    pub trust: Vec<JudgeTrust>,
     /// How much of the evidence there was at earlier times, in order of time; at most a few dozen.
     #[serde(default)]
     pub looks: Vec<Look>,
@@ -324,6 +330,8 @@ impl Report {
             gates: Value::Null,
             spending: 1.0,
             evidence: Vec::new(),
+            tripwires: Vec::new(),
+            trust: Vec::new(),
             looks: Vec::new(),
             policy: Value::Null,
             absent: Vec::new(),

@@ -127,6 +127,7 @@ fn report(
         timeline,
     };
     let mut report = loaded.report(evaluation, parts).or_data()?;
+    report.tripwires = embed::tripwires(data_dir, &loaded.experiment).or_data()?;
     weir_page::complete(&mut report, gates, spending);
     Ok(report)
 }

@@ -87,17 +87,20 @@ pub(crate) fn heed(
     data_dir: &Path,
     experiment: &str,
 ) -> Result<Evaluation, MeaningError> {
+    Ok(weir_gate::restrain(evaluation, &tripwires(data_dir, experiment)?, &[]))
+}
+
+/// Tripwires of the last `weir embed`.
+pub(crate) fn tripwires(data_dir: &Path, experiment: &str) -> Result<Vec<Tripwire>, MeaningError> {
     let findings = weir_meaning::read_findings(data_dir, experiment)?;
-    let tripwires: Vec<Tripwire> = findings
-        .iter()
-        .flat_map(|findings| &findings.tripwires)
+    let fired = findings.iter().flat_map(|findings| &findings.tripwires);
+    Ok(fired
         .map(|fired| Tripwire {
             name: fired.name.clone(),
             text: fired.text.clone(),
             severity: if fired.critical { Severity::Critical } else { Severity::Major },
         })
-        .collect();
-    Ok(weir_gate::restrain(evaluation, &tripwires, &[]))
+        .collect())
 }
 
 /// The findings for people; captured text stays on one line and without control characters.
