@@ -7,6 +7,7 @@ mod capture;
 mod demo;
 mod documents;
 pub(crate) mod help;
+mod judging;
 mod meaning;
 mod rollout;
 
@@ -16,6 +17,7 @@ pub(crate) use analysis::*;
 pub(crate) use capture::*;
 pub(crate) use demo::*;
 pub(crate) use documents::*;
+pub(crate) use judging::*;
 pub(crate) use meaning::*;
 pub(crate) use rollout::*;
 
@@ -55,6 +57,10 @@ pub(crate) enum Command {
     Analyze(AnalyzeArguments),
     /// Embed answers: how far candidate and control are apart in meaning, and what tripwires see
     Embed(EmbedArguments),
+    /// Let judges score answers, within a budget
+    Judge(JudgeArguments),
+    /// Score answers yourself, and learn how far the judges are to be trusted
+    Label(LabelArguments),
     /// Look again and again, decide, push and confirm
     Watch(WatchArguments),
     /// Push a policy to the proxies and wait until they confirm it

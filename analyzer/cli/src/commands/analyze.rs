@@ -128,6 +128,8 @@ fn report(
     };
     let mut report = loaded.report(evaluation, parts).or_data()?;
     report.tripwires = embed::tripwires(data_dir, &loaded.experiment).or_data()?;
+    report.trust = embed::judges(data_dir, &loaded.experiment).or_data()?;
+    report.judges = embed::calibrations(data_dir, &loaded.experiment).or_data()?;
     weir_page::complete(&mut report, gates, spending);
     Ok(report)
 }

@@ -3,8 +3,9 @@
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 
-use weir_gate::{Evaluation, Severity, Tripwire};
+use weir_gate::{Evaluation, JudgeTrust, Severity, Tripwire};
 use weir_meaning::{EmbedOptions, Embedder, EmbedderChoice, Findings, MeaningError};
+use weir_report::JudgeCalibration;
 
 use crate::arguments::{EmbedArguments, EmbedderArguments, TextOrJson};
 use crate::exit::{Exit, Failure, OrExit, Outcome, failure};
@@ -82,12 +83,41 @@ pub(crate) fn bar(what: &'static str) -> impl FnMut(usize, usize) {
 }
 
 /// Tripwires of the last `weir embed` and the trust in judges, applied to a verdict.
-pub(crate) fn heed(
-    evaluation: Evaluation,
-    data_dir: &Path,
-    experiment: &str,
-) -> Result<Evaluation, MeaningError> {
-    Ok(weir_gate::restrain(evaluation, &tripwires(data_dir, experiment)?, &[]))
+pub(crate) fn heed(evaluation: Evaluation, data_dir: &Path, experiment: &str) -> anyhow::Result<Evaluation> {
+    let judges = judges(data_dir, experiment)?;
+    Ok(weir_gate::restrain(evaluation, &tripwires(data_dir, experiment)?, &judges))
+}
+
+/// How far judges are to be trusted, as the last `weir judge` or `weir label` found it.
+pub(crate) fn judges(data_dir: &Path, experiment: &str) -> anyhow::Result<Vec<JudgeTrust>> {
+    let calibration = weir_judge::labels::stored(data_dir, experiment)?.unwrap_or_default();
+    let trust = calibration.trust.into_iter();
+    Ok(trust
+        .map(|trust| JudgeTrust {
+            criterion: trust.criterion,
+            judge: trust.judge,
+            calibrated: trust.calibrated,
+            text: trust.text,
+        })
+        .collect())
+}
+
+/// The same for the report, with the agreement.
+pub(crate) fn calibrations(data_dir: &Path, experiment: &str) -> anyhow::Result<Vec<JudgeCalibration>> {
+    let calibration = weir_judge::labels::stored(data_dir, experiment)?.unwrap_or_default();
+    let trust = calibration.trust.into_iter();
+    Ok(trust
+        .map(|trust| JudgeCalibration {
+            labels: (trust.labels.0 + trust.labels.1) as u64,
+            measure: "kappa".to_owned(),
+            agreement: trust.kappa,
+            criterion: trust.criterion,
+            judge: trust.judge,
+            calibrated: trust.calibrated,
+            text: trust.text,
+            interval: None,
+        })
+        .collect())
 }
 
 /// Tripwires of the last `weir embed`.

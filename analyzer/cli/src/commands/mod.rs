@@ -12,6 +12,7 @@ pub(crate) mod demo;
 pub(crate) mod embed;
 pub(crate) mod hands;
 pub(crate) mod import;
+pub(crate) mod judge;
 pub(crate) mod man;
 pub(crate) mod report;
 pub(crate) mod validate;

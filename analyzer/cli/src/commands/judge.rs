@@ -1,0 +1,202 @@
+//! `weir judge`: scores of answers by judges, within a budget. `weir label`: people's scores, and what they say of the judges.
+
+use std::io::{BufRead, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use weir_judge::Rubric;
+use weir_judge::client::{Endpoint, Judge, Replay};
+use weir_judge::labels::{Label, append, calibrate, file, read_labels};
+use weir_judge::prompt::Mode;
+use weir_judge::run::{Budget, JudgeOptions, Judged, judge};
+
+use crate::arguments::{JudgeArguments, JudgeMode, LabelArguments};
+use crate::commands::embed::{bar, experiment};
+use crate::commands::read_text;
+use crate::exit::{Exit, Failure, OrExit, Outcome, failure};
+
+/// Runs `weir judge`.
+pub(crate) async fn run(arguments: &JudgeArguments) -> Outcome {
+    let rubric = read_rubric(&arguments.rubric)?;
+    let judges = judges(arguments)?;
+    let experiment = experiment(&arguments.data.data, arguments.data.experiment.as_deref())?;
+    let options = JudgeOptions {
+        data_dir: arguments.data.data.clone(),
+        experiment: experiment.clone(),
+        revision: arguments.revision,
+        mode: match arguments.mode {
+            JudgeMode::Pointwise => Mode::Pointwise,
+            JudgeMode::Pairwise => Mode::Pairwise,
+        },
+        concurrency: arguments.concurrency,
+        rate_per_second: arguments.rate_per_second,
+        budget: Budget {
+            calls: arguments.max_calls,
+            tokens: arguments.max_tokens,
+            money: arguments.max_cost,
+            price_prompt: arguments.price_prompt,
+            price_completion: arguments.price_completion,
+        },
+        dry_run: arguments.dry_run,
+    };
+    let judged = judge(&options, &rubric, &judges, &mut bar("judging")).await.or_data()?;
+    for problem in &judged.problems {
+        eprintln!("warning: {problem}");
+    }
+    println!("{}", told(&judged, arguments.dry_run));
+    if arguments.dry_run {
+        return Ok(Exit::Pass);
+    }
+    // Trust is written with every run, so that a verdict knows of judges without labels too.
+    let labels = read_labels(&file(&arguments.data.data)).or_data()?;
+    report(&calibrate(&arguments.data.data, &experiment, &labels).or_data()?);
+    Ok(if judged.failed + judged.left > 0 { Exit::Hold } else { Exit::Pass })
+}
+
+/// Reads a rubric.
+pub(crate) fn read_rubric(path: &Path) -> Result<Rubric, Failure> {
+    Rubric::parse(&path.display().to_string(), &read_text(path)?).or_usage()
+}
+
+fn judges(arguments: &JudgeArguments) -> Result<Vec<Judge>, Failure> {
+    if let Some(path) = &arguments.replay {
+        return Ok(vec![Judge::Replay(Replay::read(path).or_usage()?)]);
+    }
+    arguments
+        .judges
+        .iter()
+        .map(|text| {
+            endpoint(text, arguments.key_variable.as_deref(), arguments.timeout_seconds).map(Judge::Endpoint)
+        })
+        .collect()
+}
+
+/// `NAME=MODEL@URL`.
+fn endpoint(text: &str, key_variable: Option<&str>, timeout_seconds: u64) -> Result<Endpoint, Failure> {
+    let parts = text.split_once('=').and_then(|(name, rest)| Some((name, rest.split_once('@')?)));
+    let Some((name, (model, url))) = parts.filter(|(name, (model, _))| !name.is_empty() && !model.is_empty())
+    else {
+        let hint = "hint: --judge strict=gpt-4o@https://api.openai.com/v1";
+        return Err(failure(Exit::Usage, format!("--judge {text}: is not NAME=MODEL@URL\n  {hint}")));
+    };
+    Endpoint::new(name, model, url, key_variable, Duration::from_secs(timeout_seconds)).or_usage()
+}
+
+fn told(judged: &Judged, dry_run: bool) -> String {
+    if dry_run {
+        return format!(
+            "would ask {} of {} questions ({} are known): about {} tokens, cost {:.4}",
+            judged.calls, judged.questions, judged.known, judged.tokens, judged.money
+        );
+    }
+    format!(
+        "{} scores; {} questions: {} known, {} asked now, {} replies could not be read (missing), {} failed, {} left \
+         (budget, or a judge that is down); {} tokens, cost {:.4}",
+        judged.scores,
+        judged.questions,
+        judged.known,
+        judged.calls,
+        judged.unparsable,
+        judged.failed,
+        judged.left,
+        judged.tokens,
+        judged.money
+    )
+}
+
+/// Runs `weir label`.
+pub(crate) fn label(arguments: &LabelArguments) -> Outcome {
+    let rubric = read_rubric(&arguments.rubric)?;
+    let data = &arguments.data.data;
+    let experiment = experiment(data, arguments.data.experiment.as_deref())?;
+    if let Some(from) = &arguments.from {
+        if !from.is_file() {
+            return Err(failure(Exit::Usage, format!("{}: is not a file", from.display())));
+        }
+        for label in read_labels(from).or_usage()? {
+            append(data, &label).or_data()?;
+        }
+    } else {
+        interview(arguments, &rubric, &experiment)?;
+    }
+    let labels = read_labels(&file(data)).or_data()?;
+    report(&calibrate(data, &experiment, &labels).or_data()?);
+    Ok(Exit::Pass)
+}
+
+/// Shows answers one by one, without saying whose they are, and keeps each score at once.
+fn interview(arguments: &LabelArguments, rubric: &Rubric, experiment: &str) -> Result<(), Failure> {
+    let labels = read_labels(&file(&arguments.data.data)).or_data()?;
+    let rows = weir_judge::labels::to_label(&arguments.data.data, experiment, rubric, &labels, &arguments.by)
+        .or_data()?;
+    let mut lines = std::io::stdin().lock().lines();
+    let scale = (rubric.scale.minimum, rubric.scale.maximum);
+    for (at, row) in rows.iter().take(arguments.count).enumerate() {
+        eprintln!(
+            "\n--- {} of {} ---\nasked:  {}\nanswer: {}",
+            at + 1,
+            arguments.count.min(rows.len()),
+            row.request,
+            row.answer
+        );
+        for criterion in &rubric.criteria {
+            let score = loop {
+                eprint!(
+                    "{} ({}) {} to {}, s to skip, q to stop: ",
+                    criterion.name, criterion.description, scale.0, scale.1
+                );
+                let _ = std::io::stderr().flush();
+                let line = match lines.next() {
+                    Some(line) => line.or_data()?,
+                    None => return Ok(()),
+                };
+                match (line.trim(), line.trim().parse::<i64>()) {
+                    ("q", _) => return Ok(()),
+                    ("s", _) => break None,
+                    (_, Ok(score)) if (scale.0..=scale.1).contains(&score) => break Some(score),
+                    (text, _) => {
+                        eprintln!("{text:?} is not on the scale; allowed: {} to {}, s, q", scale.0, scale.1)
+                    }
+                }
+            };
+            if let Some(score) = score {
+                let label = Label {
+                    sample_id: row.sample_id.clone(),
+                    leg: row.leg.clone(),
+                    criterion: criterion.name.clone(),
+                    score: rubric.share(score as f64),
+                    by: arguments.by.clone(),
+                };
+                append(&arguments.data.data, &label).or_data()?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn report(calibration: &weir_judge::labels::Calibration) {
+    for note in &calibration.notes {
+        eprintln!("warning: {note}");
+    }
+    for trust in &calibration.trust {
+        let word = if trust.calibrated { "calibrated" } else { "not calibrated: can roll back, not promote" };
+        println!("judge {} of {}: {word} ({})", trust.judge, trust.criterion, trust.text);
+        let number = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.3}"));
+        println!(
+            "  agreement {}  kappa {}  alpha {}  bias control {}  candidate {}  error with length {}",
+            number(trust.agreement),
+            number(trust.kappa),
+            number(trust.alpha),
+            number(trust.bias.0),
+            number(trust.bias.1),
+            number(trust.length_bias)
+        );
+        if let Some(corrected) = &trust.corrected {
+            let (low, high) = corrected.interval();
+            println!(
+                "  candidate - control as people would score: {:+.3} [{low:+.3}, {high:+.3}] ({} + {} labels)",
+                corrected.mean, trust.labels.0, trust.labels.1
+            );
+        }
+    }
+}

@@ -1,0 +1,367 @@
+//! Judging an experiment: which answers, in which order, within which budget.
+//!
+//! Plan: pairs first (an exchange's two answers belong together), then control's second answers, then answers without a
+//! pair; within each by a hash of the sample id, so that a small budget is a random sample. Concurrency keeps as many calls
+//! under way as allowed; a rate limit spaces their starts. The run ends early at a budget, or after [`DOWN_AFTER`] failures in
+//! a row: what was said is kept and the next run goes on from there.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Serialize;
+use thiserror::Error;
+use tokio::task::JoinSet;
+use weir_meaning::legs::{Answer, Exchange, read};
+use weir_sample::{Leg, Score, Variant, write_samples};
+
+use crate::client::{Judge, JudgeError};
+use crate::prompt::{Mode, Question, pairwise, pointwise};
+use crate::rubric::Rubric;
+use crate::store::{Said, Store};
+
+/// Failures in a row after which an endpoint counts as down.
+pub const DOWN_AFTER: u32 = 5;
+/// Characters of one token, about: for the estimate of a dry run and of budgets before the endpoint has counted.
+const CHARS_PER_TOKEN: u64 = 4;
+/// Tokens of a reply, about.
+const REPLY_TOKENS: u64 = 40;
+
+/// Why judging stopped.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// Samples or scores.
+    #[error(transparent)]
+    Meaning(#[from] weir_meaning::MeaningError),
+    /// Scores could not be written.
+    #[error(transparent)]
+    File(#[from] weir_sample::FileError),
+    /// The store.
+    #[error(transparent)]
+    Durable(#[from] weir_sample::durable::DurableError),
+    /// A judge that cannot be asked.
+    #[error(transparent)]
+    Judge(#[from] JudgeError),
+}
+
+/// What may be spent; nothing where absent is without a limit.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Budget {
+    /// Calls.
+    pub calls: Option<u64>,
+    /// Tokens, both ways.
+    pub tokens: Option<u64>,
+    /// Money, in the unit of the prices.
+    pub money: Option<f64>,
+    /// Price of a million tokens to the judge.
+    pub price_prompt: f64,
+    /// Price of a million tokens from the judge.
+    pub price_completion: f64,
+}
+
+/// What to judge.
+#[derive(Clone, Debug)]
+pub struct JudgeOptions {
+    /// The data folder.
+    pub data_dir: PathBuf,
+    /// The experiment.
+    pub experiment: String,
+    /// Only this policy revision.
+    pub revision: Option<i64>,
+    /// How answers are put.
+    pub mode: Mode,
+    /// Calls under way at the same time, of each judge.
+    pub concurrency: usize,
+    /// Starts per second of each judge.
+    pub rate_per_second: Option<f64>,
+    /// What may be spent, over all judges.
+    pub budget: Budget,
+    /// Only say what it would cost.
+    pub dry_run: bool,
+}
+
+/// What a run did.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Judged {
+    /// Questions that there are, over all judges.
+    pub questions: u64,
+    /// Of those, answered in earlier runs.
+    pub known: u64,
+    /// Calls that were paid now.
+    pub calls: u64,
+    /// Replies that were no judgement: missing, in all runs.
+    pub unparsable: u64,
+    /// Questions that failed at the endpoint: missing, asked again in the next run.
+    pub failed: u64,
+    /// Questions that the budget left, or that a judge that is down left.
+    pub left: u64,
+    /// Tokens paid now (dry run: estimated).
+    pub tokens: u64,
+    /// Money paid now (dry run: estimated).
+    pub money: f64,
+    /// Scores in the table now, over all runs.
+    pub scores: u64,
+    /// Problems by judge, each kind once.
+    pub problems: Vec<String>,
+}
+
+/// One answer, or pair of answers, to be judged by one judge.
+struct Task {
+    judge: usize,
+    question: Question,
+    key: String,
+    /// Who gets the score: leg, variant, time; `true` where it is the second of a pair.
+    of: Vec<(String, Leg, Variant, i64, bool)>,
+}
+
+/// Judges the answers of an experiment.
+///
+/// # Errors
+/// Files; failures of a judge are counted instead.
+pub async fn judge(
+    options: &JudgeOptions,
+    rubric: &Rubric,
+    judges: &[Judge],
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<Judged, RunError> {
+    let exchanges = read(&options.data_dir, &options.experiment, options.revision)?;
+    let tasks = plan(options.mode, rubric, judges, &exchanges);
+    let mut store = Store::open(&options.data_dir)?;
+    let mut judged = Judged { questions: tasks.len() as u64, ..Judged::default() };
+    // The same question may come twice (equal answers): it is paid once.
+    let mut waiting: VecDeque<&Task> = VecDeque::new();
+    let mut seen = std::collections::HashSet::new();
+    for task in &tasks {
+        if store.get(&task.key).is_some() {
+            judged.known += 1;
+        } else if seen.insert(task.key.clone()) {
+            waiting.push_back(task);
+        }
+    }
+    if options.dry_run {
+        for task in waiting {
+            judged.calls += 1;
+            judged.tokens += estimate(&task.question) + REPLY_TOKENS;
+            judged.money += money(&options.budget, estimate(&task.question), REPLY_TOKENS);
+        }
+        return Ok(judged);
+    }
+    ask_all(options, rubric, judges, waiting, &mut store, &mut judged, progress).await?;
+    let rows = rows(options, &tasks, &store, judges, &mut judged);
+    judged.scores = rows.len() as u64;
+    let part = format!("part-judge-{}-{}", rubric.name, rubric.digest());
+    write_samples(&options.data_dir, &part, rows)?;
+    Ok(judged)
+}
+
+fn plan(mode: Mode, rubric: &Rubric, judges: &[Judge], exchanges: &BTreeMap<String, Exchange>) -> Vec<Task> {
+    let mut planned: Vec<(u8, u64, Task)> = Vec::new();
+    for (id, exchange) in exchanges {
+        let request = exchange.request.as_deref().unwrap_or_default();
+        let text = |answer: &'_ Option<Answer>| {
+            answer.as_ref().and_then(|a| Some((a.text.clone()?, a.variant, a.ts_us)))
+        };
+        let (primary, shadow, noise) =
+            (text(&exchange.primary), text(&exchange.shadow), text(&exchange.noise));
+        let paired = primary.is_some() && shadow.is_some();
+        for (judge, asked) in judges.iter().enumerate() {
+            let mut add = |class: u8, question: Question, of: Vec<(String, Leg, Variant, i64, bool)>| {
+                let order = xxhash_rust::xxh3::xxh3_64(id.as_bytes());
+                planned.push((class, order, Task { judge, key: asked.key(&question), question, of }));
+            };
+            match mode {
+                Mode::Pointwise => {
+                    for (leg, answer, class) in [
+                        (Leg::Primary, &primary, if paired { 0 } else { 2 }),
+                        (Leg::Shadow, &shadow, if paired { 0 } else { 2 }),
+                        (Leg::Noise, &noise, 1),
+                    ] {
+                        if let Some((text, variant, ts)) = answer {
+                            add(
+                                class,
+                                pointwise(rubric, request, text),
+                                vec![(id.clone(), leg, *variant, *ts, false)],
+                            );
+                        }
+                    }
+                }
+                Mode::Pairwise => {
+                    if let (Some((left, of_left, at_left)), Some((right, of_right, at_right))) =
+                        (&primary, &shadow)
+                    {
+                        let (l, r) = (
+                            (id.clone(), Leg::Primary, *of_left, *at_left),
+                            (id.clone(), Leg::Shadow, *of_right, *at_right),
+                        );
+                        let both = |swap: bool| {
+                            vec![(l.0.clone(), l.1, l.2, l.3, swap), (r.0.clone(), r.1, r.2, r.3, !swap)]
+                        };
+                        add(0, pairwise(rubric, request, left, right), both(false));
+                        add(0, pairwise(rubric, request, right, left), both(true));
+                    }
+                }
+            }
+        }
+    }
+    planned.sort_by_key(|(class, order, _)| (*class, *order));
+    planned.into_iter().map(|(_, _, task)| task).collect()
+}
+
+#[allow(clippy::too_many_arguments)]
+async fn ask_all(
+    options: &JudgeOptions,
+    rubric: &Rubric,
+    judges: &[Judge],
+    mut waiting: VecDeque<&Task>,
+    store: &mut Store,
+    judged: &mut Judged,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<(), RunError> {
+    let all = waiting.len();
+    let rubric = std::sync::Arc::new(rubric.clone());
+    let mut running: JoinSet<(usize, u64, Result<Said, String>)> = JoinSet::new();
+    let mut state: Vec<Line> = judges.iter().map(|_| Line::default()).collect();
+    let (mut done, mut reserved) = (0, (0_u64, 0_u64));
+    loop {
+        let mut at = 0;
+        while let Some(task) = waiting.get(at).copied() {
+            let (Some(line), Some(asked)) = (state.get_mut(task.judge), judges.get(task.judge)) else {
+                break;
+            };
+            if line.failures >= DOWN_AFTER || !fits(options, judged, reserved, &task.question) {
+                judged.left += 1;
+                waiting.remove(at);
+                continue;
+            }
+            if line.running >= options.concurrency.max(1) {
+                at += 1;
+                if state.iter().all(|line| line.running >= options.concurrency.max(1)) {
+                    break;
+                }
+                continue;
+            }
+            waiting.remove(at);
+            line.running += 1;
+            let wait = line.slot(options.rate_per_second);
+            let size = estimate(&task.question) + REPLY_TOKENS;
+            reserved = (reserved.0 + 1, reserved.1 + size);
+            let (asked, question, rubric, judge) =
+                (asked.clone(), task.question.clone(), std::sync::Arc::clone(&rubric), task.judge);
+            running.spawn(async move {
+                tokio::time::sleep_until(wait).await;
+                (judge, size, asked.ask(&rubric, &question).await)
+            });
+        }
+        let Some(finished) = running.join_next().await else { break };
+        done += 1;
+        progress(done, all);
+        let Ok((judge, size, said)) = finished else { continue };
+        reserved = (reserved.0.saturating_sub(1), reserved.1.saturating_sub(size));
+        let Some(line) = state.get_mut(judge) else { continue };
+        line.running -= 1;
+        match said {
+            Ok(said) => {
+                line.failures = 0;
+                judged.calls += 1;
+                judged.tokens += said.prompt_tokens + said.completion_tokens;
+                judged.money += money(&options.budget, said.prompt_tokens, said.completion_tokens);
+                store.put(said)?;
+            }
+            Err(problem) => {
+                line.failures += 1;
+                judged.failed += 1;
+                let name = judges.get(judge).map_or("", |judge| judge.name());
+                let problem = format!("judge {name} {problem}");
+                if !judged.problems.contains(&problem) {
+                    judged.problems.push(problem);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What is under way at one judge.
+#[derive(Default)]
+struct Line {
+    running: usize,
+    failures: u32,
+    next: Option<tokio::time::Instant>,
+}
+
+impl Line {
+    fn slot(&mut self, rate_per_second: Option<f64>) -> tokio::time::Instant {
+        let now = tokio::time::Instant::now();
+        let Some(rate) = rate_per_second.filter(|rate| *rate > 0.0) else { return now };
+        let slot = self.next.map_or(now, |next| next.max(now));
+        self.next = Some(slot + Duration::from_secs_f64(1.0 / rate));
+        slot
+    }
+}
+
+/// Whether a question fits the budget, with what is under way counted at its estimate.
+fn fits(options: &JudgeOptions, judged: &Judged, (calls, tokens): (u64, u64), question: &Question) -> bool {
+    let budget = &options.budget;
+    let size = estimate(question);
+    let all_tokens = judged.tokens + tokens + size + REPLY_TOKENS;
+    let spent = judged.money + money(budget, tokens + size, REPLY_TOKENS);
+    // Failed calls may have been paid.
+    budget.calls.is_none_or(|limit| judged.calls + judged.failed + calls < limit)
+        && budget.tokens.is_none_or(|limit| all_tokens <= limit)
+        && budget.money.is_none_or(|limit| spent <= limit)
+}
+
+fn estimate(question: &Question) -> u64 {
+    (question.system.len() + question.user.len()) as u64 / CHARS_PER_TOKEN + 1
+}
+
+fn money(budget: &Budget, prompt: u64, completion: u64) -> f64 {
+    (prompt as f64 * budget.price_prompt + completion as f64 * budget.price_completion) / 1e6
+}
+
+/// Every score that the store knows of these tasks; both orders of a pair are averaged, and one order alone is missing.
+fn rows(
+    options: &JudgeOptions,
+    tasks: &[Task],
+    store: &Store,
+    judges: &[Judge],
+    judged: &mut Judged,
+) -> Vec<Score> {
+    type Place = (usize, String, &'static str, String);
+    let mut sums: BTreeMap<Place, (f64, u32, Score)> = BTreeMap::new();
+    for task in tasks {
+        let Some(said) = store.get(&task.key) else { continue };
+        let Some(scores) = &said.scores else {
+            judged.unparsable += 1;
+            continue;
+        };
+        for (id, leg, variant, ts_us, second) in &task.of {
+            for (criterion, score) in scores {
+                let score = if *second { 1.0 - score } else { *score };
+                let criterion = match options.mode {
+                    Mode::Pointwise => criterion.clone(),
+                    Mode::Pairwise => format!("{criterion}-pairwise"),
+                };
+                let row = || Score {
+                    experiment: options.experiment.clone(),
+                    sample_id: id.clone(),
+                    leg: *leg,
+                    variant: *variant,
+                    ts_us: *ts_us,
+                    criterion: criterion.clone(),
+                    score: 0.0,
+                    judge: judges.get(task.judge).map(|judge| judge.name().to_owned()),
+                };
+                let place = (task.judge, id.clone(), leg.as_str(), criterion.clone());
+                let sum = sums.entry(place).or_insert_with(|| (0.0, 0, row()));
+                sum.0 += score;
+                sum.1 += 1;
+            }
+        }
+    }
+    let needed = if options.mode == Mode::Pairwise { 2 } else { 1 };
+    sums.into_values()
+        .filter(|(_, count, _)| *count >= needed)
+        .map(|(sum, count, row)| Score { score: sum / f64::from(count), ..row })
+        .collect()
+}
