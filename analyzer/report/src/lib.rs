@@ -11,6 +11,7 @@
 mod diff;
 mod escape;
 mod html;
+mod json;
 mod junit;
 mod markdown;
 mod model;
@@ -36,7 +37,7 @@ pub use crate::table::gate_rows;
 pub enum Format {
     /// Plain text for a terminal of at least 80 columns.
     Table,
-    /// The report itself, pretty printed, with a final newline.
+    /// The report itself, laid out for people, with a final newline.
     Json,
     /// Fits a pull-request comment (below 60,000 characters).
     Markdown,
@@ -95,11 +96,7 @@ pub enum ReportError {
 pub fn render(report: &Report, format: Format, options: &RenderOptions) -> Result<String, ReportError> {
     match format {
         Format::Table => Ok(table::render(report, options)),
-        Format::Json => {
-            let mut text = serde_json::to_string_pretty(report).map_err(ReportError::Write)?;
-            text.push('\n');
-            Ok(text)
-        }
+        Format::Json => json::render(report).map_err(ReportError::Write),
         Format::Markdown => Ok(markdown::render(report)),
         Format::Junit => Ok(junit::render(report)),
         Format::Prometheus => Ok(prometheus::render(report)),
