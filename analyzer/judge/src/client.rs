@@ -103,6 +103,12 @@ impl Endpoint {
         })
     }
 
+    /// The model that is asked for.
+    #[must_use]
+    pub fn model(&self) -> &str {
+        &self.model
+    }
+
     /// One chat completion: the text and the tokens.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ mod analysis;
 mod capture;
 mod demo;
 mod documents;
+mod golden;
 pub(crate) mod help;
 mod judging;
 mod meaning;
@@ -17,6 +18,7 @@ pub(crate) use analysis::*;
 pub(crate) use capture::*;
 pub(crate) use demo::*;
 pub(crate) use documents::*;
+pub(crate) use golden::*;
 pub(crate) use judging::*;
 pub(crate) use meaning::*;
 pub(crate) use rollout::*;
@@ -61,6 +63,10 @@ pub(crate) enum Command {
     Judge(JudgeArguments),
     /// Score answers yourself, and learn how far the judges are to be trusted
     Label(LabelArguments),
+    /// Ask both versions the cases of a golden set, and block what regressed
+    Eval(EvalArguments),
+    /// Keep a golden set: cases from captured failures, what it covers
+    Golden(GoldenArguments),
     /// Look again and again, decide, push and confirm
     Watch(WatchArguments),
     /// Push a policy to the proxies and wait until they confirm it

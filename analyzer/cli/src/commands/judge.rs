@@ -72,7 +72,11 @@ fn judges(arguments: &JudgeArguments) -> Result<Vec<Judge>, Failure> {
 }
 
 /// `NAME=MODEL@URL`.
-fn endpoint(text: &str, key_variable: Option<&str>, timeout_seconds: u64) -> Result<Endpoint, Failure> {
+pub(crate) fn endpoint(
+    text: &str,
+    key_variable: Option<&str>,
+    timeout_seconds: u64,
+) -> Result<Endpoint, Failure> {
     let parts = text.split_once('=').and_then(|(name, rest)| Some((name, rest.split_once('@')?)));
     let Some((name, (model, url))) = parts.filter(|(name, (model, _))| !name.is_empty() && !model.is_empty())
     else {

@@ -10,6 +10,7 @@ pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod embed;
+pub(crate) mod golden;
 pub(crate) mod hands;
 pub(crate) mod import;
 pub(crate) mod judge;

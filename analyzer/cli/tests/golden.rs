@@ -1,0 +1,211 @@
+//! `weir eval`, `weir golden`, `weir embed`, `weir judge` and `weir label` as processes, against a real HTTP server.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn weir(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_weir")).current_dir(root()).args(arguments).output().unwrap()
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// An OpenAI-compatible server: `good` answers as expected, `worse` forgets the order id, `down` fails.
+fn models() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            std::thread::spawn(move || {
+                let mut reader = BufReader::new(stream.try_clone().unwrap());
+                let mut length = 0;
+                for line in reader.by_ref().lines() {
+                    let line = line.unwrap().to_lowercase();
+                    if let Some(value) = line.strip_prefix("content-length: ") {
+                        length = value.parse().unwrap();
+                    }
+                    if line.is_empty() {
+                        break;
+                    }
+                }
+                let mut body = vec![0; length];
+                reader.read_exact(&mut body).unwrap();
+                let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+                let prompt = body["messages"][0]["content"].as_str().unwrap().to_owned();
+                let answer = match (body["model"].as_str().unwrap(), prompt.as_str()) {
+                    ("down", _) => None,
+                    ("worse", prompt) if prompt.contains("W-1") => Some(r#"{"answer": "On its way."}"#),
+                    (_, prompt) if prompt.contains("W-1") => {
+                        Some(r#"{"answer": "On its way.", "order_id": "W-1"}"#)
+                    }
+                    (_, prompt) if prompt.contains("hello") => Some("Hello!"),
+                    _ => Some("You can return them within 30 days."),
+                };
+                let (status, answer) = match answer {
+                    Some(content) => (
+                        "200 OK",
+                        serde_json::json!({"choices": [{"message": {"content": content}}]}).to_string(),
+                    ),
+                    None => ("404 Not Found", String::new()),
+                };
+                let head = format!(
+                    "HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                    answer.len()
+                );
+                stream.write_all((head + &answer).as_bytes()).unwrap();
+            });
+        }
+    });
+    format!("http://{address}/v1")
+}
+
+#[test]
+fn a_case_that_only_the_candidate_fails_blocks_and_is_named_in_every_form() {
+    let url = models();
+    let folder = tempfile::tempdir().unwrap();
+    let (junit, markdown) = (folder.path().join("g.xml"), folder.path().join("g.md"));
+    let eval = |candidate: &str| {
+        weir(&[
+            "eval",
+            "--golden",
+            "examples/golden/support.jsonl",
+            "--repeats",
+            "3",
+            "--control",
+            &format!("good@{url}"),
+            "--candidate",
+            &format!("{candidate}@{url}"),
+            "--junit",
+            junit.to_str().unwrap(),
+            "--markdown",
+            markdown.to_str().unwrap(),
+        ])
+    };
+    let same = eval("good");
+    assert_eq!(same.status.code(), Some(0), "{}", text(&same));
+    assert!(text(&same).starts_with("3 cases: 0 regressed, 0 improved"), "{}", text(&same));
+    let worse = eval("worse");
+    assert_eq!(worse.status.code(), Some(1), "{}", text(&worse));
+    assert!(text(&worse).contains("regressed: order-json (missed: json_schema)"), "{}", text(&worse));
+    let junit = std::fs::read_to_string(&junit).unwrap();
+    assert!(
+        junit.contains("tests=\"3\" failures=\"1\"") && junit.contains("name=\"order-json\"><failure"),
+        "{junit}"
+    );
+    assert!(std::fs::read_to_string(&markdown).unwrap().contains("| order-json | regressed | json_schema |"));
+    let down = eval("down");
+    assert_eq!(
+        down.status.code(),
+        Some(3),
+        "a version that is down is no failure of its answers: {}",
+        text(&down)
+    );
+}
+
+#[test]
+fn captured_failures_become_cases_once_and_coverage_names_the_gaps() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let (data, set) = (data.to_str().unwrap(), folder.path().join("set.jsonl"));
+    let set = set.to_str().unwrap();
+    let imported = weir(&[
+        "import",
+        "examples/logs/support.jsonl",
+        "--data",
+        data,
+        "--experiment",
+        "e",
+        "--format",
+        "jsonl",
+    ]);
+    assert!(imported.status.success(), "{}", text(&imported));
+    let add = || weir(&["golden", "add", set, "--data", data, "--count", "2"]);
+    assert!(text(&add()).starts_with("2 cases added"), "{}", text(&add()));
+    let lines = std::fs::read_to_string(set).unwrap();
+    assert!(lines.contains("\"origin\":\"experiment e, sample "), "{lines}");
+    let mut prompts: Vec<String> = lines
+        .lines()
+        .map(|l| {
+            serde_json::from_str::<serde_json::Value>(l).unwrap()["prompt"]
+                .as_str()
+                .unwrap()
+                .chars()
+                .filter(|c| c.is_alphabetic())
+                .collect()
+        })
+        .collect();
+    let before = prompts.len();
+    prompts.sort();
+    prompts.dedup();
+    assert_eq!(prompts.len(), before, "no prompt twice: {lines}");
+    let covered = weir(&[
+        "golden",
+        "coverage",
+        "examples/golden/support.jsonl",
+        "--data",
+        data,
+        "--embedder",
+        "lexical",
+    ]);
+    assert_eq!(covered.status.code(), Some(4), "{}", text(&covered));
+    assert!(
+        text(&covered).contains("NOT COVERED") && text(&covered).contains("stale: greeting"),
+        "{}",
+        text(&covered)
+    );
+}
+
+#[test]
+fn an_uncalibrated_judge_is_said_to_be_one_and_a_label_for_an_unknown_sample_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let data = data.to_str().unwrap();
+    weir(&[
+        "import",
+        "examples/logs/support.jsonl",
+        "--data",
+        data,
+        "--experiment",
+        "e",
+        "--format",
+        "jsonl",
+    ]);
+    let embedded = weir(&["embed", "--data", data, "--embedder", "lexical", "--output", "json"]);
+    let findings: serde_json::Value = serde_json::from_slice(&embedded.stdout).unwrap();
+    assert_eq!(
+        (findings["pairs"].as_u64(), findings["embedder"].as_str()),
+        (Some(240), Some("lexical-1-384"))
+    );
+    let again = weir(&["embed", "--data", data, "--embedder", "lexical"]);
+    assert!(text(&again).contains("0 texts embedded with lexical-1-384"), "{}", text(&again));
+    let none = weir(&["embed", "--data", data, "--embedder", "word2vec"]);
+    assert_eq!(none.status.code(), Some(2));
+    assert!(
+        text(&none).contains("no embedder \"word2vec\"; allowed: lexical, or onnx with a folder"),
+        "{}",
+        text(&none)
+    );
+    let labels = folder.path().join("labels.jsonl");
+    std::fs::write(
+        &labels,
+        "{\"sample_id\": \"ghost\", \"leg\": \"primary\", \"criterion\": \"helpful\", \"score\": 1}\n",
+    )
+    .unwrap();
+    let rubric = "examples/rubrics/support.yaml";
+    let labelled = weir(&["label", "--data", data, "--rubric", rubric, "--from", labels.to_str().unwrap()]);
+    assert!(
+        text(&labelled).contains("labels of 1 samples that are not there are left out: ghost"),
+        "{}",
+        text(&labelled)
+    );
+    assert!(text(&labelled).contains("not calibrated: can roll back, not promote"), "{}", text(&labelled));
+}
