@@ -26,9 +26,16 @@ pub(crate) fn distribution(series: &MetricSeries) -> Option<Distribution> {
         unit: series.unit.clone(),
         control: histogram(&control, &edges),
         candidate: histogram(&candidate, &edges),
-        noise: None,
+        noise: noise(series, &edges),
         edges,
     })
+}
+
+/// Control's second answers over the same bins, where there are any: what varies without a change.
+fn noise(series: &MetricSeries, edges: &[f64]) -> Option<Histogram> {
+    let mut second: Vec<f64> = series.noise_pairs.iter().map(|pair| pair.1).collect();
+    second.sort_unstable_by(f64::total_cmp);
+    (!second.is_empty()).then(|| histogram(&second, edges))
 }
 
 fn values(series: &MetricSeries) -> (Vec<f64>, Vec<f64>) {
