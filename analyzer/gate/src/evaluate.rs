@@ -1,10 +1,19 @@
 //! From series to a verdict.
 //!
-//! Error control: every gate that decides (critical or major, wildcards expanded) is a confidence sequence at
-//! `alpha * spending / number of such gates`, half of it for the paired and half for the unpaired comparison. By the
-//! union bound all their intervals hold together, at every look, with probability at least `1 - alpha * spending`,
-//! whatever the dependence; so that is also a bound on the chance of a rollback without cause and of a promotion past
-//! a margin. Advisory gates get an interval of the same size and are not counted, since they never decide.
+//! Error control: every gate is a confidence sequence at a share of `alpha * spending`, half of it for the paired and
+//! half for the unpaired comparison. The shares follow from the rule, for exactly this set of gates:
+//!
+//! - A rollback takes one critical breach or two breaches. With `c` critical and `m` major gates that can breach, each
+//!   at `a`, one false critical breach has probability at most `c a` (union bound), and two false major breaches at most
+//!   `m a / 2` (Markov's inequality for their number), whatever the dependence. One of each is a critical breach already.
+//!   So `a = alpha * spending / (c + m / 2)` keeps a rollback without cause within `alpha * spending`. A single major
+//!   gate cannot roll back and does not count.
+//! - A promotion takes every gate: one that is truly past its margin must look inside, which has probability at most `a`,
+//!   and `a` is never above `alpha * spending`.
+//! - A gate with `direction: both` never rolls back; it shares `a`, and a human is called without cause with probability
+//!   at most `a` times all gates that decide. Advisory gates get the same interval and never decide.
+//!
+//! [`ErrorRates`] says all three for the gates at hand.
 //!
 //! The promise needs a set of gates that is fixed: a score column that appears during a rollout makes every gate's
 //! share smaller from then on, and what was spent before is not taken back.
@@ -14,9 +23,10 @@
 //! the whole rollout.
 
 use crate::gates::{Gate, Gates, Severity};
-use crate::judge::{absent, judge};
-use crate::result::{Evaluation, GateResult};
-use crate::series::{CaptureHealth, MetricSeries};
+use crate::judge::{absent, better_of, judge};
+use crate::names::base_metric;
+use crate::result::{ErrorRates, Evaluation, GateResult, Outcome};
+use crate::series::{Better, CaptureHealth, MetricSeries};
 use crate::verdict::decide;
 
 /// The share of the gates' alpha that this evaluation may spend, in (0, 1]: one over the number of steps of a rollout.
@@ -58,31 +68,95 @@ pub fn evaluate(
 ) -> Evaluation {
     let expanded: Vec<(&Gate, Vec<&MetricSeries>)> =
         gates.gates.iter().map(|gate| (gate, metrics_of(gate, series))).collect();
-    let deciding: usize = expanded
-        .iter()
-        .filter(|(gate, _)| gate.severity != Severity::Advisory)
-        .map(|(_, metrics)| metrics.len().max(1))
-        .sum();
     let alpha = gates.alpha * spending.share();
-    let share = alpha / deciding.max(1) as f64;
+    let counts = Counts::of(&expanded);
+    let share = alpha / counts.false_rollbacks_per_share().max(1.0);
     let results: Vec<GateResult> =
         expanded.into_iter().flat_map(|(gate, metrics)| results_of(gate, &metrics, share)).collect();
     let (verdict, reasons) = decide(&results, health);
+    let score = score(&results);
     Evaluation {
         verdict,
         reasons,
         gates: results,
         alpha,
+        error_rates: counts.error_rates(share),
+        score,
         looks: "any number".to_owned(),
         health: health.clone(),
     }
+}
+
+/// How many gates can do what without cause, wildcards expanded.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Counts {
+    critical: usize,
+    major: usize,
+    /// Critical or major with `direction: both`: they diverge, and never breach.
+    both: usize,
+}
+
+impl Counts {
+    fn of(expanded: &[(&Gate, Vec<&MetricSeries>)]) -> Self {
+        let mut counts = Self::default();
+        for (gate, metrics) in expanded {
+            // A metric that is not there yet may come, and counts as one that can breach.
+            for metric in metrics.iter().map(Some).chain(metrics.is_empty().then_some(None)) {
+                let own = metric.map_or(Better::Lower, |series| series.better);
+                match (gate.severity, better_of(gate.direction, own)) {
+                    (Severity::Advisory, _) => {}
+                    (_, Better::Neither) => counts.both += 1,
+                    (Severity::Critical, _) => counts.critical += 1,
+                    (Severity::Major, _) => counts.major += 1,
+                }
+            }
+        }
+        counts
+    }
+
+    /// Bound of the chance of a rollback without cause, in units of a gate's own.
+    fn false_rollbacks_per_share(self) -> f64 {
+        let pairs_of_majors = if self.major > 1 { self.major as f64 / 2.0 } else { 0.0 };
+        self.critical as f64 + pairs_of_majors
+    }
+
+    fn error_rates(self, share: f64) -> ErrorRates {
+        let deciding = self.critical + self.major + self.both;
+        ErrorRates {
+            rollback: (share * self.false_rollbacks_per_share()).min(1.0),
+            promotion: share.min(1.0),
+            investigate: (share * deciding as f64).min(1.0),
+        }
+    }
+}
+
+/// Weighted share of gates that are inside, in whole percent; see [`Evaluation::score`].
+fn score(results: &[GateResult]) -> Option<u8> {
+    let (mut reached, mut possible) = (0.0_f64, 0.0_f64);
+    for result in results {
+        let weight = match result.severity {
+            Severity::Critical => 3.0,
+            Severity::Major => 2.0,
+            Severity::Advisory => 1.0,
+        };
+        let part = match result.outcome {
+            Outcome::Inside | Outcome::Improved => 1.0,
+            Outcome::Undecided => 0.5,
+            Outcome::Breach | Outcome::Diverged => 0.0,
+            Outcome::NoData => continue,
+        };
+        reached += weight * part;
+        possible += weight;
+    }
+    // At most 100 by construction.
+    (possible > 0.0).then(|| (100.0 * reached / possible).round() as u8)
 }
 
 /// The series that a gate is about: one by name, or all that a trailing `*` covers.
 fn metrics_of<'s>(gate: &Gate, series: &'s [MetricSeries]) -> Vec<&'s MetricSeries> {
     match gate.metric.strip_suffix('*') {
         Some(prefix) => series.iter().filter(|series| series.name.starts_with(prefix)).collect(),
-        None => series.iter().filter(|series| series.name == gate.metric).take(1).collect(),
+        None => series.iter().filter(|series| series.name == base_metric(&gate.metric)).take(1).collect(),
     }
 }
 

@@ -42,7 +42,7 @@ weir_document::document! {
     pub struct Gate {
         /// Unique name.
         pub name: String => Name,
-        /// Metric id such as `json_valid`, `json_fields:answer,order_id` or `score:helpful`; `score:*` is every score column that is there.
+        /// Metric id such as `json_valid`, `latency_ms:p95`, `json_fields:answer,order_id` or `score:helpful`; `score:*` is every score column that is there.
         pub metric: String => Metric,
         /// Which way is better; without it the metric's own way.
         pub direction: Option<Direction>,
@@ -205,8 +205,11 @@ impl Allowed<String> for Metric {
     }
 
     fn describe(&self, schema: &mut Schema) {
-        let alternatives =
-            [names::METRICS.join("|"), names::FAMILIES.map(|family| format!("{family}:.+")).join("|")];
+        let alternatives = [
+            names::METRICS.join("|"),
+            format!("({}):p[0-9.]+", names::WITH_PERCENTILES.join("|")),
+            names::FAMILIES.map(|family| format!("{family}:.+")).join("|"),
+        ];
         schema.insert("pattern".to_owned(), Value::from(format!("^({})$", alternatives.join("|"))));
     }
 }

@@ -3,7 +3,8 @@
 use weir_stats::forecast;
 
 use crate::gates::{Direction, Gate, Margin};
-use crate::measure::{Measured, measure};
+use crate::measure::{Measured, measure, measure_percentile};
+use crate::names::split_percentile;
 use crate::result::{Comparison, GateResult, Outcome};
 use crate::series::{Better, MetricSeries};
 use crate::words;
@@ -11,7 +12,10 @@ use crate::words;
 /// Judges `gate` on a metric at error probability `alpha`.
 pub(crate) fn judge(gate: &Gate, name: String, series: &MetricSeries, alpha: f64) -> GateResult {
     let (margin, relative) = margin_of(gate.margin, series.bounds);
-    let measured = measure(series, relative, alpha);
+    let measured = match split_percentile(&gate.metric).1 {
+        Some(share) => measure_percentile(series, share, relative, alpha),
+        None => measure(series, relative, alpha),
+    };
     let better = better_of(gate.direction, series.better);
     let n = evidence(&measured);
     let enough = n >= gate.minimum_evidence;
@@ -22,7 +26,7 @@ pub(crate) fn judge(gate: &Gate, name: String, series: &MetricSeries, alpha: f64
     };
     let mut result = GateResult {
         gate: name,
-        metric: series.name.clone(),
+        metric: if gate.metric.ends_with('*') { series.name.clone() } else { gate.metric.clone() },
         unit: series.unit.clone(),
         better,
         severity: gate.severity,
@@ -91,7 +95,8 @@ fn margin_of(margin: Margin, bounds: Option<(f64, f64)>) -> (f64, bool) {
     }
 }
 
-fn better_of(direction: Option<Direction>, own: Better) -> Better {
+/// Which way is better for a gate.
+pub(crate) fn better_of(direction: Option<Direction>, own: Better) -> Better {
     match direction {
         None => own,
         Some(Direction::Higher) => Better::Higher,

@@ -21,7 +21,7 @@ mod words;
 
 pub use evaluate::{Spending, evaluate};
 pub use gates::{Direction, Gate, Gates, Margin, Severity};
-pub use names::{FAMILIES, METRICS};
+pub use names::{FAMILIES, METRICS, WITH_PERCENTILES, base_metric};
 pub use restrain::{JudgeTrust, Tripwire, restrain};
-pub use result::{Comparison, Evaluation, GateResult, Outcome, Reason, Verdict};
+pub use result::{Comparison, ErrorRates, Evaluation, GateResult, Outcome, Reason, Verdict};
 pub use series::{Better, CaptureHealth, MetricSeries, Stratum};

@@ -4,7 +4,7 @@
 //! half of the gate's alpha, so that it does not matter when one takes over from the other.
 
 use weir_stats::forecast::Shape;
-use weir_stats::{Arms, Estimate, Moments, StatsError, Stratified, asymptotic, bounded};
+use weir_stats::{Arms, Estimate, Moments, StatsError, Stratified, asymptotic, bounded, quantile};
 
 use crate::result::Comparison;
 use crate::series::MetricSeries;
@@ -58,6 +58,47 @@ pub(crate) fn measure(series: &MetricSeries, relative: bool, alpha: f64) -> Meas
         _ => nothing(),
     };
     measured.n_pairs = clean.pairs.len() as u64;
+    measured.notes = notes;
+    measured
+}
+
+/// Compares a percentile of the candidate's values with control's: over the pairs, if there are enough, otherwise
+/// within the cohort that has the most values, since percentiles of several cohorts cannot be added up.
+pub(crate) fn measure_percentile(series: &MetricSeries, share: f64, relative: bool, alpha: f64) -> Measured {
+    let clean = Clean::of(series);
+    let mut notes = clean.notes;
+    let n_pairs = clean.pairs.len() as u64;
+    let smaller = |stratum: &&(Vec<f64>, Vec<f64>)| stratum.0.len().min(stratum.1.len());
+    let largest = clean.strata.iter().max_by_key(smaller).filter(|stratum| smaller(stratum) > 0);
+    let (comparison, control, candidate) = match largest {
+        Some((control, candidate)) if clean.pairs.len() < PAIRS_MIN => {
+            if clean.strata.len() > 1 {
+                notes.push("the cohort with the most values only".to_owned());
+            }
+            (Comparison::Unpaired, control.clone(), candidate.clone())
+        }
+        _ if n_pairs > 0 => {
+            let (control, candidate) = clean.pairs.iter().copied().unzip();
+            (Comparison::Paired, control, candidate)
+        }
+        _ => return Measured { notes, ..nothing() },
+    };
+    let alpha = alpha / 2.0;
+    let estimate = match relative {
+        true => quantile::ratio(&control, &candidate, share, alpha),
+        false => quantile::difference(&control, &candidate, share, alpha),
+    };
+    let plain = |values: &[f64]| {
+        let mut sorted = values.to_vec();
+        sorted.sort_unstable_by(f64::total_cmp);
+        quantile::at(&sorted, share).unwrap_or(0.0)
+    };
+    let counts = (control.len(), candidate.len());
+    let levels = (plain(&control), plain(&candidate));
+    let shape = Shape::Asymptotic { alpha, tuned_n: asymptotic::TUNED_N };
+    let mut measured = finish(comparison, counts, levels, relative, true, shape, estimate);
+    measured.method = "order statistics confidence sequence";
+    measured.n_pairs = n_pairs;
     measured.notes = notes;
     measured
 }

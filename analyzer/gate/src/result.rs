@@ -110,6 +110,17 @@ pub struct Reason {
     pub gate: Option<String>,
 }
 
+/// What the verdict rule promises for its set of gates, over all looks together, whatever the dependence of the metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ErrorRates {
+    /// Greatest chance of a rollback where no gate's metric is past its margin.
+    pub rollback: f64,
+    /// Greatest chance of a promotion where some gate's metric is past its margin.
+    pub promotion: f64,
+    /// Greatest chance that a human is called, or more, where no gate's metric is past its margin.
+    pub investigate: f64,
+}
+
 /// The verdict with everything that led to it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Evaluation {
@@ -121,6 +132,14 @@ pub struct Evaluation {
     pub gates: Vec<GateResult>,
     /// Error probability of this evaluation's family of gates, over all looks.
     pub alpha: f64,
+    /// What the rule promises for exactly these gates.
+    #[serde(default)]
+    pub error_rates: ErrorRates,
+    /// One number from 0 to 100 for those who want one: the share of gates inside their margins, where critical gates weigh
+    /// 3, major ones 2, advisory ones 1, and an undecided gate counts half. None without a gate that has values. It
+    /// decides nothing: one critical breach rolls back at any score.
+    #[serde(default)]
+    pub score: Option<u8>,
     /// How often one may look: "any number".
     pub looks: String,
     /// The capture that the verdict rests on.

@@ -166,7 +166,7 @@ fn percent(share: f64) -> String {
 }
 
 /// Without trailing zeros and without the noise of a product.
-fn trimmed(value: f64) -> String {
+pub(crate) fn trimmed(value: f64) -> String {
     let text = format!("{value:.6}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }

@@ -50,10 +50,12 @@ impl Loaded {
 
     /// The pairs of a gate's metric that differ in the bad direction, the worst first.
     fn worst(&self, gate: &GateResult) -> Vec<(usize, (f64, f64))> {
-        let Some(series) = self.series.iter().find(|series| series.name == gate.metric) else {
+        let Some(series) =
+            self.series.iter().find(|series| series.name == weir_gate::base_metric(&gate.metric))
+        else {
             return Vec::new();
         };
-        let Some(places) = self.pairs.of_metric.get(&gate.metric) else {
+        let Some(places) = self.pairs.of_metric.get(weir_gate::base_metric(&gate.metric)) else {
             return Vec::new();
         };
         ranked(series, places, gate)

@@ -81,7 +81,7 @@ pub fn metric_exists(id: &str) -> bool {
 /// The metrics to compute: those that need no parameter, and what `wanted` adds.
 pub(crate) fn registry(wanted: &[String]) -> Result<Vec<Metric>, MetricsError> {
     let mut metrics = family::always();
-    for id in wanted {
+    for id in wanted.iter().map(|id| weir_gate::base_metric(id)) {
         if metrics.iter().any(|metric| metric.name == *id) {
             continue;
         }

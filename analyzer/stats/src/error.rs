@@ -47,6 +47,9 @@ pub enum StatsError {
     /// The error probability is not usable.
     #[error("alpha {0} is not between 0 and 1")]
     Alpha(f64),
+    /// The share that names a quantile is not usable.
+    #[error("quantile {0} is not between 0 and 1")]
+    Probability(f64),
     /// No stratum has values in both arms.
     #[error("no stratum has values of both variants")]
     NoStratum,

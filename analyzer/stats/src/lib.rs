@@ -1,10 +1,11 @@
 //! Pure mathematics over slices: confidence sequences for means, differences and ratios, and forecasts.
 //!
 //! A confidence sequence is an interval that may be looked at after every value: the chance that it *ever* leaves out
-//! the truth is at most `alpha`. Two families are here:
+//! the truth is at most `alpha`. Three families are here:
 //!
 //! - [`bounded`]: for values with known bounds; holds at every n, for every distribution within the bounds.
 //! - [`asymptotic`]: for unbounded values and for ratios; holds as n grows, corrected for small n.
+//! - [`quantile`]: for quantiles of any values; holds at every n, for every distribution.
 //!
 //! What they need: values in the order in which they were measured, from a source whose mean does not drift while it
 //! is measured. Under drift they describe an average over the time measured.
@@ -18,6 +19,7 @@ mod error;
 mod estimate;
 pub mod forecast;
 mod moments;
+pub mod quantile;
 mod real;
 mod strata;
 
