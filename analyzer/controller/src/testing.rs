@@ -22,6 +22,8 @@ pub(crate) fn evaluation(verdict: Verdict) -> Evaluation {
         reasons: vec![Reason { text: format!("the gates say {verdict}"), gate: None }],
         gates: vec![gate(Outcome::Undecided)],
         alpha: 0.05,
+        error_rates: weir_gate::ErrorRates::default(),
+        score: None,
         looks: String::from("any number"),
         health: CaptureHealth { pairs: 1_000, ..CaptureHealth::default() },
     }

@@ -141,6 +141,8 @@ fn evaluation(verdict: Verdict) -> Evaluation {
         reasons: vec![Reason { text: format!("scripted {verdict}"), gate: None }],
         gates: Vec::new(),
         alpha: 0.05,
+        error_rates: weir_gate::ErrorRates::default(),
+        score: None,
         looks: String::from("any number"),
         health: CaptureHealth { pairs: 100, ..CaptureHealth::default() },
     }

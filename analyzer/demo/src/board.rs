@@ -339,7 +339,16 @@ mod tests {
     fn evaluation(verdict: Verdict, gates: Vec<GateResult>) -> Evaluation {
         let reasons = vec![Reason { text: "order-id fell\nfar".into(), gate: Some("order-id".into()) }];
         let health = CaptureHealth::default();
-        Evaluation { verdict, reasons, gates, alpha: 0.05, looks: "any number".into(), health }
+        Evaluation {
+            verdict,
+            reasons,
+            gates,
+            alpha: 0.05,
+            error_rates: weir_gate::ErrorRates::default(),
+            score: None,
+            looks: "any number".into(),
+            health,
+        }
     }
 
     fn texts(inner: &mut Inner, evaluation: &Evaluation) -> Vec<String> {

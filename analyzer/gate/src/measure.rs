@@ -97,7 +97,7 @@ pub(crate) fn measure_percentile(series: &MetricSeries, share: f64, relative: bo
     let levels = (plain(&control), plain(&candidate));
     let shape = Shape::Asymptotic { alpha, tuned_n: asymptotic::TUNED_N };
     let mut measured = finish(comparison, counts, levels, relative, true, shape, estimate);
-    measured.method = "order statistics confidence sequence";
+    measured.method = "quantile confidence sequence";
     measured.n_pairs = n_pairs;
     measured.notes = notes;
     measured

@@ -133,7 +133,6 @@ pub struct Evaluation {
     /// Error probability of this evaluation's family of gates, over all looks.
     pub alpha: f64,
     /// What the rule promises for exactly these gates.
-    #[serde(default)]
     pub error_rates: ErrorRates,
     /// One number from 0 to 100 for those who want one: the share of gates inside their margins, where critical gates weigh
     /// 3, major ones 2, advisory ones 1, and an undecided gate counts half. None without a gate that has values. It

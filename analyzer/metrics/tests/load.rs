@@ -439,6 +439,8 @@ fn evaluation(loaded: &Loaded, metric: &str, better: Better, outcome: Outcome) -
             explanation: String::new(),
         }],
         alpha: 0.05,
+        error_rates: weir_gate::ErrorRates::default(),
+        score: None,
         looks: "any number".into(),
         health: loaded.health.clone(),
     }

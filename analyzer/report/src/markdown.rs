@@ -115,6 +115,10 @@ fn facts(text: &mut String, report: &Report) {
     for problem in health.problems.iter().take(GATES_MAX) {
         let _ = writeln!(text, "- **Capture problem**: {}", line(problem));
     }
+    let _ = writeln!(text, "- However often looked at: {}", words::promises(&report.evaluation));
+    if let Some(score) = report.evaluation.score {
+        let _ = writeln!(text, "- In one number: {}", words::score(score));
+    }
     let _ = writeln!(
         text,
         "- Made from {} legs, gates {}, alpha {} over all gates and looks, weir {}",

@@ -317,6 +317,12 @@ fn health(page: &mut Page, health: &CaptureHealth) {
 
 fn provenance(page: &mut Page, report: &Report) {
     let from = &report.generated_from;
+    page.heading("Promised");
+    let promises = words::promises(&report.evaluation);
+    page.wrapped("  ", &format!("However often looked at: {promises}."));
+    if let Some(score) = report.evaluation.score {
+        page.wrapped("  ", &format!("In one number: {}.", words::score(score)));
+    }
     page.heading("Made from");
     let time = match (&from.first_ts, &from.last_ts) {
         (Some(first), Some(last)) => format!(", {} to {}", terminal(first), terminal(last)),

@@ -1,6 +1,6 @@
 //! The words that every view uses for verdicts, outcomes and comparisons, and the geometry of interval plots.
 
-use weir_gate::{Better, Comparison, GateResult, Outcome, Severity, Verdict};
+use weir_gate::{Better, Comparison, Evaluation, GateResult, Outcome, Severity, Verdict};
 
 use crate::numbers;
 
@@ -106,6 +106,24 @@ pub(crate) fn direction(gate: &GateResult) -> &'static str {
         Better::Lower => "+",
         Better::Neither => "±",
     }
+}
+
+/// `score 74 of 100 (the weighted share of gates inside their margins; it decides nothing)`.
+pub(crate) fn score(score: u8) -> String {
+    format!("score {score} of 100 (the weighted share of gates inside their margins; it decides nothing)")
+}
+
+/// `a rollback without cause at most 5 %, a promotion past a margin at most 1.3 %, a human called without cause at most
+/// 8.8 %`.
+pub(crate) fn promises(evaluation: &Evaluation) -> String {
+    let rates = evaluation.error_rates;
+    let at_most = |chance: f64| format!("at most {} %", numbers::trimmed_percent(chance));
+    format!(
+        "a rollback without cause {}, a promotion past a margin {}, a human called without cause {}",
+        at_most(rates.rollback),
+        at_most(rates.promotion),
+        at_most(rates.investigate)
+    )
 }
 
 /// Where an interval, the margin and no change lie on a line from 0 (left) to 1 (right).

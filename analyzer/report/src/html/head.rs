@@ -97,11 +97,10 @@ pub(super) fn facts(page: &mut String, report: &Report) {
     fact(page, "Compared pairs", &count(health.pairs));
     fact(page, "Served by control", &count(health.primary_control));
     fact(page, "Served by candidate", &count(health.primary_candidate));
-    fact(
-        page,
-        "Chance of error",
-        &format!("at most {} %, however often looked at", numbers::trimmed_percent(evaluation.alpha)),
-    );
+    fact(page, "Chance of error", &format!("{}, however often looked at", words::promises(evaluation)));
+    if let Some(score) = evaluation.score {
+        fact(page, "In one number", &words::score(score));
+    }
     let capture = match health.problems.len() {
         0 => "✓ no problem found".to_owned(),
         1 => "✗ 1 problem".to_owned(),

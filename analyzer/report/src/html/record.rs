@@ -6,6 +6,7 @@ use super::head::fact;
 use super::text;
 use crate::model::Report;
 use crate::numbers::{self, count};
+use crate::words;
 
 /// A method's name as gates give it, what it is, and where it comes from.
 const SOURCES: [(&str, &str); 4] = [
@@ -84,11 +85,12 @@ pub(super) fn methods(page: &mut String, report: &Report) {
     let evaluation = &report.evaluation;
     let _ = write!(
         page,
-        "<section id=\"methods\">\n<h2>Method</h2>\n<p>All gates together err with a probability of at most {} (alpha), however often they are \
-         looked at ({}): that is the chance of a rollback without cause, and of a promotion past a margin. Each interval is a confidence sequence \
+        "<section id=\"methods\">\n<h2>Method</h2>\n<p>Alpha is {}, over all gates and however often they are looked at ({}). For exactly these \
+         gates and the rule \u{201c}one critical breach or two breaches roll back\u{201d} that means: {}. Each interval is a confidence sequence \
          at its gate's part of alpha; paired comparisons use the two answers to the same request, unpaired ones the answers within each cohort.</p>\n",
         numbers::probability(evaluation.alpha),
-        text(&evaluation.looks)
+        text(&evaluation.looks),
+        text(&words::promises(evaluation))
     );
     let mut methods: Vec<&str> = evaluation.gates.iter().map(|gate| gate.method.as_str()).collect();
     methods.sort_unstable();

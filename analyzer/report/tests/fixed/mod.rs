@@ -128,6 +128,8 @@ fn evaluation() -> Evaluation {
         ],
         gates: gates(),
         alpha: 0.05,
+        error_rates: weir_gate::ErrorRates::default(),
+        score: None,
         looks: "any number".into(),
         health: CaptureHealth {
             primary_control: 1_391,
