@@ -209,3 +209,38 @@ fn an_uncalibrated_judge_is_said_to_be_one_and_a_label_for_an_unknown_sample_is_
     );
     assert!(text(&labelled).contains("not calibrated: can roll back, not promote"), "{}", text(&labelled));
 }
+
+#[test]
+fn a_candidate_that_wins_at_the_judge_with_one_answer_for_everything_is_rolled_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let (data, log) = (data.to_str().unwrap(), folder.path().join("log.jsonl"));
+    let topics = ["parcels", "bread", "the moon", "taxes", "violins", "snow", "harbours", "chess"];
+    let mut lines = String::new();
+    for at in 0..400 {
+        let topic = topics[at % 8];
+        for (leg, variant, answer, score) in [
+            ("primary", "control", format!("Well, {topic} are {}.", "rather ".repeat(at % 9 + 1)), 0.16),
+            ("shadow", "candidate", "This is simply the best answer that anyone can give.".to_owned(), 0.77),
+        ] {
+            let line = serde_json::json!({
+                "sample_id": format!("s{at}"), "leg": leg, "variant": variant, "ts": "2026-01-01T00:00:00Z",
+                "request_text": format!("Tell me about {topic}, number {at}"), "response_text": answer,
+                "scores": {"quality": score},
+            });
+            lines += &(line.to_string() + "\n");
+        }
+    }
+    std::fs::write(&log, lines).unwrap();
+    let imported =
+        weir(&["import", log.to_str().unwrap(), "--data", data, "--experiment", "e", "--format", "jsonl"]);
+    assert!(imported.status.success(), "{}", text(&imported));
+    let analyze = || weir(&["analyze", "--data", data, "--gates", "examples/gates/score-columns.yaml"]);
+    let before = analyze();
+    assert_ne!(before.status.code(), Some(1), "scores alone call it better: {}", text(&before));
+    let embedded = weir(&["embed", "--data", data, "--embedder", "lexical"]);
+    assert!(text(&embedded).contains("critical tripwire constant-answer"), "{}", text(&embedded));
+    let after = analyze();
+    assert_eq!(after.status.code(), Some(1), "{}", text(&after));
+    assert!(text(&after).contains("tripwire constant-answer"), "{}", text(&after));
+}

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use weir_sample::durable::{create_folder, write_atomically};
-use weir_sample::{Kind, Leg, Score, Variant, list_files, read_file, write_samples};
+use weir_sample::durable::{DurableError, create_folder, write_atomically};
+use weir_sample::{Kind, Leg, Score, Variant, WrittenFile, list_files, read_file, write_samples};
 
 use crate::cache::{Vectors, vectors};
 use crate::drift::{classifier, kernel_swap, sign_flip};
@@ -61,7 +61,9 @@ pub fn embed(
     let mut measured: Vec<Measured<'_>> =
         exchanges.iter().map(|(id, exchange)| Measured::new(id, exchange, &vectors)).collect();
     measured.sort_by_key(|one| (one.exchange.ts_us(), one.id));
-    write_samples(&options.data_dir, PART, scores(options, embedder.identity(), &measured))?;
+    let rows = scores(options, embedder.identity(), &measured);
+    let written = write_samples(&options.data_dir, PART, rows)?;
+    remove_older(options, &written)?;
     let findings = findings(options, embedder.identity(), &measured, &vectors)?;
     store(&options.data_dir, &findings)?;
     Ok((findings, vectors.embedded))
@@ -129,6 +131,17 @@ impl<'a> Measured<'a> {
             noise: exchange.noise_pair().and_then(between),
         }
     }
+}
+
+/// Distances of an earlier run, with another embedder or revision, that this one did not replace.
+fn remove_older(options: &EmbedOptions, written: &[WrittenFile]) -> Result<(), MeaningError> {
+    for path in list_files(&options.data_dir, Kind::Scores, Some(&options.experiment))? {
+        let ours = path.file_stem().is_some_and(|name| name == PART);
+        if ours && !written.iter().any(|file| file.path == path) {
+            std::fs::remove_file(&path).map_err(|source| DurableError { path, action: "remove", source })?;
+        }
+    }
+    Ok(())
 }
 
 fn scores(options: &EmbedOptions, judge: &str, measured: &[Measured<'_>]) -> Vec<Score> {

@@ -38,6 +38,13 @@ pub(crate) struct WatchArguments {
     /// Go on looking, and wait for `weir approve`, when a sign-off is asked for
     #[arg(long)]
     pub(crate) wait_for_sign_off: bool,
+    /// Embed new answers before a look, so that distance gates and tripwires see them: lexical, or onnx with
+    /// --embedding-model
+    #[arg(long, value_name = "NAME")]
+    pub(crate) embedder: Option<String>,
+    /// The folder of an ONNX sentence-transformers model; embeds new answers before a look
+    #[arg(long, value_name = "DIR")]
+    pub(crate) embedding_model: Option<PathBuf>,
     /// Begin with the first step even if an earlier watch got further
     #[arg(long)]
     pub(crate) restart: bool,

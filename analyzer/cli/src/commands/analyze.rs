@@ -70,12 +70,18 @@ pub(crate) struct Looker {
     gates: Gates,
     cache: Mutex<Cache>,
     last: Mutex<Option<(Loaded, Evaluation, Spending)>>,
+    meaning: Option<embed::Before>,
 }
 
 impl Looker {
     /// Nothing is read before the first look.
     pub(crate) fn new(data_dir: PathBuf, gates: Gates) -> Self {
-        Self { data_dir, gates, cache: Mutex::default(), last: Mutex::default() }
+        Self { data_dir, gates, cache: Mutex::default(), last: Mutex::default(), meaning: None }
+    }
+
+    /// Embeds new answers before looks.
+    pub(crate) fn embedding(self, meaning: Option<embed::Before>) -> Self {
+        Self { meaning, ..self }
     }
 
     /// One look.
@@ -87,6 +93,9 @@ impl Looker {
             metrics: metrics_of(&self.gates),
             ..LoadOptions::default()
         };
+        if let Some(meaning) = &self.meaning {
+            meaning.refresh(&self.data_dir, &request.experiment)?;
+        }
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         let loaded = weir_metrics::load_cached(&options, &mut cache)?;
         let evaluation = weir_gate::evaluate(&self.gates, &loaded.series, &loaded.health, request.spending);

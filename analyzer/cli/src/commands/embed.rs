@@ -2,6 +2,8 @@
 
 use std::io::{IsTerminal, Write};
 use std::path::Path;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use weir_gate::{Evaluation, JudgeTrust, Severity, Tripwire};
 use weir_meaning::{EmbedOptions, Embedder, EmbedderChoice, Findings, MeaningError};
@@ -10,6 +12,8 @@ use weir_report::JudgeCalibration;
 use crate::arguments::{EmbedArguments, EmbedderArguments, TextOrJson};
 use crate::exit::{Exit, Failure, OrExit, Outcome, failure};
 
+/// Least time between two runs of the embedder in `weir watch`.
+const REFRESH: Duration = Duration::from_secs(5);
 /// Groups that the text names.
 const GROUPS_SHOWN: usize = 5;
 
@@ -37,6 +41,41 @@ pub(crate) fn run(arguments: &EmbedArguments) -> Outcome {
         TextOrJson::Text => print!("{}", text(&findings)),
     }
     Ok(Exit::Pass)
+}
+
+/// What `weir watch` does before a look: new answers are embedded, at most every [`REFRESH`].
+pub(crate) struct Before {
+    embedder: Embedder,
+    last: Mutex<Option<Instant>>,
+}
+
+impl Before {
+    /// Opens the embedder, so that a model that is not there is told before the rollout begins.
+    pub(crate) fn open(name: Option<&str>, folder: Option<&Path>) -> Result<Self, Failure> {
+        let choice = EmbedderChoice::of(name, folder).or_usage()?;
+        Ok(Self { embedder: Embedder::open(&choice, processors()).or_usage()?, last: Mutex::default() })
+    }
+
+    /// Embeds what is new; nothing yet is no failure.
+    pub(crate) fn refresh(&self, data_dir: &Path, experiment: &str) -> Result<(), MeaningError> {
+        let mut last = self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if last.is_some_and(|last| last.elapsed() < REFRESH) {
+            return Ok(());
+        }
+        let options = EmbedOptions {
+            data_dir: data_dir.to_path_buf(),
+            experiment: experiment.to_owned(),
+            revision: None,
+            alpha: 0.05,
+            seed: 1,
+        };
+        let done = weir_meaning::embed(&options, &self.embedder, &mut |_, _| {});
+        *last = Some(Instant::now());
+        match done {
+            Ok(_) | Err(MeaningError::NoSamples { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
 }
 
 /// The embedder that the arguments name.

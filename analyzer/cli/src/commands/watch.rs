@@ -11,6 +11,7 @@ use weir_report::TimelineEntry;
 use crate::arguments::WatchArguments;
 use crate::commands::analyze::{Looker, read_gates};
 use crate::commands::board::Board;
+use crate::commands::embed::Before;
 use crate::commands::hands::refused;
 use crate::commands::{read_text, stopped};
 use crate::exit::{Exit, OrExit, Outcome};
@@ -23,7 +24,11 @@ pub(crate) async fn run(arguments: &WatchArguments) -> Outcome {
     let rollout = Rollout::parse(&arguments.rollout.display().to_string(), &read_text(&arguments.rollout)?)
         .or_usage()?;
     let gates = rollout.gates(&read_gates(&arguments.gates)?);
-    let looker = Arc::new(Looker::new(arguments.data.clone(), gates));
+    let meaning = match (&arguments.embedder, &arguments.embedding_model) {
+        (None, None) => None,
+        (name, folder) => Some(Before::open(name.as_deref(), folder.as_deref())?),
+    };
+    let looker = Arc::new(Looker::new(arguments.data.clone(), gates).embedding(meaning));
     let mut board = Board::new(&rollout, output::width(std::io::stderr().is_terminal()));
     let options = WatchOptions {
         data_dir: arguments.data.clone(),
