@@ -98,6 +98,8 @@ pub(crate) fn measure_percentile(series: &MetricSeries, share: f64, relative: bo
     let shape = Shape::Asymptotic { alpha, tuned_n: asymptotic::TUNED_N };
     let mut measured = finish(comparison, counts, levels, relative, true, shape, estimate);
     measured.method = "quantile confidence sequence";
+    // The first interval that exists ends at the largest value of all; with twice as many values it says something.
+    measured.interval_from = measured.interval_from.map(|from| from.saturating_mul(2));
     measured.n_pairs = n_pairs;
     measured.notes = notes;
     measured
