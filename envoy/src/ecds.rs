@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 use crate::template;
 
 const RESPONSE: &str = include_str!("../templates/ecds_response.json");
+/// What the module may ask of its host and what the host calls in it, by name; everything else is shut.
+const CAPABILITIES: &str = include_str!("../templates/capabilities.json");
 const WASM: &str = include_str!("../templates/wasm.json");
 
 /// The ECDS response that gives the filter this policy; `version_info` is the revision.
@@ -49,7 +51,13 @@ pub fn write_ecds(path: &Path, text: &str) -> io::Result<()> {
 /// The wasm filter's own configuration, the same for the HTTP filter and the upstream filter but for `configuration`:
 /// the same VM id, code and VM configuration are what lets both share one VM per worker.
 pub(crate) fn wasm(configuration: &str, module: &Path) -> Value {
-    let values = [("module_path", json!(module.to_string_lossy())), ("configuration", json!(configuration))];
+    let names: Vec<String> = serde_json::from_str(CAPABILITIES).unwrap_or_default();
+    let allowed: serde_json::Map<_, _> = names.into_iter().map(|name| (name, json!({}))).collect();
+    let values = [
+        ("module_path", json!(module.to_string_lossy())),
+        ("configuration", json!(configuration)),
+        ("capabilities", Value::Object(allowed)),
+    ];
     template::render_json(WASM, &values).unwrap_or_default()
 }
 
@@ -68,6 +76,22 @@ mod tests {
         assert_eq!(config["configuration"]["value"], r#"{"revision": 7}"#);
         assert_eq!(config["vm_config"]["code"]["local"]["filename"], "/module.wasm");
         assert_eq!(config["failure_policy"], "FAIL_OPEN");
+    }
+
+    #[test]
+    fn every_host_call_and_entry_point_of_the_module_is_allowed() {
+        let allowed: Vec<String> = serde_json::from_str(CAPABILITIES).unwrap();
+        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../filter/plugin/src");
+        let mut seen = 0;
+        for file in ["abi.rs", "wasm.rs"] {
+            let source = fs::read_to_string(sources.join(file)).unwrap();
+            for line in source.lines().filter(|line| line.contains("fn proxy_")) {
+                let name = line.split("fn ").nth(1).and_then(|rest| rest.split('(').next()).unwrap();
+                assert!(allowed.iter().any(|allowed| allowed == name), "{name} is not in capabilities.json");
+                seen += 1;
+            }
+        }
+        assert!(seen > 20, "{seen}");
     }
 
     #[test]

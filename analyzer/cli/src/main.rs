@@ -51,6 +51,7 @@ fn run(command: &Command) -> Outcome {
         Command::History(arguments) => commands::hands::history(arguments),
         Command::Approve(arguments) => commands::hands::approve(arguments),
         Command::Pause(arguments) => commands::hands::pause(arguments),
+        Command::Render(arguments) => commands::render::run(arguments),
         Command::Report(arguments) => commands::report::run(arguments),
         Command::Config(arguments) => commands::config::run(arguments),
         Command::Completions(arguments) => commands::completions::run(arguments),

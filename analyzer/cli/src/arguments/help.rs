@@ -1,7 +1,7 @@
 //! Examples for `--help` and the man pages. A test parses every one of them.
 
 /// Examples of a command: a line with a dollar sign is typed, the one before it says why.
-const EXAMPLES: [(&str, &str); 16] = [
+const EXAMPLES: [(&str, &str); 17] = [
     (
         "validate",
         "Every problem of three documents at once:
@@ -62,6 +62,15 @@ The last hour of one revision:
     ("history", "Every decision with its reason, for a program:\n  $ weir history --data data --output json"),
     ("approve", "A person agrees, and the rollout goes on:\n  $ weir approve --data data"),
     ("pause", "Stay at this step until somebody approves:\n  $ weir pause --data data"),
+    (
+        "render",
+        "A bootstrap with the policy in a file that Envoy watches:
+  $ weir render --for envoy-ecds policy.yaml --out envoy
+Objects with kustomize overlays, the module pinned by its digest:
+  $ weir render --for istio policy.yaml --image registry.example/weir-filter:1 --out istio
+The module as an image layout:
+  $ weir render --oci image",
+    ),
     (
         "report",
         "A stored report as a page:

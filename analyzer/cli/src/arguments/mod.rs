@@ -10,6 +10,7 @@ mod golden;
 pub(crate) mod help;
 mod judging;
 mod meaning;
+mod render;
 mod rollout;
 
 use clap::{Parser, Subcommand};
@@ -21,6 +22,7 @@ pub(crate) use documents::*;
 pub(crate) use golden::*;
 pub(crate) use judging::*;
 pub(crate) use meaning::*;
+pub(crate) use render::*;
 pub(crate) use rollout::*;
 
 /// Version, commit and build.
@@ -81,6 +83,8 @@ pub(crate) enum Command {
     Approve(RolloutArguments),
     /// Hold the rollout at its step until it is approved
     Pause(RolloutArguments),
+    /// Write what Envoy, Istio or Envoy Gateway installs for a policy, or the module as an image
+    Render(RenderArguments),
     /// Show a stored report (JSON) in another form
     Report(ReportArguments),
     /// Show the whole loop on this machine: models, traffic, Envoy, verdict, rollback

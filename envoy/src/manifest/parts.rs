@@ -1,0 +1,95 @@
+//! Pieces of Envoy configuration that the meshes' objects carry.
+
+use serde_json::{Value, json};
+use weir_policy::{Policy, headers};
+
+use super::{COLLECTOR_PORT, Place};
+use crate::bootstrap::{Names, STATS_TAGS, UPSTREAM_CODEC};
+use crate::{ecds, template};
+
+/// The module as an HTTP filter, in the listener or on a cluster.
+pub(super) fn wasm(configuration: &str, place: &Place) -> Value {
+    json!({"name": "weir", "typed_config": ecds::wasm(configuration, &place.module_path)})
+}
+
+/// The module on a cluster that gets copies.
+pub(super) fn capture(leg: &str, place: &Place) -> Value {
+    wasm(&json!({"apiVersion": "weir/v1", "kind": "Capture", "leg": leg}).to_string(), place)
+}
+
+/// `early_header_mutation_extensions`: what a client says about Weir is dropped before any filter sees it.
+pub(super) fn early_mutation(policy: &Policy) -> Value {
+    json!([{
+        "name": "envoy.http.early_header_mutation.header_mutation",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
+            "mutations": everything_of_weir(policy),
+        },
+    }])
+}
+
+/// Mutations that remove all that is Weir's.
+pub(super) fn everything_of_weir(policy: &Policy) -> Value {
+    let prefix =
+        json!({"remove_on_match": {"key_matcher": {"prefix": headers::PREFIX, "ignore_case": true}}});
+    let others = own_names(policy).into_iter().map(|name| json!({"remove": name}));
+    Value::Array([prefix].into_iter().chain(others).collect())
+}
+
+/// Routing headers that the policy named outside of the prefix.
+pub(super) fn own_names(policy: &Policy) -> Vec<String> {
+    let names = Names::of(policy);
+    [names.variant_header, names.cluster_header]
+        .into_iter()
+        .filter(|name| !headers::is_reserved(name))
+        .collect()
+}
+
+/// What picks the route, and is of no use behind it.
+pub(super) fn marks(policy: &Policy) -> Value {
+    json!([headers::SHADOW, headers::NOISE, Names::of(policy).cluster_header])
+}
+
+/// Upstream filter that says which copy this is, since a mesh's mirror cannot.
+pub(super) fn leg(leg: &str) -> Value {
+    let header = json!({"key": headers::LEG, "value": leg});
+    let append = json!({"append": {"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}});
+    json!({
+        "name": "envoy.filters.http.header_mutation",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
+            "mutations": {"request_mutations": [append]},
+        },
+    })
+}
+
+/// The protocol options of a cluster with these upstream filters.
+pub(super) fn protocol_options(mut filters: Vec<Value>) -> Result<Value, String> {
+    filters.push(template::render_json(UPSTREAM_CODEC, &[])?);
+    Ok(
+        json!({"typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+            "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+            "explicit_http_config": {"http_protocol_options": {}},
+            "http_filters": filters,
+        }}}),
+    )
+}
+
+/// The bootstrap's `stats_config`.
+pub(super) fn stats_config() -> Result<Value, String> {
+    Ok(json!({"stats_tags": template::render_json(STATS_TAGS, &[])?}))
+}
+
+/// The collector's cluster under the name that the policy gives it.
+pub(super) fn collector_cluster(policy: &Policy, place: &Place) -> Value {
+    let address = json!({"address": place.collector_host, "port_value": COLLECTOR_PORT});
+    json!({
+        "name": policy.sink.cluster,
+        "type": "STRICT_DNS",
+        "connect_timeout": "1s",
+        "load_assignment": {
+            "cluster_name": policy.sink.cluster,
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": {"socket_address": address}}}]}],
+        },
+    })
+}

@@ -1,0 +1,305 @@
+//! What is rendered: kept in `envoy/manifests`, accepted by the schemas of the custom resources and by a real Envoy.
+//!
+//! `WEIR_UPDATE_MANIFESTS=1` writes the examples anew.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use weir_envoy::{Environment, ManifestFile, Place, find_envoy, find_filter, render, validate};
+use weir_policy::Policy;
+
+const EXAMPLES: [(&str, Environment, &str); 5] = [
+    ("envoy", Environment::Envoy, "canary.yaml"),
+    ("envoy-ecds", Environment::EnvoyEcds, "canary.yaml"),
+    ("istio", Environment::Istio, "canary.yaml"),
+    ("istio-without-copies", Environment::Istio, "cohorts-only.yaml"),
+    ("envoy-gateway", Environment::EnvoyGateway, "cohorts-only.yaml"),
+];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn place() -> Place {
+    let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
+    Place {
+        module_sha256: "0123456789abcdef".repeat(4),
+        module_path: PathBuf::from("/etc/weir/weir_filter.wasm"),
+        image: "registry.example/weir-filter:0.1.0".to_owned(),
+        listen: SocketAddr::from(([0, 0, 0, 0], 8080)),
+        control: at(8001),
+        candidate: at(8002),
+        collector: at(4318),
+        ecds: PathBuf::from("/etc/weir/ecds/weir.json"),
+        namespace: "default".to_owned(),
+        gateway: "ingressgateway".to_owned(),
+        service: "model.default.svc.cluster.local".to_owned(),
+        service_port: 8080,
+        collector_host: "weir-collector.weir.svc.cluster.local".to_owned(),
+    }
+}
+
+fn policy(file: &str) -> Policy {
+    let text = fs::read_to_string(root().join("examples/policies").join(file)).unwrap();
+    Policy::parse(file, &text).unwrap()
+}
+
+fn rendered(environment: Environment, file: &str, place: &Place) -> Vec<ManifestFile> {
+    render(file, &policy(file), environment, place).unwrap()
+}
+
+/// The objects of all manifests, by what kind they are.
+fn objects() -> Vec<(String, Value)> {
+    let mut objects = Vec::new();
+    for (folder, environment, file) in &EXAMPLES[2..] {
+        for manifest in rendered(*environment, file, &place()) {
+            let name = format!("{folder}/{}", manifest.path);
+            objects.push((name.clone(), weir_document::parse(&name, &manifest.text).unwrap()));
+        }
+    }
+    objects
+}
+
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let path = entry.path();
+        if path.is_dir() { found.extend(files_below(&path)) } else { found.push(path) }
+    }
+    found
+}
+
+#[test]
+fn the_examples_in_the_repository_are_what_is_rendered() {
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests");
+    for (folder, environment, file) in EXAMPLES {
+        let folder = kept.join(folder);
+        let manifests = rendered(environment, file, &place());
+        for manifest in &manifests {
+            let path = folder.join(&manifest.path);
+            if std::env::var_os("WEIR_UPDATE_MANIFESTS").is_some() {
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(&path, &manifest.text).unwrap();
+            }
+            let text = fs::read_to_string(&path).unwrap_or_default();
+            assert_eq!(text, manifest.text, "{}: WEIR_UPDATE_MANIFESTS=1 writes it anew", path.display());
+        }
+        assert_eq!(files_below(&folder).len(), manifests.len(), "{}", folder.display());
+    }
+}
+
+#[test]
+fn both_bootstraps_pass_envoys_own_validation_with_the_real_module() {
+    let folder = tempfile::tempdir().unwrap();
+    let ecds = folder.path().join("ecds/weir.json");
+    fs::create_dir(ecds.parent().unwrap()).unwrap();
+    let place = Place { module_path: find_filter(None).unwrap(), ecds: ecds.clone(), ..place() };
+    for (_, environment, file) in &EXAMPLES[..2] {
+        let files = rendered(*environment, file, &place);
+        if let Some(carried) = files.iter().find(|file| file.path == "weir.json") {
+            fs::write(&ecds, &carried.text).unwrap();
+        }
+        let bootstrap = files.iter().find(|file| file.path == "envoy.yaml").unwrap();
+        validate(&find_envoy(None).unwrap(), &bootstrap.text, folder.path()).unwrap();
+    }
+}
+
+/// A bootstrap around the pieces that the objects of a mesh merge into Envoy's configuration.
+fn merged(objects: &[(String, Value)]) -> String {
+    let mut filters = Vec::new();
+    let mut clusters: BTreeMap<String, Value> = BTreeMap::new();
+    let (mut stats, mut early) = (json!({}), json!([]));
+    let named = |name: &str| json!({"name": name, "type": "STATIC", "connect_timeout": "1s", "load_assignment": {"cluster_name": name}});
+    for (_, object) in objects {
+        if object["kind"] == "EnvoyProxy" {
+            let value =
+                weir_document::parse("bootstrap", object["spec"]["bootstrap"]["value"].as_str().unwrap());
+            let value = value.unwrap();
+            assert!(value["stats_config"]["stats_tags"].is_array());
+            stats = value["stats_config"].clone();
+            let added = value["static_resources"]["clusters"][0].clone();
+            clusters.insert(added["name"].as_str().unwrap().to_owned(), added);
+        }
+        for patch in object["spec"]["configPatches"].as_array().into_iter().flatten() {
+            let value = patch["patch"]["value"].clone();
+            match patch["applyTo"].as_str().unwrap() {
+                "HTTP_FILTER" => filters.push(value),
+                "BOOTSTRAP" => stats = value["stats_config"].clone(),
+                "NETWORK_FILTER" => early = value["typed_config"]["early_header_mutation_extensions"].clone(),
+                "CLUSTER" if patch["patch"]["operation"] == "ADD" => {
+                    clusters.insert(value["name"].as_str().unwrap().to_owned(), value);
+                }
+                "CLUSTER" => {
+                    let name = patch["match"]["cluster"]["subset"].as_str().unwrap();
+                    let mut cluster = named(name);
+                    cluster["typed_extension_protocol_options"] =
+                        value["typed_extension_protocol_options"].clone();
+                    clusters.insert(name.to_owned(), cluster);
+                }
+                other => panic!("{other} is not put into the bootstrap"),
+            }
+        }
+    }
+    filters.push(json!({"name": "envoy.filters.http.router", "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}}));
+    let manager = json!({
+        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "merged",
+        "early_header_mutation_extensions": early,
+        "http_filters": filters,
+        "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [{"match": {"prefix": "/"}, "direct_response": {"status": 200}}]}]},
+    });
+    let listener = json!({
+        "name": "merged",
+        "address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}},
+        "filter_chains": [{"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}],
+    });
+    let clusters: Vec<Value> = clusters.into_values().collect();
+    json!({"stats_config": stats, "static_resources": {"listeners": [listener], "clusters": clusters}})
+        .to_string()
+}
+
+#[test]
+fn what_the_meshes_merge_into_envoy_passes_its_own_validation_with_the_real_module() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place { module_path: find_filter(None).unwrap(), ..place() };
+    for (name, environment, file) in &EXAMPLES[2..] {
+        let files = rendered(*environment, file, &place);
+        let objects: Vec<_> = files
+            .iter()
+            .map(|file| (file.path.clone(), weir_document::parse(&file.path, &file.text).unwrap()))
+            .collect();
+        let bootstrap = merged(&objects);
+        assert!(bootstrap.contains("tag_name") && bootstrap.contains("weir-collector"), "{name}");
+        validate(&find_envoy(None).unwrap(), &bootstrap, folder.path())
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+}
+
+/// Unknown fields are errors: an object that lists its fields has no others.
+fn close(schema: &mut Value) {
+    let Some(map) = schema.as_object_mut() else { return };
+    let open = map.get("x-kubernetes-preserve-unknown-fields") == Some(&json!(true));
+    if map.contains_key("properties") && !map.contains_key("additionalProperties") && !open {
+        map.insert("additionalProperties".to_owned(), json!(false));
+    }
+    if map.get("x-kubernetes-int-or-string") == Some(&json!(true)) {
+        map.remove("type");
+    }
+    for child in map.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten() {
+        close(child.1);
+    }
+    for key in ["items", "additionalProperties"] {
+        if let Some(child) = map.get_mut(key) {
+            close(child);
+        }
+    }
+}
+
+/// Schemas by kind and version; none where the folder is not there.
+fn schemas() -> Option<BTreeMap<(String, String), Value>> {
+    let folder = root().join("../shared/crds");
+    if !folder.is_dir() {
+        eprintln!("skipped: {} is not there, so no schemas to check against", folder.display());
+        return None;
+    }
+    let mut schemas = BTreeMap::new();
+    for path in
+        files_below(&folder).into_iter().filter(|path| path.extension().is_some_and(|end| end == "yaml"))
+    {
+        let text = fs::read_to_string(&path).unwrap();
+        let crd = weir_document::parse(&path.display().to_string(), &text).unwrap();
+        let spec = &crd["spec"];
+        for version in spec["versions"].as_array().unwrap() {
+            let mut schema = version["schema"]["openAPIV3Schema"].clone();
+            for key in ["apiVersion", "kind", "metadata"] {
+                schema["properties"][key] = json!({});
+            }
+            close(&mut schema);
+            let group = format!("{}/{}", spec["group"].as_str().unwrap(), version["name"].as_str().unwrap());
+            schemas.insert((spec["names"]["kind"].as_str().unwrap().to_owned(), group), schema);
+        }
+    }
+    Some(schemas)
+}
+
+fn problems(schema: &Value, object: &Value) -> Vec<String> {
+    let validator = jsonschema::draft4::new(schema).unwrap();
+    validator.iter_errors(object).map(|error| format!("{}: {error}", error.instance_path)).collect()
+}
+
+#[test]
+fn every_object_fits_the_schema_of_its_kind() {
+    let Some(schemas) = schemas() else { return };
+    let mut checked = Vec::new();
+    for (name, object) in objects() {
+        let text = |key: &str| object[key].as_str().unwrap().to_owned();
+        if let Some(schema) = schemas.get(&(text("kind"), text("apiVersion"))) {
+            assert_eq!(problems(schema, &object), Vec::<String>::new(), "{name}");
+            checked.push(text("kind"));
+        }
+    }
+    checked.sort_unstable();
+    checked.dedup();
+    let kinds = [
+        "DestinationRule",
+        "EnvoyExtensionPolicy",
+        "EnvoyFilter",
+        "TrafficExtension",
+        "VirtualService",
+        "WasmPlugin",
+    ];
+    assert_eq!(checked, kinds);
+}
+
+#[test]
+fn a_field_that_the_schema_does_not_know_is_found() {
+    let Some(schemas) = schemas() else { return };
+    let (_, mut plugin) = objects().into_iter().find(|(_, object)| object["kind"] == "WasmPlugin").unwrap();
+    let schema = &schemas[&("WasmPlugin".to_owned(), "extensions.istio.io/v1alpha1".to_owned())];
+    plugin["spec"]["failStrategie"] = json!("FAIL_OPEN");
+    assert_eq!(problems(schema, &plugin).len(), 1);
+    plugin["spec"].as_object_mut().unwrap().remove("failStrategie");
+    plugin["spec"]["failStrategy"] = json!("FAIL_SOMEHOW");
+    assert_eq!(problems(schema, &plugin).len(), 1);
+}
+
+#[test]
+fn the_module_is_pinned_and_fails_open_wherever_it_is_installed() {
+    let sha256 = place().module_sha256;
+    for (name, object) in objects() {
+        let spec = &object["spec"];
+        let (digest, open) = match object["kind"].as_str().unwrap() {
+            "WasmPlugin" => (&spec["sha256"], spec["failStrategy"] == "FAIL_OPEN"),
+            "TrafficExtension" => (&spec["wasm"]["sha256"], spec["wasm"]["failStrategy"] == "FAIL_OPEN"),
+            "EnvoyExtensionPolicy" => {
+                (&spec["wasm"][0]["code"]["image"]["sha256"], spec["wasm"][0]["failOpen"] == true)
+            }
+            _ => continue,
+        };
+        assert_eq!(digest, &json!(sha256), "{name}");
+        assert!(open, "{name}");
+    }
+}
+
+#[test]
+fn what_an_environment_cannot_do_is_refused_by_field_with_a_remedy() {
+    let refused = |environment, edit: &dyn Fn(&mut Policy)| {
+        let mut policy = policy("canary.yaml");
+        edit(&mut policy);
+        render("policy.yaml", &policy, environment, &place()).unwrap_err().to_string()
+    };
+    let texts = [
+        refused(Environment::EnvoyGateway, &|_| {}),
+        refused(Environment::Istio, &|policy| {
+            policy.candidate.as_mut().unwrap().shadow_cluster = None;
+            policy.noise.cluster = Some("control".to_owned());
+        }),
+        refused(Environment::Istio, &|policy| policy.control.cluster = "outbound|80||control".to_owned()),
+        refused(Environment::Envoy, &|policy| policy.candidate = None),
+    ];
+    insta::assert_snapshot!(texts.join("\n"));
+}
