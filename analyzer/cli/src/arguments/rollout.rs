@@ -48,6 +48,9 @@ pub(crate) struct WatchArguments {
     /// Begin with the first step even if an earlier watch got further
     #[arg(long)]
     pub(crate) restart: bool,
+    /// Keep where the rollout stands in this file as Prometheus text, for node_exporter's textfile collector
+    #[arg(long, value_name = "FILE")]
+    pub(crate) metrics_file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) output: OutputArguments,
 }

@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use weir_controller::{Event, Rollout, WatchOptions, What};
+use weir_controller::{Event, Rollout, RolloutMetrics, WatchOptions, What};
 use weir_policy::Policy;
 use weir_report::TimelineEntry;
 
@@ -14,7 +14,7 @@ use crate::commands::board::Board;
 use crate::commands::embed::Before;
 use crate::commands::hands::refused;
 use crate::commands::{read_text, stopped};
-use crate::exit::{Exit, OrExit, Outcome};
+use crate::exit::{Exit, OrExit, Outcome, failure};
 use crate::output;
 
 /// Runs the command.
@@ -29,6 +29,13 @@ pub(crate) async fn run(arguments: &WatchArguments) -> Outcome {
         (name, folder) => Some(Before::open(name.as_deref(), folder.as_deref())?),
     };
     let looker = Arc::new(Looker::new(arguments.data.clone(), gates).embedding(meaning));
+    let mut metrics = RolloutMetrics::new(&rollout);
+    if let Some(path) = &arguments.metrics_file {
+        metrics.write(path).map_err(|error| {
+            failure(Exit::Data, format!("{}: cannot be written: {error}", path.display()))
+        })?;
+    }
+    let mut metrics_fail = false;
     let mut board = Board::new(&rollout, output::width(std::io::stderr().is_terminal()));
     let options = WatchOptions {
         data_dir: arguments.data.clone(),
@@ -47,6 +54,14 @@ pub(crate) async fn run(arguments: &WatchArguments) -> Outcome {
         move |request| looking.look(request),
         |event| {
             board.tell(&event, newest.newest_us());
+            metrics.take(&event);
+            if let Some(path) = &arguments.metrics_file {
+                let written = metrics.write(path);
+                if let (Err(error), false) = (&written, metrics_fail) {
+                    eprintln!("{}: cannot be written: {error}; the watch goes on", path.display());
+                }
+                metrics_fail = written.is_err();
+            }
             if !matches!(event.what, What::Looked { .. }) {
                 timeline.push(entry(&event));
             }
