@@ -179,26 +179,6 @@ fn what_the_meshes_merge_into_envoy_passes_its_own_validation_with_the_real_modu
     }
 }
 
-/// Unknown fields are errors: an object that lists its fields has no others.
-fn close(schema: &mut Value) {
-    let Some(map) = schema.as_object_mut() else { return };
-    let open = map.get("x-kubernetes-preserve-unknown-fields") == Some(&json!(true));
-    if map.contains_key("properties") && !map.contains_key("additionalProperties") && !open {
-        map.insert("additionalProperties".to_owned(), json!(false));
-    }
-    if map.get("x-kubernetes-int-or-string") == Some(&json!(true)) {
-        map.remove("type");
-    }
-    for child in map.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten() {
-        close(child.1);
-    }
-    for key in ["items", "additionalProperties"] {
-        if let Some(child) = map.get_mut(key) {
-            close(child);
-        }
-    }
-}
-
 /// Schemas by kind and version; none where the folder is not there.
 fn schemas() -> Option<BTreeMap<(String, String), Value>> {
     let folder = root().join("../shared/crds");
@@ -218,7 +198,6 @@ fn schemas() -> Option<BTreeMap<(String, String), Value>> {
             for key in ["apiVersion", "kind", "metadata"] {
                 schema["properties"][key] = json!({});
             }
-            close(&mut schema);
             let group = format!("{}/{}", spec["group"].as_str().unwrap(), version["name"].as_str().unwrap());
             schemas.insert((spec["names"]["kind"].as_str().unwrap().to_owned(), group), schema);
         }
@@ -227,8 +206,97 @@ fn schemas() -> Option<BTreeMap<(String, String), Value>> {
 }
 
 fn problems(schema: &Value, object: &Value) -> Vec<String> {
-    let validator = jsonschema::draft4::new(schema).unwrap();
-    validator.iter_errors(object).map(|error| format!("{}: {error}", error.instance_path)).collect()
+    let mut found = Vec::new();
+    check(schema, object, "", true, &mut found);
+    found
+}
+
+/// What of a value a schema of a custom resource forbids. Unknown fields are errors where the schema is structural, as the
+/// API server's strict mode has it. Keywords that are no constraint here: descriptions, formats, defaults, `x-kubernetes-*`
+/// but the two that are read.
+fn check(schema: &Value, value: &Value, at: &str, structural: bool, found: &mut Vec<String>) {
+    let mut wrong = |why: String| found.push(format!("{at}: {why}"));
+    let int_or_string = schema["x-kubernetes-int-or-string"] == true;
+    if let Some(expected) = schema["type"].as_str().filter(|_| !int_or_string) {
+        let fits = match expected {
+            "object" => value.is_object(),
+            "array" => value.is_array(),
+            "string" => value.is_string(),
+            "boolean" => value.is_boolean(),
+            "integer" => value.is_i64() || value.is_u64(),
+            "number" => value.is_number(),
+            other => panic!("{at}: type {other}"),
+        };
+        if !fits {
+            return wrong(format!("{value} is no {expected}"));
+        }
+    }
+    if schema["enum"].as_array().is_some_and(|allowed| !allowed.contains(value)) {
+        wrong(format!("{value} is not one of {}", schema["enum"]));
+    }
+    if let (Some(pattern), Some(text)) = (schema["pattern"].as_str(), value.as_str())
+        && !regex::Regex::new(pattern).unwrap().is_match(text)
+    {
+        wrong(format!("{value} does not match {pattern}"));
+    }
+    let size = match value {
+        Value::String(text) => Some((text.chars().count(), "minLength", "maxLength")),
+        Value::Array(items) => Some((items.len(), "minItems", "maxItems")),
+        Value::Object(map) => Some((map.len(), "minProperties", "maxProperties")),
+        _ => None,
+    };
+    if let Some((size, least, most)) = size {
+        let limit = |key: &str, other: u64| schema[key].as_u64().unwrap_or(other);
+        if !(limit(least, 0)..=limit(most, u64::MAX)).contains(&(size as u64)) {
+            wrong(format!("has a size of {size}"));
+        }
+    }
+    if let Some(number) = value.as_f64() {
+        let limit = |key: &str, other: f64| schema[key].as_f64().unwrap_or(other);
+        if !(limit("minimum", f64::MIN)..=limit("maximum", f64::MAX)).contains(&number) {
+            wrong(format!("{number} is out of range"));
+        }
+    }
+    for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        if value.is_object() && value.get(name).is_none() {
+            wrong(format!("{name} is missing"));
+        }
+    }
+    let fits = |branch: &Value| {
+        let mut inner = Vec::new();
+        check(branch, value, at, false, &mut inner);
+        inner.is_empty()
+    };
+    let branches = |key: &str| schema[key].as_array().map(|all| all.iter().filter(|one| fits(one)).count());
+    if branches("oneOf").is_some_and(|count| count != 1) {
+        wrong("fits not exactly one of the forms".to_owned());
+    }
+    if !int_or_string && branches("anyOf").is_some_and(|count| count == 0) {
+        wrong("fits none of the forms".to_owned());
+    }
+    if schema.get("not").is_some_and(fits) {
+        wrong("has a form that is forbidden".to_owned());
+    }
+    for part in schema["allOf"].as_array().into_iter().flatten() {
+        check(part, value, at, false, found);
+    }
+    check_children(schema, value, at, structural, found);
+}
+
+fn check_children(schema: &Value, value: &Value, at: &str, structural: bool, found: &mut Vec<String>) {
+    let open = !structural || schema["x-kubernetes-preserve-unknown-fields"] == true;
+    for (index, item) in value.as_array().into_iter().flatten().enumerate() {
+        check(&schema["items"], item, &format!("{at}[{index}]"), structural, found);
+    }
+    for (key, child) in value.as_object().into_iter().flatten() {
+        let path = format!("{at}.{key}");
+        match (schema["properties"].get(key), schema.get("additionalProperties")) {
+            (Some(known), _) => check(known, child, &path, structural && known != &json!({}), found),
+            (None, Some(of_each)) if of_each.is_object() => check(of_each, child, &path, structural, found),
+            (None, _) if open => {}
+            (None, _) => found.push(format!("{path}: is not a field of the schema")),
+        }
+    }
 }
 
 #[test]
