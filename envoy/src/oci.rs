@@ -38,6 +38,14 @@ pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Sha256 of the image in the wasm form: what Istio and Envoy Gateway compare with their `sha256` field.
+#[must_use]
+pub fn image_sha256(module: &[u8]) -> String {
+    let descriptor = manifest(&mut Vec::new(), (WASM_CONFIG, b"{}".to_vec()), (WASM_LAYER, module.to_vec()));
+    let digest = descriptor.get("digest").and_then(Value::as_str).unwrap_or_default();
+    digest.trim_start_matches("sha256:").to_owned()
+}
+
 /// The files of the layout, `index.json` last.
 ///
 /// # Errors

@@ -28,6 +28,7 @@ fn place() -> Place {
     let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
     Place {
         module_sha256: "0123456789abcdef".repeat(4),
+        image_sha256: "fedcba9876543210".repeat(4),
         module_path: PathBuf::from("/etc/weir/weir_filter.wasm"),
         image: "registry.example/weir-filter:0.1.0".to_owned(),
         listen: SocketAddr::from(([0, 0, 0, 0], 8080)),
@@ -337,7 +338,7 @@ fn a_field_that_the_schema_does_not_know_is_found() {
 
 #[test]
 fn the_module_is_pinned_and_fails_open_wherever_it_is_installed() {
-    let sha256 = place().module_sha256;
+    let sha256 = place().image_sha256;
     for (name, object) in objects() {
         let spec = &object["spec"];
         let (digest, open) = match object["kind"].as_str().unwrap() {

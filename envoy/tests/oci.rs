@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 
 use serde_json::Value;
-use weir_envoy::oci::{layout, sha256};
+use weir_envoy::oci::{image_sha256, layout, sha256};
 
 const MODULE: &[u8] = b"\0asm\x01\0\0\0 and the rest";
 
@@ -58,6 +58,7 @@ fn every_digest_and_size_is_that_of_its_blob_and_both_forms_hold_the_module() {
         seen.push(tag.to_owned());
     }
     assert_eq!(seen, ["1.2", "1.2-compat"]);
+    assert_eq!(index["manifests"][0]["digest"], format!("sha256:{}", image_sha256(MODULE)));
     assert_eq!(blobs.len(), 6);
 }
 

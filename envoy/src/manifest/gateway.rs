@@ -87,7 +87,7 @@ fn envoy_proxy(policy: &Policy, place: &Place) -> Result<Value, String> {
 
 fn extension_policy(policy: &Policy, place: &Place) -> Result<Value, String> {
     let config: Value = serde_json::from_str(&policy.to_json()).map_err(|error| error.to_string())?;
-    let image = json!({"url": place.image, "sha256": place.module_sha256});
+    let image = json!({"url": place.image, "sha256": place.image_sha256});
     let wasm = json!({
         "name": "weir",
         "rootID": "weir",

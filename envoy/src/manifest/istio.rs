@@ -195,7 +195,7 @@ fn plugin_config(policy: &Policy) -> Result<Value, String> {
 fn module(policy: &Policy, place: &Place) -> Result<Value, String> {
     Ok(json!({
         "url": format!("oci://{}", place.image),
-        "sha256": place.module_sha256,
+        "sha256": place.image_sha256,
         "imagePullPolicy": "IfNotPresent",
         "failStrategy": "FAIL_OPEN",
         "pluginName": "weir",

@@ -57,6 +57,8 @@ pub struct Place {
     pub module_sha256: String,
     /// The module's file where the proxy runs.
     pub module_path: PathBuf,
+    /// Sha256 of the module's image, see [`crate::oci::image_sha256`].
+    pub image_sha256: String,
     /// The module's image, without `oci://`.
     pub image: String,
     /// Where the proxy listens (Envoy).

@@ -17,7 +17,7 @@ pub(crate) fn run(arguments: &RenderArguments) -> Outcome {
     if let Some(folder) = &arguments.oci {
         let files = oci::layout(&bytes, env!("CARGO_PKG_VERSION")).or_data()?;
         oci::write(folder, &files).map_err(|error| unwritable(folder, &error))?;
-        eprintln!("{}: module sha256 {}", folder.display(), oci::sha256(&bytes));
+        eprintln!("{}: image sha256 {}", folder.display(), oci::image_sha256(&bytes));
     }
     let (Some(policy), Some(environment)) = (&arguments.policy, arguments.environment) else {
         return Ok(Exit::Pass);
@@ -30,7 +30,7 @@ pub(crate) fn run(arguments: &RenderArguments) -> Outcome {
         RenderFor::Istio => Environment::Istio,
         RenderFor::EnvoyGateway => Environment::EnvoyGateway,
     };
-    let place = place(arguments, environment, module, oci::sha256(&bytes));
+    let place = place(arguments, environment, module, &bytes);
     let files = weir_envoy::render(&name, &policy, environment, &place).or_usage()?;
     match &arguments.out {
         Some(folder) => write(folder, &files)?,
@@ -39,7 +39,8 @@ pub(crate) fn run(arguments: &RenderArguments) -> Outcome {
     Ok(Exit::Pass)
 }
 
-fn place(arguments: &RenderArguments, environment: Environment, module: PathBuf, sha256: String) -> Place {
+fn place(arguments: &RenderArguments, environment: Environment, module: PathBuf, bytes: &[u8]) -> Place {
+    let sha256 = oci::sha256(bytes);
     let in_pod = || PathBuf::from(format!("/etc/weir/{sha256}.wasm"));
     let module_path = match (&arguments.module_path, environment) {
         (Some(path), _) => path.clone(),
@@ -48,6 +49,7 @@ fn place(arguments: &RenderArguments, environment: Environment, module: PathBuf,
     };
     Place {
         module_sha256: sha256,
+        image_sha256: oci::image_sha256(bytes),
         module_path,
         image: arguments.image.clone(),
         listen: arguments.listen,
