@@ -106,20 +106,17 @@ fn findings(
     Some(weir_meaning::embed(&options, embedder, &mut |_, _| {}).unwrap().0)
 }
 
+// Two hosts of the same weights are recorded, and so one second answer: it serves as the noise leg. That a third sample of
+// the same weights is not divergence is shown by simulation (`src/drift.rs`), since nothing recorded could fail it.
 #[test]
-fn another_host_of_the_same_weights_is_noise_and_another_model_is_not() {
+fn another_model_differs_by_more_than_another_host_of_the_same_weights() {
     let Some(embedder) = model() else { return };
-    let data = tempfile::tempdir().unwrap();
     let (one, other) = ("vicuna-13b-v1.5", "vicuna-13b-v1.5-togetherai");
-    // The candidate is a third sample of the same weights as far as anyone can tell: the two hosts in swapped roles.
-    let Some(same) = findings(&embedder, data.path(), other, other, one) else {
+    let data = tempfile::tempdir().unwrap();
+    let Some(changed) = findings(&embedder, data.path(), "claude-2", other, one) else {
         println!("skipped: no recorded answers");
         return;
     };
-    assert!(!same.diverged(), "{}", same.sentence());
-    assert!(same.tripwires.is_empty(), "{:?}", same.tripwires);
-    let data = tempfile::tempdir().unwrap();
-    let changed = findings(&embedder, data.path(), "claude-2", other, one).unwrap();
     println!("{}", changed.sentence());
     assert!(changed.diverged(), "{}", changed.sentence());
     assert!(changed.distance > changed.noise_distance);
