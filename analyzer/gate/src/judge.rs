@@ -58,6 +58,7 @@ pub(crate) fn absent(gate: &Gate, alpha: f64) -> GateResult {
         better: Better::Neither,
         bounds: None,
         pairs: Vec::new(),
+        pair_clusters: Vec::new(),
         noise_pairs: Vec::new(),
         strata: Vec::new(),
         missing: 0,

@@ -3,9 +3,11 @@
 //! Paired where there are enough pairs, unpaired within cohorts otherwise. Each of the two is a confidence sequence at
 //! half of the gate's alpha, so that it does not matter when one takes over from the other.
 
+use weir_stats::clusters::tempered;
 use weir_stats::forecast::Shape;
 use weir_stats::{Arms, Estimate, Moments, StatsError, Stratified, asymptotic, bounded, quantile};
 
+use crate::cluster::{self, Quantity};
 use crate::result::Comparison;
 use crate::series::MetricSeries;
 
@@ -49,17 +51,33 @@ pub(crate) fn measure(series: &MetricSeries, relative: bool, alpha: f64) -> Meas
     let plan = Plan { relative, bounds, alpha: alpha / 2.0 };
     let arms: Vec<Arms<'_>> = clean.strata.iter().map(|s| Arms { control: &s.0, candidate: &s.1 }).collect();
     let strata = Stratified::new(&arms).ok();
+    let quantity = match relative {
+        true => Quantity::Ratio,
+        false => Quantity::Difference { range: bounds.map_or(0.0, |(low, high)| high - low) },
+    };
     let mut measured = match strata {
         Some(strata) if clean.pairs.len() < PAIRS_MIN => {
             note_skipped(series, &strata, &mut notes);
-            unpaired(&strata, plan, &mut notes)
+            let alpha = clustered(plan.alpha, cluster::of_strata(series, quantity), &mut notes);
+            unpaired(&strata, Plan { alpha, ..plan }, &mut notes)
         }
-        _ if !clean.pairs.is_empty() => paired(&clean.pairs, plan, &mut notes),
+        _ if !clean.pairs.is_empty() => {
+            let alpha = clustered(plan.alpha, cluster::of_pairs(series, quantity), &mut notes);
+            paired(&clean.pairs, Plan { alpha, ..plan }, &mut notes)
+        }
         _ => nothing(),
     };
     measured.n_pairs = clean.pairs.len() as u64;
     measured.notes = notes;
     measured
+}
+
+/// The error probability to ask for, where values of one identity are alike.
+fn clustered(alpha: f64, effect: f64, notes: &mut Vec<String>) -> f64 {
+    if effect > 1.05 {
+        notes.push(format!("answers to one identity are alike: {effect:.1} of them count as one"));
+    }
+    tempered(alpha, effect)
 }
 
 /// Compares a percentile of the candidate's values with control's: over the pairs, if there are enough, otherwise
@@ -83,7 +101,11 @@ pub(crate) fn measure_percentile(series: &MetricSeries, share: f64, relative: bo
         }
         _ => return Measured { notes, ..nothing() },
     };
-    let alpha = alpha / 2.0;
+    let effect = match comparison {
+        Comparison::Paired => cluster::of_pairs(series, Quantity::Percentile(share)),
+        _ => cluster::of_strata(series, Quantity::Percentile(share)),
+    };
+    let alpha = clustered(alpha / 2.0, effect, &mut notes);
     let estimate = match relative {
         true => quantile::ratio(&control, &candidate, share, alpha),
         false => quantile::difference(&control, &candidate, share, alpha),

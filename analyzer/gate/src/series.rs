@@ -26,6 +26,12 @@ pub struct Stratum {
     pub control: Vec<f64>,
     /// Values of primary legs that the candidate served.
     pub candidate: Vec<f64>,
+    /// For each value of control the number of the identity that it is of; empty where none is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub control_clusters: Vec<u32>,
+    /// The same for the candidate.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub candidate_clusters: Vec<u32>,
 }
 
 /// Every value of one metric.
@@ -41,6 +47,10 @@ pub struct MetricSeries {
     pub bounds: Option<(f64, f64)>,
     /// `(control, candidate)` of the same exchange, in time order.
     pub pairs: Vec<(f64, f64)>,
+    /// For each pair the number of the identity that it is of (dense numbers, from 0); empty where none is known, and
+    /// pairs then count as independent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pair_clusters: Vec<u32>,
     /// `(control, second answer of control)` of the same exchange, in time order.
     pub noise_pairs: Vec<(f64, f64)>,
     /// Unpaired values by cohort.

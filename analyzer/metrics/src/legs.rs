@@ -12,6 +12,7 @@ use std::time::SystemTime;
 use polars::prelude::{BooleanChunked, Float64Chunked, Int32Chunked, Int64Chunked, StringChunked};
 use weir_policy::headers::PROBE_PATH;
 use weir_sample::{Leg, Sample, Variant};
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::LoadOptions;
 use crate::answer::Answer;
@@ -20,7 +21,7 @@ use crate::metric::Metric;
 use crate::scan::{Frame, Refusal, check, scan, window};
 use crate::scores::{self, Judgement};
 
-const COLUMNS: [&str; 24] = [
+const COLUMNS: [&str; 26] = [
     "sample_id",
     "leg",
     "variant",
@@ -28,6 +29,8 @@ const COLUMNS: [&str; 24] = [
     "revision",
     "snapshot",
     "cohort",
+    "identity_hash",
+    "session_id",
     "proxy",
     "worker",
     "sequence",
@@ -57,6 +60,8 @@ pub(crate) struct LegFigures {
     pub(crate) revision: Option<i64>,
     pub(crate) snapshot: Option<Arc<str>>,
     pub(crate) cohort: Option<Arc<str>>,
+    /// Hash of the identity, or of the session where no identity is known.
+    pub(crate) identity: Option<u64>,
     /// Proxy and worker that numbered the record.
     pub(crate) emitter: Option<Arc<str>>,
     pub(crate) sequence: Option<i64>,
@@ -216,6 +221,8 @@ struct Columns<'a> {
     revision: Option<&'a Int64Chunked>,
     snapshot: Option<&'a StringChunked>,
     cohort: Option<&'a StringChunked>,
+    identity_hash: Option<&'a StringChunked>,
+    session_id: Option<&'a StringChunked>,
     proxy: Option<&'a StringChunked>,
     worker: Option<&'a StringChunked>,
     sequence: Option<&'a Int64Chunked>,
@@ -245,6 +252,8 @@ impl<'a> Columns<'a> {
             revision: frame.integers("revision")?,
             snapshot: frame.text("snapshot")?,
             cohort: frame.text("cohort")?,
+            identity_hash: frame.text("identity_hash")?,
+            session_id: frame.text("session_id")?,
             proxy: frame.text("proxy")?,
             worker: frame.text("worker")?,
             sequence: frame.integers("sequence")?,
@@ -289,6 +298,10 @@ impl<'a> Columns<'a> {
             revision: self.revision.and_then(|column| column.get(row)),
             snapshot: text(self.snapshot, row).map(|label| words.get(label)),
             cohort: text(self.cohort, row).map(|label| words.get(label)),
+            identity: text(self.identity_hash, row)
+                .or_else(|| text(self.session_id, row))
+                .filter(|word| !word.is_empty())
+                .map(|word| xxh3_64(word.as_bytes())),
             emitter,
             sequence: self.sequence.and_then(|column| column.get(row)),
             probe: text(self.path, row) == Some(PROBE_PATH),

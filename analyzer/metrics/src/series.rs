@@ -197,6 +197,7 @@ type StratumKey = (String, Option<i64>);
 /// How many values a series had at some time.
 struct Lengths {
     pairs: usize,
+    pair_clusters: Vec::new(),
     noise_pairs: usize,
     strata: BTreeMap<StratumKey, (usize, usize)>,
 }
@@ -206,6 +207,7 @@ impl Lengths {
         let lengths = |stratum: &Stratum| (stratum.control.len(), stratum.candidate.len());
         Self {
             pairs: series.pairs.len(),
+            pair_clusters: Vec::new(),
             noise_pairs: series.noise_pairs.len(),
             strata: strata.iter().map(|(key, stratum)| (key.clone(), lengths(stratum))).collect(),
         }
@@ -230,6 +232,26 @@ fn times(exchanges: &Exchanges<'_>) -> Vec<i64> {
     (1..=LOOKS).filter_map(|look| Some(first + step * i64::try_from(look).ok()?)).collect()
 }
 
+/// Numbers of identities, by exchange.
+fn clusters(exchanges: &Exchanges<'_>) -> Vec<u32> {
+    let mut numbers: HashMap<u64, u32> = HashMap::new();
+    let mut next = 0_u32;
+    let mut repeated = false;
+    let of = |exchange: &Exchange<'_>| exchange.legs().find_map(|found| found.leg.identity);
+    let all: Vec<u32> = exchanges
+        .all
+        .iter()
+        .map(|exchange| {
+            let fresh = next;
+            let number = of(exchange).map_or(fresh, |identity| *numbers.entry(identity).or_insert(fresh));
+            repeated |= number != fresh;
+            next = next.saturating_add(u32::from(number == fresh));
+            number
+        })
+        .collect();
+    if repeated { all } else { Vec::new() }
+}
+
 struct Builder<'a, 'b> {
     exchanges: &'b Exchanges<'a>,
     /// For each exchange its place among the pairs.
@@ -238,6 +260,8 @@ struct Builder<'a, 'b> {
     series: Vec<MetricSeries>,
     absent: Vec<(String, String)>,
     pairs: PairIndex,
+    /// For each exchange the number of its identity; one of its own where none is known. Empty where none repeats.
+    clusters: Vec<u32>,
     /// When it is noted how long the series are.
     times: Vec<i64>,
     /// For each of these times the lengths of each series.
@@ -267,6 +291,7 @@ impl<'a, 'b> Builder<'a, 'b> {
             exchanges,
             prefixes: vec![Vec::new(); times.len()],
             times,
+            clusters: clusters(exchanges),
             pair_places,
             several_revisions: revisions.len() > 1,
             series: Vec::new(),
@@ -280,7 +305,8 @@ impl<'a, 'b> Builder<'a, 'b> {
         let mut strata: BTreeMap<StratumKey, Stratum> = BTreeMap::new();
         let mut values = 0_u64;
         let mut lengths = Vec::with_capacity(self.times.len());
-        for (exchange, place) in self.exchanges.all.iter().zip(&self.pair_places) {
+        for (index, (exchange, place)) in self.exchanges.all.iter().zip(&self.pair_places).enumerate() {
+            let cluster = self.clusters.get(index).copied();
             while self.times.get(lengths.len()).is_some_and(|time| exchange.order().0 > *time) {
                 lengths.push(Lengths::of(&series, &strata));
             }
@@ -295,6 +321,7 @@ impl<'a, 'b> Builder<'a, 'b> {
                 && let (Some(control), Some(candidate)) = (value(control), value(candidate))
             {
                 series.pairs.push((control, candidate));
+                series.pair_clusters.extend(cluster);
                 places.push(*place);
             }
             if let Some((control, noise)) = exchange.noise_pair()
@@ -307,8 +334,14 @@ impl<'a, 'b> Builder<'a, 'b> {
             {
                 let stratum = strata.entry(self.stratum_of(primary.leg)).or_default();
                 match primary.leg.variant {
-                    Variant::Control => stratum.control.push(number),
-                    Variant::Candidate => stratum.candidate.push(number),
+                    Variant::Control => {
+                        stratum.control.push(number);
+                        stratum.control_clusters.extend(cluster);
+                    }
+                    Variant::Candidate => {
+                        stratum.candidate.push(number);
+                        stratum.candidate_clusters.extend(cluster);
+                    }
                 }
             }
         }
@@ -365,6 +398,7 @@ fn empty_series(metric: &Metric) -> MetricSeries {
         better: metric.better,
         bounds: metric.bounds,
         pairs: Vec::new(),
+        pair_clusters: Vec::new(),
         noise_pairs: Vec::new(),
         strata: Vec::new(),
         missing: 0,
@@ -384,6 +418,7 @@ fn score_series<'a>(
         better: Better::Higher,
         bounds: unit_scale.then_some((0.0, 1.0)),
         pairs: Vec::new(),
+        pair_clusters: Vec::new(),
         noise_pairs: Vec::new(),
         strata: Vec::new(),
         missing: 0,
@@ -408,6 +443,7 @@ fn distance_series(criterion: &str) -> MetricSeries {
         better: Better::Neither,
         bounds: Some((0.0, 2.0)),
         pairs: Vec::new(),
+        pair_clusters: Vec::new(),
         noise_pairs: Vec::new(),
         strata: Vec::new(),
         missing: 0,

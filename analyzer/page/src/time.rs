@@ -66,6 +66,7 @@ pub(crate) fn until(evidence: &[MetricSeries], look: &Look) -> Vec<MetricSeries>
             better: series.better,
             bounds: series.bounds,
             pairs: series.pairs.iter().copied().take(prefix.pairs).collect(),
+            pair_clusters: series.pair_clusters.iter().copied().take(prefix.pairs).collect(),
             noise_pairs: series.noise_pairs.iter().copied().take(prefix.noise_pairs).collect(),
             strata: series
                 .strata
@@ -75,6 +76,8 @@ pub(crate) fn until(evidence: &[MetricSeries], look: &Look) -> Vec<MetricSeries>
                     name: stratum.name.clone(),
                     control: first(&stratum.control, *control),
                     candidate: first(&stratum.candidate, *candidate),
+                    control_clusters: stratum.control_clusters.iter().copied().take(*control).collect(),
+                    candidate_clusters: stratum.candidate_clusters.iter().copied().take(*candidate).collect(),
                 })
                 .collect(),
             missing: series.missing,

@@ -15,6 +15,7 @@
 
 pub mod asymptotic;
 pub mod bounded;
+pub mod clusters;
 mod error;
 mod estimate;
 pub mod forecast;

@@ -188,6 +188,7 @@ fn series(went: &[Went], criteria: &Criteria) -> Vec<MetricSeries> {
         better: Better::Higher,
         bounds: Some((0.0, 1.0)),
         pairs,
+        pair_clusters: Vec::new(),
         noise_pairs,
         strata: Vec::new(),
         missing: went.iter().filter(|went| !went.complete()).count() as u64,

@@ -52,6 +52,7 @@ pub fn series(
         better,
         bounds,
         pairs,
+        pair_clusters: Vec::new(),
         noise_pairs: Vec::new(),
         strata: Vec::new(),
         missing: 0,
@@ -63,7 +64,7 @@ pub fn share(name: &str, better: Better, pairs: Vec<(f64, f64)>) -> MetricSeries
 }
 
 pub fn stratum(name: &str, control: Vec<f64>, candidate: Vec<f64>) -> Stratum {
-    Stratum { name: name.to_owned(), control, candidate }
+    Stratum { name: name.to_owned(), control, candidate, ..Stratum::default() }
 }
 
 pub fn healthy() -> CaptureHealth {

@@ -1,0 +1,107 @@
+//! How much less a metric's values say because several are of one identity: the design effect of what is compared.
+//!
+//! Values without known clusters are taken as independent. For ratios the residual is that of the ratio (the delta
+//! method), for percentiles that of the flags "at or below the percentile". Of two arms the larger effect counts.
+
+use weir_stats::clusters::design_effect;
+use weir_stats::quantile;
+
+use crate::series::{MetricSeries, Stratum};
+
+/// What is estimated.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Quantity {
+    /// Difference of means; the range of the values, 0 where unbounded.
+    Difference { range: f64 },
+    /// Ratio of means.
+    Ratio,
+    /// A percentile, as a share.
+    Percentile(f64),
+}
+
+/// The effect for the pairs.
+pub(crate) fn of_pairs(series: &MetricSeries, quantity: Quantity) -> f64 {
+    let rows: Vec<(f64, f64, u32)> = series
+        .pairs
+        .iter()
+        .zip(&series.pair_clusters)
+        .filter(|((control, candidate), _)| control.is_finite() && candidate.is_finite())
+        .map(|((control, candidate), cluster)| (*control, *candidate, *cluster))
+        .collect();
+    if rows.is_empty() {
+        return 1.0;
+    }
+    let of = |value: &dyn Fn(f64, f64) -> f64, s: f64| {
+        let values: Vec<(f64, u32)> = rows
+            .iter()
+            .map(|(control, candidate, cluster)| (value(*control, *candidate), *cluster))
+            .collect();
+        centred(&values, s)
+    };
+    match quantity {
+        Quantity::Difference { range } => of(&|control, candidate| candidate - control, range),
+        Quantity::Ratio => {
+            let (control, candidate) =
+                rows.iter().fold((0.0, 0.0), |(x, y), (control, candidate, _)| (x + control, y + candidate));
+            let ratio = if control > 0.0 { candidate / control } else { 1.0 };
+            of(&|control, candidate| candidate - ratio * control, 0.0)
+        }
+        Quantity::Percentile(share) => {
+            let (low, high) =
+                (at(rows.iter().map(|row| row.0), share), at(rows.iter().map(|row| row.1), share));
+            of(&|control, _| flag(control <= low), 1.0).max(of(&|_, candidate| flag(candidate <= high), 1.0))
+        }
+    }
+}
+
+/// The effect for the cohorts: of the arm that it is larger for.
+pub(crate) fn of_strata(series: &MetricSeries, quantity: Quantity) -> f64 {
+    let arm = |values: fn(&Stratum) -> (&[f64], &[u32])| {
+        let mut residuals = Vec::new();
+        for stratum in &series.strata {
+            let (values, clusters) = values(stratum);
+            let rows: Vec<(f64, u32)> = values
+                .iter()
+                .copied()
+                .zip(clusters.iter().copied())
+                .filter(|(value, _)| value.is_finite())
+                .collect();
+            residuals.extend(match quantity {
+                Quantity::Difference { .. } | Quantity::Ratio => minus_mean(&rows),
+                Quantity::Percentile(share) => {
+                    let percentile = at(rows.iter().map(|row| row.0), share);
+                    let flags: Vec<(f64, u32)> =
+                        rows.iter().map(|(value, cluster)| (flag(*value <= percentile), *cluster)).collect();
+                    minus_mean(&flags)
+                }
+            });
+        }
+        let s = match quantity {
+            Quantity::Difference { range } => range,
+            Quantity::Ratio => 0.0,
+            Quantity::Percentile(_) => 1.0,
+        };
+        design_effect(&residuals, s)
+    };
+    let control = arm(|stratum| (&stratum.control, &stratum.control_clusters));
+    control.max(arm(|stratum| (&stratum.candidate, &stratum.candidate_clusters)))
+}
+
+fn centred(values: &[(f64, u32)], s: f64) -> f64 {
+    design_effect(&minus_mean(values), s)
+}
+
+fn minus_mean(values: &[(f64, u32)]) -> Vec<(f64, u32)> {
+    let mean = values.iter().map(|(value, _)| value).sum::<f64>() / values.len().max(1) as f64;
+    values.iter().map(|(value, cluster)| (value - mean, *cluster)).collect()
+}
+
+fn at(values: impl Iterator<Item = f64>, share: f64) -> f64 {
+    let mut sorted: Vec<f64> = values.collect();
+    sorted.sort_unstable_by(f64::total_cmp);
+    quantile::at(&sorted, share).unwrap_or(0.0)
+}
+
+fn flag(yes: bool) -> f64 {
+    f64::from(u8::from(yes))
+}

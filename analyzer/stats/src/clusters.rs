@@ -1,0 +1,93 @@
+//! Values that come in clusters: several requests of one identity say less than as many of different ones.
+//!
+//! The design effect is the factor by which clustering raises the variance of a mean (L. Kish, "Survey Sampling", 1965,
+//! section 5.4). `n` values with effect `d` are worth `n / d` independent ones, so a capital is worth its `d`-th root: a
+//! sequence at [`tempered`] alpha is about as wide as one over the independent values. The effect is estimated, so this holds
+//! to first order and not at every n; the tests of `weir-gate` simulate it.
+
+use crate::real::{exp, ln};
+
+/// Below this number of clusters their variance is not trusted, and values of a cluster count as copies.
+const CLUSTERS_MIN: usize = 10;
+/// No error probability below this is asked for.
+const ALPHA_MIN: f64 = 1e-290;
+
+/// Design effect of a mean, at least 1, from residuals (values minus their mean), each with its cluster's number.
+///
+/// `d = (G / (G - 1) * sum_c (sum_i r_ci)^2 + s^2 w) / (sum r^2 + s^2)`: the ratio of the clustered to the plain variance,
+/// to which one more deviation of size `s` is added that is the same for a whole cluster (`w = sum_c m_c^2 / n`, the effect of
+/// copies). So that values that never vary, which say nothing about their correlation, count once for each cluster. `s` is
+/// the range of bounded values and 0 for others.
+///
+/// Cluster numbers are dense: the greatest is about their count.
+#[must_use]
+pub fn design_effect(residuals: &[(f64, u32)], s: f64) -> f64 {
+    let clusters = residuals.iter().map(|(_, cluster)| *cluster as usize + 1).max().unwrap_or(0);
+    let mut sums = vec![(0.0_f64, 0.0_f64); clusters];
+    let mut plain = 0.0;
+    for (residual, cluster) in residuals {
+        plain += residual * residual;
+        if let Some((sum, size)) = sums.get_mut(*cluster as usize) {
+            *sum += residual;
+            *size += 1.0;
+        }
+    }
+    let n = residuals.len() as f64;
+    let used = sums.iter().filter(|(_, size)| *size > 0.0).count();
+    let copies = sums.iter().map(|(_, size)| size * size).sum::<f64>() / n.max(1.0);
+    if used < CLUSTERS_MIN {
+        return copies.max(1.0);
+    }
+    let correction = used as f64 / (used as f64 - 1.0);
+    let between = correction * sums.iter().map(|(sum, _)| sum * sum).sum::<f64>();
+    let prior = s * s;
+    let effect = if plain + prior > 0.0 { (between + prior * copies) / (plain + prior) } else { copies };
+    if effect.is_finite() { effect.clamp(1.0, n.max(1.0)) } else { copies.max(1.0) }
+}
+
+/// `alpha` to the power of a design effect: what a sequence over clustered values has to be asked for.
+#[must_use]
+pub fn tempered(alpha: f64, effect: f64) -> f64 {
+    exp(effect.max(1.0) * ln(alpha)).max(ALPHA_MIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two values in each of twenty clusters: copies, opposites, unrelated.
+    fn pairs(second: impl Fn(usize, f64) -> f64) -> Vec<(f64, u32)> {
+        (0..20_u32)
+            .flat_map(|cluster| {
+                let first = if cluster % 2 == 0 { 1.0 } else { -1.0 };
+                [(first, cluster), (second(cluster as usize, first), cluster)]
+            })
+            .collect()
+    }
+
+    #[test]
+    fn copies_count_once_and_opposites_are_no_gain() {
+        let close =
+            |found: f64, expected: f64| assert!((found - expected).abs() < 1e-9, "{found} {expected}");
+        close(design_effect(&pairs(|_, first| first), 0.0), 2.0 * 20.0 / 19.0);
+        close(design_effect(&pairs(|_, first| -first), 0.0), 1.0);
+        let unrelated = pairs(|cluster, _| if cluster % 4 < 2 { 1.0 } else { -1.0 });
+        close(design_effect(&unrelated, 0.0), 20.0 / 19.0);
+    }
+
+    #[test]
+    fn values_that_never_vary_and_few_clusters_count_as_copies() {
+        let constant: Vec<(f64, u32)> = (0..60).map(|index| (0.0, index / 3)).collect();
+        assert!((design_effect(&constant, 1.0) - 3.0).abs() < 1e-9);
+        let few: Vec<(f64, u32)> = (0..12).map(|index| (f64::from(index % 2), index / 4)).collect();
+        assert!((design_effect(&few, 0.0) - 4.0).abs() < 1e-9);
+        assert!((design_effect(&[], 1.0) - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_tempered_alpha_is_a_power() {
+        assert!((tempered(0.05, 2.0) - 0.0025).abs() < 1e-12);
+        assert!((tempered(0.05, 0.5) - 0.05).abs() < 1e-12);
+        assert!(tempered(1e-3, 1e6) > 0.0);
+    }
+}
