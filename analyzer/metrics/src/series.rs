@@ -197,7 +197,6 @@ type StratumKey = (String, Option<i64>);
 /// How many values a series had at some time.
 struct Lengths {
     pairs: usize,
-    pair_clusters: Vec::new(),
     noise_pairs: usize,
     strata: BTreeMap<StratumKey, (usize, usize)>,
 }
@@ -207,7 +206,6 @@ impl Lengths {
         let lengths = |stratum: &Stratum| (stratum.control.len(), stratum.candidate.len());
         Self {
             pairs: series.pairs.len(),
-            pair_clusters: Vec::new(),
             noise_pairs: series.noise_pairs.len(),
             strata: strata.iter().map(|(key, stratum)| (key.clone(), lengths(stratum))).collect(),
         }

@@ -128,8 +128,8 @@ fn evaluation() -> Evaluation {
         ],
         gates: gates(),
         alpha: 0.05,
-        error_rates: weir_gate::ErrorRates::default(),
-        score: None,
+        error_rates: weir_gate::ErrorRates { rollback: 0.05, promotion: 0.0125, investigate: 0.0875 },
+        score: Some(41),
         looks: "any number".into(),
         health: CaptureHealth {
             primary_control: 1_391,
