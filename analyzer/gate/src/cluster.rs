@@ -11,8 +11,8 @@ use crate::series::{MetricSeries, Stratum};
 /// What is estimated.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Quantity {
-    /// Difference of means; the range of the values, 0 where unbounded.
-    Difference { range: f64 },
+    /// Difference of means.
+    Difference,
     /// Ratio of means.
     Ratio,
     /// A percentile, as a share.
@@ -31,25 +31,25 @@ pub(crate) fn of_pairs(series: &MetricSeries, quantity: Quantity) -> f64 {
     if rows.is_empty() {
         return 1.0;
     }
-    let of = |value: &dyn Fn(f64, f64) -> f64, s: f64| {
+    let of = |value: &dyn Fn(f64, f64) -> f64| {
         let values: Vec<(f64, u32)> = rows
             .iter()
             .map(|(control, candidate, cluster)| (value(*control, *candidate), *cluster))
             .collect();
-        centred(&values, s)
+        design_effect(&minus_mean(&values))
     };
     match quantity {
-        Quantity::Difference { range } => of(&|control, candidate| candidate - control, range),
+        Quantity::Difference => of(&|control, candidate| candidate - control),
         Quantity::Ratio => {
             let (control, candidate) =
                 rows.iter().fold((0.0, 0.0), |(x, y), (control, candidate, _)| (x + control, y + candidate));
             let ratio = if control > 0.0 { candidate / control } else { 1.0 };
-            of(&|control, candidate| candidate - ratio * control, 0.0)
+            of(&|control, candidate| candidate - ratio * control)
         }
         Quantity::Percentile(share) => {
             let (low, high) =
                 (at(rows.iter().map(|row| row.0), share), at(rows.iter().map(|row| row.1), share));
-            of(&|control, _| flag(control <= low), 1.0).max(of(&|_, candidate| flag(candidate <= high), 1.0))
+            of(&|control, _| flag(control <= low)).max(of(&|_, candidate| flag(candidate <= high)))
         }
     }
 }
@@ -67,7 +67,7 @@ pub(crate) fn of_strata(series: &MetricSeries, quantity: Quantity) -> f64 {
                 .filter(|(value, _)| value.is_finite())
                 .collect();
             residuals.extend(match quantity {
-                Quantity::Difference { .. } | Quantity::Ratio => minus_mean(&rows),
+                Quantity::Difference | Quantity::Ratio => minus_mean(&rows),
                 Quantity::Percentile(share) => {
                     let percentile = at(rows.iter().map(|row| row.0), share);
                     let flags: Vec<(f64, u32)> =
@@ -76,19 +76,10 @@ pub(crate) fn of_strata(series: &MetricSeries, quantity: Quantity) -> f64 {
                 }
             });
         }
-        let s = match quantity {
-            Quantity::Difference { range } => range,
-            Quantity::Ratio => 0.0,
-            Quantity::Percentile(_) => 1.0,
-        };
-        design_effect(&residuals, s)
+        design_effect(&residuals)
     };
     let control = arm(|stratum| (&stratum.control, &stratum.control_clusters));
     control.max(arm(|stratum| (&stratum.candidate, &stratum.candidate_clusters)))
-}
-
-fn centred(values: &[(f64, u32)], s: f64) -> f64 {
-    design_effect(&minus_mean(values), s)
 }
 
 fn minus_mean(values: &[(f64, u32)]) -> Vec<(f64, u32)> {

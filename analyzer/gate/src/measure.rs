@@ -51,10 +51,7 @@ pub(crate) fn measure(series: &MetricSeries, relative: bool, alpha: f64) -> Meas
     let plan = Plan { relative, bounds, alpha: alpha / 2.0 };
     let arms: Vec<Arms<'_>> = clean.strata.iter().map(|s| Arms { control: &s.0, candidate: &s.1 }).collect();
     let strata = Stratified::new(&arms).ok();
-    let quantity = match relative {
-        true => Quantity::Ratio,
-        false => Quantity::Difference { range: bounds.map_or(0.0, |(low, high)| high - low) },
-    };
+    let quantity = if relative { Quantity::Ratio } else { Quantity::Difference };
     let mut measured = match strata {
         Some(strata) if clean.pairs.len() < PAIRS_MIN => {
             note_skipped(series, &strata, &mut notes);

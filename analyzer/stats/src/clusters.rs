@@ -14,14 +14,14 @@ const ALPHA_MIN: f64 = 1e-290;
 
 /// Design effect of a mean, at least 1, from residuals (values minus their mean), each with its cluster's number.
 ///
-/// `d = (G / (G - 1) * sum_c (sum_i r_ci)^2 + s^2 w) / (sum r^2 + s^2)`: the ratio of the clustered to the plain variance,
-/// to which one more deviation of size `s` is added that is the same for a whole cluster (`w = sum_c m_c^2 / n`, the effect of
-/// copies). So that values that never vary, which say nothing about their correlation, count once for each cluster. `s` is
-/// the range of bounded values and 0 for others.
+/// `d = G / (G - 1) * sum_c (sum_i r_ci)^2 / sum r^2`: the ratio of the clustered to the plain variance.
+///
+/// Limit: values that never vary say nothing about their correlation, and count as independent: that no request of sixty
+/// identities failed is taken for as many requests, not for sixty. Fewer than ten clusters count once each.
 ///
 /// Cluster numbers are dense: the greatest is about their count.
 #[must_use]
-pub fn design_effect(residuals: &[(f64, u32)], s: f64) -> f64 {
+pub fn design_effect(residuals: &[(f64, u32)]) -> f64 {
     let clusters = residuals.iter().map(|(_, cluster)| *cluster as usize + 1).max().unwrap_or(0);
     let mut sums = vec![(0.0_f64, 0.0_f64); clusters];
     let mut plain = 0.0;
@@ -34,15 +34,14 @@ pub fn design_effect(residuals: &[(f64, u32)], s: f64) -> f64 {
     }
     let n = residuals.len() as f64;
     let used = sums.iter().filter(|(_, size)| *size > 0.0).count();
-    let copies = sums.iter().map(|(_, size)| size * size).sum::<f64>() / n.max(1.0);
     if used < CLUSTERS_MIN {
-        return copies.max(1.0);
+        // The effect of copies: sum of squared sizes over n.
+        return (sums.iter().map(|(_, size)| size * size).sum::<f64>() / n.max(1.0)).max(1.0);
     }
     let correction = used as f64 / (used as f64 - 1.0);
     let between = correction * sums.iter().map(|(sum, _)| sum * sum).sum::<f64>();
-    let prior = s * s;
-    let effect = if plain + prior > 0.0 { (between + prior * copies) / (plain + prior) } else { copies };
-    if effect.is_finite() { effect.clamp(1.0, n.max(1.0)) } else { copies.max(1.0) }
+    let effect = if plain > 0.0 { between / plain } else { 1.0 };
+    if effect.is_finite() { effect.clamp(1.0, n.max(1.0)) } else { n.max(1.0) }
 }
 
 /// `alpha` to the power of a design effect: what a sequence over clustered values has to be asked for.
@@ -69,19 +68,19 @@ mod tests {
     fn copies_count_once_and_opposites_are_no_gain() {
         let close =
             |found: f64, expected: f64| assert!((found - expected).abs() < 1e-9, "{found} {expected}");
-        close(design_effect(&pairs(|_, first| first), 0.0), 2.0 * 20.0 / 19.0);
-        close(design_effect(&pairs(|_, first| -first), 0.0), 1.0);
+        close(design_effect(&pairs(|_, first| first)), 2.0 * 20.0 / 19.0);
+        close(design_effect(&pairs(|_, first| -first)), 1.0);
         let unrelated = pairs(|cluster, _| if cluster % 4 < 2 { 1.0 } else { -1.0 });
-        close(design_effect(&unrelated, 0.0), 20.0 / 19.0);
+        close(design_effect(&unrelated), 20.0 / 19.0);
     }
 
     #[test]
-    fn values_that_never_vary_and_few_clusters_count_as_copies() {
+    fn few_clusters_count_as_copies_and_values_that_never_vary_as_independent() {
         let constant: Vec<(f64, u32)> = (0..60).map(|index| (0.0, index / 3)).collect();
-        assert!((design_effect(&constant, 1.0) - 3.0).abs() < 1e-9);
+        assert!((design_effect(&constant) - 1.0).abs() < 1e-9);
         let few: Vec<(f64, u32)> = (0..12).map(|index| (f64::from(index % 2), index / 4)).collect();
-        assert!((design_effect(&few, 0.0) - 4.0).abs() < 1e-9);
-        assert!((design_effect(&[], 1.0) - 1.0).abs() < 1e-9);
+        assert!((design_effect(&few) - 4.0).abs() < 1e-9);
+        assert!((design_effect(&[]) - 1.0).abs() < 1e-9);
     }
 
     #[test]
