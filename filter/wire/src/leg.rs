@@ -99,7 +99,7 @@ pub struct Leg {
     pub complete: bool,
 }
 
-/// A captured leg, borrowed; the fields are those of [`Leg`], except what a whole batch shares ([`Shared`]).
+/// A captured leg, borrowed; the fields are those of [`Leg`], except what a whole batch shares ([`Shared`](crate::Shared)).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LegView<'a> {
     /// Shared by all legs of an exchange.
