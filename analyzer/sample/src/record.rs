@@ -83,6 +83,24 @@ words! {
         OpenaiChat = "openai_chat",
         /// An OpenAI chat completion, streamed as server-sent events.
         OpenaiChatSse = "openai_chat_sse",
+        /// An OpenAI text completion (the older API), whole.
+        OpenaiCompletions = "openai_completions",
+        /// The same, streamed.
+        OpenaiCompletionsSse = "openai_completions_sse",
+        /// An answer of OpenAI's responses API, whole.
+        OpenaiResponses = "openai_responses",
+        /// The same, streamed.
+        OpenaiResponsesSse = "openai_responses_sse",
+        /// An Anthropic message, whole.
+        Anthropic = "anthropic",
+        /// The same, streamed.
+        AnthropicSse = "anthropic_sse",
+        /// An answer of Gemini's `generateContent`, whole.
+        Gemini = "gemini",
+        /// The same of `streamGenerateContent`, as events or as a JSON list.
+        GeminiSse = "gemini_sse",
+        /// Messages of OpenTelemetry's GenAI conventions, from a span or an event.
+        GenAi = "gen_ai",
         /// Any other JSON; the text is the body.
         Json = "json",
         /// Plain text.
@@ -146,6 +164,21 @@ pub struct Sample {
     pub refusal: Option<String>,
     /// Free labels; an empty map is stored as null.
     pub tags: BTreeMap<String, String>,
+    pub provider: Option<String>,
+    pub response_id: Option<String>,
+    pub choices: Option<i64>,
+    pub other_choices: Option<String>,
+    pub tool_names: Option<String>,
+    pub tool_call_text: Option<String>,
+    pub reasoning_text: Option<String>,
+    pub cached_tokens: Option<i64>,
+    pub reasoning_tokens: Option<i64>,
+    pub error_type: Option<String>,
+    pub response_content_encoding: Option<String>,
+    pub request_flags: Option<String>,
+    pub response_flags: Option<String>,
+    pub trace_id: Option<String>,
+    pub span_id: Option<String>,
 }
 
 /// One judgement of one leg.
@@ -213,6 +246,21 @@ impl Default for Sample {
             tool_calls: None,
             refusal: None,
             tags: BTreeMap::new(),
+            provider: None,
+            response_id: None,
+            choices: None,
+            other_choices: None,
+            tool_names: None,
+            tool_call_text: None,
+            reasoning_text: None,
+            cached_tokens: None,
+            reasoning_tokens: None,
+            error_type: None,
+            response_content_encoding: None,
+            request_flags: None,
+            response_flags: None,
+            trace_id: None,
+            span_id: None,
         }
     }
 }
@@ -494,11 +542,11 @@ impl Record for Sample {
         column!(flag response_truncated, "whether less than the whole response body was kept"),
         column!(text request_text, "the messages as text; only on primary legs"),
         column!(text response_text, "the answer as text; of the first choice where there are several"),
-        column!(label request_format, "openai_chat, json, text, unparsed or empty"),
+        column!(label request_format, "openai_chat, openai_completions, openai_responses, anthropic, gemini, gen_ai, json, text, unparsed or empty"),
         Column {
             name: "response_format",
             required: false,
-            description: "openai_chat, openai_chat_sse, json, text, unparsed or empty",
+            description: "openai_chat, openai_completions, openai_responses, anthropic, gemini, each also with _sse; gen_ai, json, text, unparsed or empty",
             access: Access::Word {
                 get: |row| row.response_format.map(ResponseFormat::as_str),
                 set: |row, word| {
@@ -520,6 +568,22 @@ impl Record for Sample {
             description: "free labels",
             access: Access::Tags { get: |row| &row.tags, set: |row, value| row.tags = value },
         },
+        // Columns after the first 45 are not in older files.
+        column!(text provider, "who ran the model, where the record says it (`openai`, `aws.bedrock`, ...)"),
+        column!(text response_id, "the provider's own identifier of the answer"),
+        column!(count choices, "answers that came back; `response_text` is the first"),
+        column!(text other_choices, "texts of the other choices, as a JSON list of strings"),
+        column!(text tool_names, "names of the tools that the answer calls, in order, as a JSON list of strings"),
+        column!(text tool_call_text, "each tool call as `name(arguments)`, one per line"),
+        column!(text reasoning_text, "what the model thought aloud, where the provider shows it"),
+        column!(count cached_tokens, "tokens of the request that came from the provider's cache; part of prompt_tokens"),
+        column!(count reasoning_tokens, "tokens spent on reasoning; part of completion_tokens"),
+        column!(text error_type, "kind of error that the provider or the caller names"),
+        column!(label response_content_encoding, "content encodings of the captured response body"),
+        column!(label request_flags, "what is wrong or missing in request_text: words joined by commas"),
+        column!(label response_flags, "the same of response_text"),
+        column!(label trace_id, "trace that the leg belongs to, 32 hex digits"),
+        column!(label span_id, "span that the leg is, 16 hex digits"),
     ];
 
     fn experiment(&self) -> &str {

@@ -18,7 +18,7 @@ prop_compose! {
         text in proptest::option::of(any::<String>()), answer in proptest::option::of(any::<String>()),
         revision in proptest::option::of(0..i64::MAX), status in proptest::option::of(0..600i32),
         latency in proptest::option::of(0.0..1e9f64), probability in 1e-6..=1.0f64, complete in any::<Option<bool>>(),
-        tags in proptest::collection::btree_map(any::<String>(), any::<String>(), 0..4), format in 0..7usize,
+        tags in proptest::collection::btree_map(any::<String>(), any::<String>(), 0..4), format in 0..ResponseFormat::ALL.len() + 1,
     ) -> Sample {
         Sample {
             experiment: "e-1".into(), sample_id: id, leg: [Leg::Primary, Leg::Shadow, Leg::Noise][leg],
@@ -118,4 +118,25 @@ fn a_row_without_a_place_is_an_error_not_a_path() {
         assert!(matches!(write_samples(folder.path(), "p", vec![row]), Err(FileError::Unplaced { .. })));
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_file_written_before_the_later_columns_still_reads() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/samples-45-columns.parquet");
+    let rows = read_file::<Sample>(&path).unwrap();
+    let expected = |id: &str, ts_us| Sample {
+        experiment: "older".into(),
+        leg: Leg::Shadow,
+        variant: Variant::Candidate,
+        revision: Some(3),
+        latency_ms: Some(12.5),
+        status: Some(200),
+        response_text: Some("Grüße".into()),
+        response_format: Some(ResponseFormat::OpenaiChatSse),
+        prompt_tokens: Some(7),
+        tags: [("team".to_owned(), "a".to_owned())].into(),
+        ..sample(id, ts_us)
+    };
+    assert_eq!(rows, [expected("a", 1_790_000_000_000_000), expected("b", 1_790_000_000_000_001)]);
+    assert!(Sample::COLUMNS.len() > 45, "the file is not older than the columns of today");
 }
