@@ -20,6 +20,8 @@ pub(crate) struct Captured {
     /// Only of the primary leg.
     request: Option<HeadTail>,
     response: HeadTail,
+    /// `content-length` of the response: such an answer is written in one go, and is over with its last byte.
+    declared_bytes: Option<u64>,
 }
 
 impl Captured {
@@ -29,6 +31,7 @@ impl Captured {
         Self {
             request: (kind == LegKind::Primary).then(keep),
             response: keep(),
+            declared_bytes: None,
             kind,
             seen: Seen { start: exchange.start, request_ended, ..Seen::default() },
             exchange,
@@ -42,26 +45,32 @@ impl Captured {
         }
     }
 
-    pub(crate) fn response_headers(
-        &mut self,
-        texts: &mut Texts,
-        metrics: &mut Metrics,
-        headers: Headers<'_>,
-        end: bool,
-        now: u64,
-    ) {
-        self.seen.headers = self.not_before_start(metrics, now);
+    /// Takes the headers of the response, but not their time.
+    pub(crate) fn response_headers(&mut self, texts: &mut Texts, headers: Headers<'_>) {
+        self.declared_bytes = headers.get(b"content-length").and_then(number);
         self.seen.status = headers
             .get(b":status")
-            .and_then(|status| std::str::from_utf8(status).ok())
-            .and_then(|status| status.parse().ok())
+            .and_then(number)
+            .and_then(|status| u16::try_from(status).ok())
             .filter(|status| (100..1000).contains(status))
             .unwrap_or(0);
         self.seen.content_type = texts.of(headers, b"content-type", TEXT_BYTES_MAX);
         self.seen.content_encoding = texts.of(headers, b"content-encoding", TEXT_BYTES_MAX);
-        if end {
-            self.response_end(metrics, now);
-        }
+    }
+
+    /// Whether the first byte of the body can stand for the response's headers.
+    pub(crate) fn body_follows_at_once(&self) -> bool {
+        self.declared_bytes.is_some_and(|bytes| bytes > 0)
+    }
+
+    /// Notes when the response's headers came.
+    pub(crate) fn response_began(&mut self, metrics: &mut Metrics, now: u64) {
+        self.seen.headers = self.not_before_start(metrics, now);
+    }
+
+    /// Whether an end without bytes came with the last chunk.
+    pub(crate) fn ended_with_last_chunk(&self, size: usize, end: bool) -> bool {
+        size == 0 && end && self.seen.last_chunk != 0 && self.declared_bytes == Some(self.response.total())
     }
 
     pub(crate) fn response_body(
@@ -75,6 +84,9 @@ impl Captured {
         if size > 0 {
             if self.seen.first_byte == 0 {
                 self.seen.first_byte = self.not_before_start(metrics, now);
+                if self.seen.headers == 0 {
+                    self.seen.headers = self.seen.first_byte;
+                }
             } else if now < self.seen.last_chunk {
                 metrics.count(Count::ClockBackwards);
             } else {
@@ -98,6 +110,10 @@ impl Captured {
     pub(crate) fn close(&mut self, metrics: &mut Metrics, now: u64) {
         if self.seen.end == 0 {
             self.seen.end = self.not_before_start(metrics, now);
+        }
+        // Headers came, and the body that they promised did not.
+        if self.seen.headers == 0 && self.seen.status != 0 {
+            self.seen.headers = self.seen.end;
         }
     }
 
@@ -125,4 +141,9 @@ fn push(keep: &mut HeadTail, host: &impl Host, metrics: &mut Metrics, body: Body
     if !complete {
         metrics.count(Count::HostRefusals);
     }
+}
+
+/// A number in a header's value.
+fn number(value: &[u8]) -> Option<u64> {
+    std::str::from_utf8(value).ok()?.parse().ok()
 }

@@ -78,7 +78,8 @@ pub struct Seen {
     ///
     /// A copy counts from the start of its original, so that both legs of a pair are measured by the same clock.
     pub start: u64,
-    /// Response headers.
+    /// Response headers; of an answer with a `content-length`, whose headers and body are written together, the first
+    /// byte of its body (two questions to the host's clock less).
     pub headers: u64,
     /// First byte of the response's body.
     pub first_byte: u64,

@@ -160,10 +160,14 @@ impl<H: Host> Filter<H> {
 
     /// A chunk of a response's body.
     pub fn on_response_body(&mut self, context: u32, size: usize, end: bool) {
-        if !matches!(self.streams.get(&context), Some(Stream::Captured(_))) {
+        let Some(Stream::Captured(captured)) = self.streams.get(&context) else {
             return;
-        }
-        let now = self.now();
+        };
+        // Every question to the host costs about a microsecond: this one only where its answer is not known.
+        let now = match captured.ended_with_last_chunk(size, end) {
+            true => captured.seen.last_chunk,
+            false => self.now(),
+        };
         if let Some(Stream::Captured(captured)) = self.streams.get_mut(&context) {
             captured.response_body(&self.host, &mut self.metrics, size, end, now);
         }
@@ -195,16 +199,26 @@ impl<H: Host> Filter<H> {
     }
 
     fn capture_response_headers(&mut self, context: u32, end: bool) {
-        let now = self.now();
         let mut bytes = self.take_scratch();
         if self.host.headers(crate::host::Map::Response, &mut bytes).is_err() {
             self.metrics.count(Count::HostRefusals);
         }
+        let mut time_is_known_later = false;
         if let Some(Stream::Captured(captured)) = self.streams.get_mut(&context) {
-            let headers = crate::headers::Headers::new(&bytes);
-            captured.response_headers(&mut self.texts, &mut self.metrics, headers, end, now);
+            captured.response_headers(&mut self.texts, crate::headers::Headers::new(&bytes));
+            time_is_known_later = !end && captured.body_follows_at_once();
         }
         self.return_scratch(bytes);
+        if time_is_known_later {
+            return;
+        }
+        let now = self.now();
+        if let Some(Stream::Captured(captured)) = self.streams.get_mut(&context) {
+            captured.response_began(&mut self.metrics, now);
+            if end {
+                captured.response_end(&mut self.metrics, now);
+            }
+        }
     }
 
     fn end_leg(&mut self, mut captured: Captured) {
