@@ -5,6 +5,7 @@ use std::rc::Rc;
 use weir_wire::LegKind;
 
 use crate::capture::HeadTail;
+use crate::copying::{Copying, Place, tokens_of_answer};
 use crate::exchange::{EndedLeg, Exchange, Seen};
 use crate::headers::Headers;
 use crate::host::{Body, Host};
@@ -22,6 +23,9 @@ pub(crate) struct Captured {
     response: HeadTail,
     /// `content-length` of the response: such an answer is written in one go, and is over with its last byte.
     declared_bytes: Option<u64>,
+    /// Of a copy, where copies are capped.
+    pub(crate) place: Option<Place>,
+    request_bytes: u64,
 }
 
 impl Captured {
@@ -33,6 +37,8 @@ impl Captured {
             response: keep(),
             declared_bytes: None,
             kind,
+            place: exchange.places.take(kind),
+            request_bytes: 0,
             seen: Seen { start: exchange.start, request_ended, ..Seen::default() },
             exchange,
         }
@@ -40,6 +46,7 @@ impl Captured {
 
     pub(crate) fn request_body(&mut self, host: &impl Host, metrics: &mut Metrics, size: usize, end: bool) {
         self.seen.request_ended |= end;
+        self.request_bytes = self.request_bytes.saturating_add(size as u64);
         if let Some(request) = &mut self.request {
             push(request, host, metrics, Body::Request, size);
         }
@@ -117,13 +124,18 @@ impl Captured {
         }
     }
 
-    pub(crate) fn into_leg(self) -> EndedLeg {
+    pub(crate) fn into_leg(self, copying: &mut Copying) -> EndedLeg {
+        let response = self.response.finish();
+        if let Some(place) = self.place {
+            let tokens = tokens_of_answer(&response, &self.seen.content_type);
+            copying.end(place, self.request_bytes, tokens, self.seen.end);
+        }
         EndedLeg {
             exchange: self.exchange,
             kind: self.kind,
             seen: self.seen,
             request: self.request.map(HeadTail::finish),
-            response: self.response.finish(),
+            response,
         }
     }
 

@@ -7,6 +7,7 @@ use weir_wire::{LegKind, LegView, Variant, encode_leg};
 
 use crate::active::Active;
 use crate::capture::Kept;
+use crate::copying::Places;
 
 /// Estimated bytes of a captured leg besides its bodies: its texts, its record's attribute names, its places in queues.
 const LEG_OVERHEAD_BYTES: usize = 2048;
@@ -50,6 +51,8 @@ pub struct Exchange {
     pub request_content_type: Rc<str>,
     /// Legs that ended.
     pub ended: Ended,
+    /// Places of its copies among those under way.
+    pub(crate) places: Places,
 }
 
 /// Which legs of an exchange ended.

@@ -15,6 +15,7 @@ use weir_wire::{LegKind, Resource};
 
 use crate::active::Active;
 use crate::captured::Captured;
+use crate::copying::Copying;
 use crate::host::Host;
 use crate::metrics::{Count, Metrics};
 use crate::outbox::Outbox;
@@ -31,6 +32,7 @@ pub struct Filter<H> {
     pub(crate) metrics: Metrics,
     pub(crate) pending: Pending,
     pub(crate) outbox: Outbox,
+    pub(crate) copying: Copying,
     pub(crate) roots: Vec<(u32, Role)>,
     pub(crate) streams: HashMap<u32, Stream, BuildHasherDefault<IdHasher>>,
     /// The root that ticks and sends, with its policy: the latest that was configured.
@@ -82,6 +84,7 @@ impl<H: Host> Filter<H> {
             metrics: Metrics::default(),
             pending: Pending::default(),
             outbox: Outbox::default(),
+            copying: Copying::default(),
             roots: Vec::new(),
             streams: HashMap::default(),
             latest: None,
@@ -229,7 +232,7 @@ impl<H: Host> Filter<H> {
             end => end,
         };
         captured.close(&mut self.metrics, now);
-        let leg = captured.into_leg();
+        let leg = captured.into_leg(&mut self.copying);
         if !self.pending.ended(&leg.exchange, leg.kind, &mut self.metrics) {
             self.metrics.count(Count::Unmatched(leg.kind));
             return;

@@ -70,6 +70,16 @@ pub enum Skip {
     NoRequestId,
     /// An exchange with the same `x-request-id` is still waited for.
     RepeatedRequestId,
+    /// The policy does not allow copies of this method.
+    Method,
+    /// The policy does not allow copies of this content type.
+    ContentType,
+    /// As many copies as allowed are under way.
+    InFlight,
+    /// As many copies as allowed were made in this minute.
+    PerMinute,
+    /// The copies of this minute have cost their tokens.
+    Tokens,
 }
 
 /// Why an exchange stayed half.
@@ -279,11 +289,11 @@ impl Count {
             Self::Mirrored(leg) => 8 + leg as usize,
             Self::Pairs(leg) => 11 + leg as usize,
             Self::Unmatched(leg) => 14 + leg as usize,
-            Self::Skipped(leg, why) => 17 + 3 * (why as usize) + leg as usize,
-            Self::HalfPairs(leg, why) => 29 + 3 * (why as usize) + leg as usize,
-            Self::Samples(leg, variant) => 35 + 3 * (variant as usize) + leg as usize,
-            Self::Sent(variant) => 41 + variant as usize,
-            Self::Drops(variant, why) => 43 + 2 * (why as usize) + variant as usize,
+            Self::HalfPairs(leg, why) => 17 + 3 * (why as usize) + leg as usize,
+            Self::Samples(leg, variant) => 23 + 3 * (variant as usize) + leg as usize,
+            Self::Sent(variant) => 29 + variant as usize,
+            Self::Drops(variant, why) => 31 + 2 * (why as usize) + variant as usize,
+            Self::Skipped(leg, why) => 39 + 3 * (why as usize) + leg as usize,
         }
     }
 
@@ -308,6 +318,11 @@ impl Count {
                     Skip::HostRefused => "host",
                     Skip::NoRequestId => "no_request_id",
                     Skip::RepeatedRequestId => "repeated_request_id",
+                    Skip::Method => "method",
+                    Skip::ContentType => "content_type",
+                    Skip::InFlight => "in_flight",
+                    Skip::PerMinute => "per_minute",
+                    Skip::Tokens => "tokens",
                 }
             ),
             Self::HalfPairs(leg, why) => format!(
@@ -379,8 +394,18 @@ mod tests {
         for leg in LEGS {
             all.extend([Count::Mirrored(leg), Count::Pairs(leg), Count::Unmatched(leg)]);
             all.extend(
-                [Skip::Busy, Skip::HostRefused, Skip::NoRequestId, Skip::RepeatedRequestId]
-                    .map(|why| Count::Skipped(leg, why)),
+                [
+                    Skip::Busy,
+                    Skip::HostRefused,
+                    Skip::NoRequestId,
+                    Skip::RepeatedRequestId,
+                    Skip::Method,
+                    Skip::ContentType,
+                    Skip::InFlight,
+                    Skip::PerMinute,
+                    Skip::Tokens,
+                ]
+                .map(|why| Count::Skipped(leg, why)),
             );
             all.extend([Count::HalfPairs(leg, Half::Age), Count::HalfPairs(leg, Half::Full)]);
             all.extend(VARIANTS.map(|variant| Count::Samples(leg, variant)));

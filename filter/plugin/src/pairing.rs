@@ -111,6 +111,8 @@ impl Pending {
 
 fn give_up(exchange: &Exchange, why: Half, metrics: &mut Metrics) {
     for leg in exchange.missing() {
+        // A copy whose stream never came is no longer under way; one that came has taken its place with it.
+        drop(exchange.places.take(leg));
         metrics.count(Count::HalfPairs(leg, why));
     }
 }

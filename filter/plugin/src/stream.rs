@@ -11,6 +11,7 @@ use weir_wire::LegKind;
 
 use crate::active::Active;
 use crate::captured::Captured;
+use crate::copying::Places;
 use crate::exchange::{Ended, Exchange};
 use crate::filter::{Filter, Stream};
 use crate::headers::Headers;
@@ -82,8 +83,13 @@ impl<H: Host> Filter<H> {
         }
         let request_id = headers.get(b"x-request-id").unwrap_or_default();
         let request_id_hash = table_hash(self.epoch(), request_id);
-        let decision = self.ask_for_copies(active, decision, request_id, request_id_hash);
         let now = self.now();
+        let decision = self.restrict(active, decision, headers, now);
+        if !decision.capture_primary() {
+            return assigned();
+        }
+        let decision = self.ask_for_copies(active, decision, request_id, request_id_hash);
+        let places = self.places(active, decision, headers);
         let exchange = Rc::new(Exchange {
             active: Rc::clone(active),
             start: now,
@@ -104,6 +110,7 @@ impl<H: Host> Filter<H> {
             request_id_hash,
             request_content_type: self.texts.of(headers, b"content-type", TEXT_BYTES_MAX),
             ended: Ended::default(),
+            places,
         });
         if exchange.paired() {
             self.pending.insert(Rc::clone(&exchange), now, active.pending_pairs_max, &mut self.metrics);
@@ -151,6 +158,53 @@ impl<H: Host> Filter<H> {
             (Some(header), Some(cluster)) => self.set(header.as_str(), cluster),
             _ => true,
         }
+    }
+
+    /// Takes out what the policy allows no copies of, and what its caps leave no room for. What is possible depends on
+    /// the request and on earlier exchanges only, never on what was drawn for this one.
+    fn restrict(
+        &mut self,
+        active: &Active,
+        decision: CaptureDecision,
+        headers: Headers<'_>,
+        now: u64,
+    ) -> CaptureDecision {
+        let limits = &active.policy.shadow;
+        let possible =
+            decision.inclusion_probability_shadow > 0.0 || decision.inclusion_probability_noise > 0.0;
+        if !possible || !limits.is_limited() {
+            return decision;
+        }
+        let of_request = if !limits.allows_method(headers.get(b":method").unwrap_or_default()) {
+            Some(Skip::Method)
+        } else if !limits.allows_content_type(headers.get(b"content-type").unwrap_or_default()) {
+            Some(Skip::ContentType)
+        } else {
+            None
+        };
+        // A second answer of control gets what the candidate's answer leaves over.
+        let shadows = u64::from(decision.inclusion_probability_shadow > 0.0);
+        let shadow = of_request.or_else(|| self.copying.obstacle(limits, 0, now));
+        let noise = of_request.or_else(|| self.copying.obstacle(limits, shadows, now));
+        for (drawn, leg, why) in
+            [(decision.shadow, LegKind::Shadow, shadow), (decision.noise, LegKind::Noise, noise)]
+        {
+            if let Some(why) = why.filter(|_| drawn) {
+                self.metrics.count(Count::Skipped(leg, why));
+            }
+        }
+        decision.restricted(shadow.is_none(), noise.is_none())
+    }
+
+    /// Counts the copies that were asked for, where they are capped.
+    fn places(&mut self, active: &Active, decision: CaptureDecision, headers: Headers<'_>) -> Places {
+        if !active.policy.shadow.is_capped() || !(decision.shadow || decision.noise) {
+            return Places::default();
+        }
+        let length = headers.get(b"content-length").and_then(|digits| std::str::from_utf8(digits).ok());
+        let length = length.and_then(|digits| digits.parse().ok());
+        let mut place = |asked: bool| asked.then(|| self.copying.begin(length));
+        Places::new(place(decision.shadow), place(decision.noise))
     }
 
     /// Sets the headers that make the router send copies; what could not be asked for is taken out of the decision.

@@ -22,6 +22,8 @@ pub struct CaptureDecision {
     pub inclusion_probability_shadow: f64,
     /// Probability with which a copy goes to control. 0 to 1.
     pub inclusion_probability_noise: f64,
+    /// Probability with which the exchange is drawn for sampling. 0 to 1.
+    pub probability_sample: f64,
 }
 
 impl CaptureDecision {
@@ -33,7 +35,28 @@ impl CaptureDecision {
         inclusion_probability_primary: 0.0,
         inclusion_probability_shadow: 0.0,
         inclusion_probability_noise: 0.0,
+        probability_sample: 0.0,
     };
+
+    /// The decision where these copies are possible at all. What is not possible has probability 0, so that the primary
+    /// leg is captured for the others' sake only, with their probability.
+    #[must_use]
+    pub fn restricted(mut self, shadow_possible: bool, noise_possible: bool) -> Self {
+        if !shadow_possible {
+            self.shadow = false;
+            self.inclusion_probability_shadow = 0.0;
+        }
+        if !noise_possible {
+            self.noise = false;
+            self.inclusion_probability_noise = 0.0;
+        }
+        self.inclusion_probability_primary = joint(
+            self.inclusion_probability_shadow,
+            self.inclusion_probability_noise,
+            self.probability_sample,
+        );
+        self
+    }
 
     /// Whether the primary leg is captured: it was sampled, or a copy needs it as the other half of its pair.
     #[must_use]
@@ -64,14 +87,18 @@ impl Policy {
             !share.is_zero()
                 && (share == Share::ALL || bucket_ppm(self.salt(), purpose, exchange_key) < share.ppm())
         };
-        let missed = [shadow, noise, sampling].map(|share| 1.0 - share.probability());
         CaptureDecision {
             shadow: drawn(shadow, Purpose::Shadow),
             noise: drawn(noise, Purpose::Noise),
             sample: drawn(sampling, Purpose::Sample),
-            inclusion_probability_primary: 1.0 - missed.iter().product::<f64>(),
+            inclusion_probability_primary: joint(
+                shadow.probability(),
+                noise.probability(),
+                sampling.probability(),
+            ),
             inclusion_probability_shadow: shadow.probability(),
             inclusion_probability_noise: noise.probability(),
+            probability_sample: sampling.probability(),
         }
     }
 
@@ -80,4 +107,9 @@ impl Policy {
             && variant == Variant::Control
             && self.candidate.is_some()
     }
+}
+
+/// Probability that at least one of three independent draws succeeds.
+fn joint(shadow: f64, noise: f64, sample: f64) -> f64 {
+    1.0 - (1.0 - shadow) * (1.0 - noise) * (1.0 - sample)
 }

@@ -43,6 +43,7 @@ mod hash;
 pub mod headers;
 mod policy;
 mod rule;
+mod shadow;
 mod share;
 mod snapshot;
 mod text;
@@ -55,9 +56,10 @@ pub use explain::Explanation;
 pub use hash::{BUCKETS, Purpose, bucket_ppm, identity_hash, table_hash};
 pub use policy::{
     Autonomy, Candidate, Cohort, Control, IdentitySource, Leg, Limits, Mode, NO_COHORT, Noise, Policy,
-    ResponseHeaders, Routing, Sampling, Shadow, Sink, Variant,
+    ResponseHeaders, Routing, Sampling, Sink, Variant,
 };
 pub use rule::Match;
+pub use shadow::Shadow;
 pub use share::Share;
 pub use snapshot::{Component, Snapshot};
 pub use text::{HeaderName, Text};

@@ -7,7 +7,7 @@ use crate::check::{
     check_clusters, check_cohorts, check_identities, check_identity, check_limits, check_mode, check_noise,
     check_noise_cluster, check_routing, check_tail, check_times,
 };
-use crate::{HeaderName, Match, Share, Snapshot, Text};
+use crate::{HeaderName, Match, Shadow, Share, Snapshot, Text};
 
 /// Name under which requests are counted that no cohort matches.
 pub const NO_COHORT: &str = "none";
@@ -156,14 +156,6 @@ document! {
         pub sampling_percent: Option<Share>,
         /// How much the served model may do by itself.
         pub autonomy: Option<Autonomy>,
-    }
-}
-
-document! {
-    /// Copies to the candidate.
-    pub struct Shadow {
-        /// Share of the exchanges answered by control whose copy goes to the candidate, in percent.
-        pub percent: Share = Share::ZERO,
     }
 }
 

@@ -102,3 +102,43 @@ fn a_growing_shadow_share_keeps_the_exchanges_that_it_had() {
     assert!(small.iter().zip(&large).all(|(small, large)| !small.shadow || large.shadow));
     assert!(small.iter().zip(&large).any(|(small, large)| !small.shadow && large.shadow));
 }
+
+#[test]
+fn a_copy_that_is_not_possible_has_no_part_in_the_probability_of_the_primary_leg() {
+    let decisions = decisions(&policy("canary"), "general");
+    for (shadow, noise, missed) in [
+        (true, true, 0.6 * 0.8 * 0.9),
+        (false, true, 0.8 * 0.9),
+        (true, false, 0.6 * 0.9),
+        (false, false, 0.9),
+    ] {
+        let restricted: Vec<_> =
+            decisions.iter().map(|decision| decision.restricted(shadow, noise)).collect();
+        let stated = restricted[0].inclusion_probability_primary;
+        assert!((stated - (1.0 - missed)).abs() < 1e-12, "{shadow} {noise}");
+        assert_near(share(&restricted, CaptureDecision::capture_primary), stated);
+        assert!(shadow || restricted.iter().all(|decision| !decision.shadow));
+        assert!(noise || restricted.iter().all(|decision| !decision.noise));
+    }
+}
+
+#[test]
+fn methods_and_content_types_of_copies_are_compared_as_http_says() {
+    let policy = parse(&policy_with("shadow", "").replace(
+        "shadow: {percent: 40}",
+        "shadow: {percent: 40, methods: [POST], contentTypes: [application/json, text/*]}",
+    ));
+    let shadow = &policy.shadow;
+    assert!(shadow.is_limited() && !shadow.is_capped());
+    assert!(shadow.allows_method(b"POST") && !shadow.allows_method(b"post") && !shadow.allows_method(b""));
+    for allowed in ["application/json", "Application/JSON; charset=utf-8", "text/plain", "TEXT/x;y"] {
+        assert!(shadow.allows_content_type(allowed.as_bytes()), "{allowed}");
+    }
+    for refused in
+        ["", "application/jsonl", "application/json5", "application", "texts/plain", ";application/json"]
+    {
+        assert!(!shadow.allows_content_type(refused.as_bytes()), "{refused}");
+    }
+    let open = policy_with("shadow", "");
+    assert!(parse(&open).shadow.allows_content_type(b"") && parse(&open).shadow.allows_method(b"\xff"));
+}

@@ -381,3 +381,12 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_may_be_copied_is_checked() {
+    let with = |shadow: &str| policy_with("canary", "").replace("shadow: {percent: 40}", shadow);
+    insta::assert_snapshot!(refusal(&with(
+        "shadow: {percent: 40, methods: [post, ''], contentTypes: [json, 'text/html; charset=utf-8', '*/*'], inFlightMax: 0, perMinuteMax: 1.5, tokensPerMinuteMax: -1, perSecondMax: 3}"
+    )));
+    insta::assert_snapshot!(refusal(&with("shadow: {percent: 40, methods: [], contentTypes: []}")));
+}

@@ -1,6 +1,8 @@
 //! A host in memory: one proxy with one stream at a time, which can refuse any call.
 #![allow(dead_code, clippy::indexing_slicing)]
 
+pub(crate) mod proxy;
+
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
