@@ -1,19 +1,13 @@
-//! `weir embed`: answers to vectors, distances and findings; and what of the findings a verdict has to heed.
+//! `weir embed`: answers to vectors, distances and findings.
 
 use std::io::{IsTerminal, Write};
 use std::path::Path;
-use std::sync::Mutex;
-use std::time::{Duration, Instant};
 
-use weir_gate::{Evaluation, JudgeTrust, Severity, Tripwire};
-use weir_meaning::{EmbedOptions, Embedder, EmbedderChoice, Findings, MeaningError};
-use weir_report::JudgeCalibration;
+use weir_meaning::{EmbedOptions, Embedder, EmbedderChoice, Findings};
 
 use crate::arguments::{EmbedArguments, EmbedderArguments, TextOrJson};
 use crate::exit::{Exit, Failure, OrExit, Outcome, failure};
 
-/// Least time between two runs of the embedder in `weir watch`.
-const REFRESH: Duration = Duration::from_secs(5);
 /// Groups that the text names.
 const GROUPS_SHOWN: usize = 5;
 
@@ -41,41 +35,6 @@ pub(crate) fn run(arguments: &EmbedArguments) -> Outcome {
         TextOrJson::Text => print!("{}", text(&findings)),
     }
     Ok(Exit::Pass)
-}
-
-/// What `weir watch` does before a look: new answers are embedded, at most every [`REFRESH`].
-pub(crate) struct Before {
-    embedder: Embedder,
-    last: Mutex<Option<Instant>>,
-}
-
-impl Before {
-    /// Opens the embedder, so that a model that is not there is told before the rollout begins.
-    pub(crate) fn open(name: Option<&str>, folder: Option<&Path>) -> Result<Self, Failure> {
-        let choice = EmbedderChoice::of(name, folder).or_usage()?;
-        Ok(Self { embedder: Embedder::open(&choice, processors()).or_usage()?, last: Mutex::default() })
-    }
-
-    /// Embeds what is new; nothing yet is no failure.
-    pub(crate) fn refresh(&self, data_dir: &Path, experiment: &str) -> Result<(), MeaningError> {
-        let mut last = self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if last.is_some_and(|last| last.elapsed() < REFRESH) {
-            return Ok(());
-        }
-        let options = EmbedOptions {
-            data_dir: data_dir.to_path_buf(),
-            experiment: experiment.to_owned(),
-            revision: None,
-            alpha: 0.05,
-            seed: 1,
-        };
-        let done = weir_meaning::embed(&options, &self.embedder, &mut |_, _| {});
-        *last = Some(Instant::now());
-        match done {
-            Ok(_) | Err(MeaningError::NoSamples { .. }) => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
 }
 
 /// The embedder that the arguments name.
@@ -119,57 +78,6 @@ pub(crate) fn bar(what: &'static str) -> impl FnMut(usize, usize) {
             let _ = std::io::stderr().flush();
         }
     }
-}
-
-/// Tripwires of the last `weir embed` and the trust in judges, applied to a verdict.
-pub(crate) fn heed(evaluation: Evaluation, data_dir: &Path, experiment: &str) -> anyhow::Result<Evaluation> {
-    let judges = judges(data_dir, experiment)?;
-    Ok(weir_gate::restrain(evaluation, &tripwires(data_dir, experiment)?, &judges))
-}
-
-/// How far judges are to be trusted, as the last `weir judge` or `weir label` found it.
-pub(crate) fn judges(data_dir: &Path, experiment: &str) -> anyhow::Result<Vec<JudgeTrust>> {
-    let calibration = weir_judge::labels::stored(data_dir, experiment)?.unwrap_or_default();
-    let trust = calibration.trust.into_iter();
-    Ok(trust
-        .map(|trust| JudgeTrust {
-            criterion: trust.criterion,
-            judge: trust.judge,
-            calibrated: trust.calibrated,
-            text: trust.text,
-        })
-        .collect())
-}
-
-/// The same for the report, with the agreement.
-pub(crate) fn calibrations(data_dir: &Path, experiment: &str) -> anyhow::Result<Vec<JudgeCalibration>> {
-    let calibration = weir_judge::labels::stored(data_dir, experiment)?.unwrap_or_default();
-    let trust = calibration.trust.into_iter();
-    Ok(trust
-        .map(|trust| JudgeCalibration {
-            labels: (trust.labels.0 + trust.labels.1) as u64,
-            measure: "kappa".to_owned(),
-            agreement: trust.kappa,
-            criterion: trust.criterion,
-            judge: trust.judge,
-            calibrated: trust.calibrated,
-            text: trust.text,
-            interval: None,
-        })
-        .collect())
-}
-
-/// Tripwires of the last `weir embed`.
-pub(crate) fn tripwires(data_dir: &Path, experiment: &str) -> Result<Vec<Tripwire>, MeaningError> {
-    let findings = weir_meaning::read_findings(data_dir, experiment)?;
-    let fired = findings.iter().flat_map(|findings| &findings.tripwires);
-    Ok(fired
-        .map(|fired| Tripwire {
-            name: fired.name.clone(),
-            text: fired.text.clone(),
-            severity: if fired.critical { Severity::Critical } else { Severity::Major },
-        })
-        .collect())
 }
 
 /// The findings for people; captured text stays on one line and without control characters.

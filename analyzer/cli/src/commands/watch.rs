@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use weir_controller::{Event, Rollout, RolloutMetrics, WatchOptions, What};
+use weir_look::{Embedding, Looker};
+use weir_meaning::EmbedderChoice;
 use weir_policy::Policy;
 use weir_report::TimelineEntry;
 
 use crate::arguments::WatchArguments;
-use crate::commands::analyze::{Looker, read_gates};
+use crate::commands::analyze::read_gates;
 use crate::commands::board::Board;
-use crate::commands::embed::Before;
+use crate::commands::embed::processors;
 use crate::commands::hands::refused;
 use crate::commands::{read_text, stopped};
 use crate::exit::{Exit, OrExit, Outcome, failure};
@@ -26,7 +28,10 @@ pub(crate) async fn run(arguments: &WatchArguments) -> Outcome {
     let gates = rollout.gates(&read_gates(&arguments.gates)?);
     let meaning = match (&arguments.embedder, &arguments.embedding_model) {
         (None, None) => None,
-        (name, folder) => Some(Before::open(name.as_deref(), folder.as_deref())?),
+        (name, folder) => {
+            let choice = EmbedderChoice::of(name.as_deref(), folder.as_deref()).or_usage()?;
+            Some(Embedding::open(&choice, processors()).or_usage()?)
+        }
     };
     let looker = Arc::new(Looker::new(arguments.data.clone(), gates).embedding(meaning));
     let mut metrics = RolloutMetrics::new(&rollout);
@@ -51,7 +56,10 @@ pub(crate) async fn run(arguments: &WatchArguments) -> Outcome {
     let (looking, newest) = (Arc::clone(&looker), Arc::clone(&looker));
     let outcome = weir_controller::watch(
         options,
-        move |request| looking.look(request),
+        move |request| {
+            let look = looking.look(&request.experiment, request.revision, request.spending)?;
+            Ok(look.evaluation.clone())
+        },
         |event| {
             board.tell(&event, newest.newest_us());
             metrics.take(&event);
@@ -71,7 +79,7 @@ pub(crate) async fn run(arguments: &WatchArguments) -> Outcome {
     .await;
     board.end();
     let outcome = outcome.map_err(refused)?;
-    if wants_report && let Some(report) = looker.report(timeline)? {
+    if wants_report && let Some(report) = looker.report(timeline).or_data()? {
         output::draw(&report, &plan)?;
     }
     Ok(match outcome.exit_code() {

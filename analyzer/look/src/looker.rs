@@ -1,0 +1,126 @@
+//! Samples to a verdict and its report.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use weir_gate::{Evaluation, Gates, Spending};
+use weir_metrics::{Cache, LoadOptions, Loaded, ReportParts};
+use weir_report::{Report, TimelineEntry};
+
+use crate::embedding::Embedding;
+use crate::error::LookError;
+use crate::heed::{calibrations, heed, judges, tripwires};
+
+/// One look: what was loaded, by which gates it was judged, and how.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// The evidence.
+    pub loaded: Loaded,
+    /// The gates.
+    pub gates: Gates,
+    /// The part of alpha that the look may spend.
+    pub spending: Spending,
+    /// What the gates say.
+    pub evaluation: Evaluation,
+}
+
+impl Look {
+    /// Loads and judges. Without gates, the built-in pack for the metrics that are there.
+    ///
+    /// # Errors
+    /// Evidence that cannot be read.
+    pub fn take(
+        options: &LoadOptions,
+        gates: Option<&Gates>,
+        spending: Spending,
+        cache: &mut Cache,
+    ) -> Result<Self, LookError> {
+        let metrics = gates.map(metrics_of).unwrap_or_default();
+        let loaded = weir_metrics::load_cached(&LoadOptions { metrics, ..options.clone() }, cache)?;
+        let gates = gates.cloned().unwrap_or_else(|| Gates::default_pack(&loaded.series));
+        let evaluation = weir_gate::evaluate(&gates, &loaded.series, &loaded.health, spending);
+        let evaluation = heed(evaluation, &options.data_dir, &loaded.experiment)?;
+        Ok(Self { loaded, gates, spending, evaluation })
+    }
+
+    /// The report of this look.
+    ///
+    /// # Errors
+    /// Exemplars, findings or calibrations that cannot be read.
+    pub fn report(&self, data_dir: &Path, timeline: Vec<TimelineEntry>) -> Result<Report, LookError> {
+        let parts = ReportParts {
+            data: data_dir.display().to_string(),
+            gates_digest: self.gates.digest(),
+            weir_version: env!("CARGO_PKG_VERSION").to_owned(),
+            timeline,
+        };
+        let mut report = self.loaded.report(self.evaluation.clone(), parts)?;
+        report.tripwires = tripwires(data_dir, &self.loaded.experiment)?;
+        report.trust = judges(data_dir, &self.loaded.experiment)?;
+        report.judges = calibrations(data_dir, &self.loaded.experiment)?;
+        weir_page::complete(&mut report, &self.gates, self.spending);
+        Ok(report)
+    }
+}
+
+/// Looks at one revision again and again; keeps what it has read for the next look.
+pub struct Looker {
+    data_dir: PathBuf,
+    gates: Gates,
+    cache: Mutex<Cache>,
+    last: Mutex<Option<Arc<Look>>>,
+    embedding: Option<Embedding>,
+}
+
+impl Looker {
+    /// Nothing is read before the first look.
+    #[must_use]
+    pub fn new(data_dir: PathBuf, gates: Gates) -> Self {
+        Self { data_dir, gates, cache: Mutex::default(), last: Mutex::default(), embedding: None }
+    }
+
+    /// Embeds new answers before looks.
+    #[must_use]
+    pub fn embedding(self, embedding: Option<Embedding>) -> Self {
+        Self { embedding, ..self }
+    }
+
+    /// One look at the samples of a revision.
+    ///
+    /// # Errors
+    /// [`LookError`].
+    pub fn look(&self, experiment: &str, revision: u64, spending: Spending) -> Result<Arc<Look>, LookError> {
+        if let Some(embedding) = &self.embedding {
+            embedding.refresh(&self.data_dir, experiment)?;
+        }
+        let options = LoadOptions {
+            data_dir: self.data_dir.clone(),
+            experiment: Some(experiment.to_owned()),
+            revision: Some(i64::try_from(revision).map_err(|_| LookError::Revision(revision))?),
+            ..LoadOptions::default()
+        };
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let look = Arc::new(Look::take(&options, Some(&self.gates), spending, &mut cache)?);
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&look));
+        Ok(look)
+    }
+
+    /// When the newest sample of the last look was asked for, in microseconds since 1970 UTC.
+    #[must_use]
+    pub fn newest_us(&self) -> Option<i64> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.loaded.last_ts_us
+    }
+
+    /// The report of the last look, if there was one.
+    ///
+    /// # Errors
+    /// [`Look::report`].
+    pub fn report(&self, timeline: Vec<TimelineEntry>) -> Result<Option<Report>, LookError> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.as_ref().map(|look| look.report(&self.data_dir, timeline)).transpose()
+    }
+}
+
+fn metrics_of(gates: &Gates) -> Vec<String> {
+    gates.gates.iter().map(|gate| gate.metric.clone()).collect()
+}
