@@ -9,17 +9,12 @@ use weir_wire::names;
 
 use crate::layout::is_experiment;
 use crate::record::{Leg, ResponseFormat, Sample, Score, TS_US_MAX, Variant};
-use crate::text::{self, Body, clean};
+use crate::text::{self, Answer, Body, clean};
 
 /// Longest name or identifier, bytes.
 pub const LABEL_BYTES_MAX: usize = 256;
 /// Longest header or path that is kept, bytes.
 pub const HEADER_BYTES_MAX: usize = 1_024;
-/// Tag that holds the content encoding of a response that could not be read for it.
-pub const TAG_CONTENT_ENCODING: &str = "weir.content_encoding";
-/// Tag that holds the number of choices where there were several.
-pub const TAG_CHOICES: &str = "weir.choices";
-
 /// Why a record on the wire is no row.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("attribute {name}: {found} is not allowed; allowed: {allowed}")]
@@ -81,29 +76,16 @@ pub fn sample_from_wire(
         streamed: Some(is_streamed(&leg.response_content_type, answer.format)),
         complete: Some(leg.complete),
         response_bytes: Some(integer(leg.response_body_bytes)),
-        response_truncated: Some(answer.truncated),
-        response_text: answer.text,
-        response_format: Some(answer.format),
-        model: answer.model,
-        finish_reason: answer.finish_reason,
-        prompt_tokens: answer.prompt_tokens,
-        completion_tokens: answer.completion_tokens,
-        tool_calls: answer.tool_calls,
-        refusal: answer.refusal,
+        response_content_encoding: label(&encoding),
         ..Sample::default()
     };
+    add_answer(&mut sample, answer);
     if !(sample.inclusion_probability > 0.0 && sample.inclusion_probability <= 1.0) {
         return Err(CaptureError {
             name: names::INCLUSION_PROBABILITY,
             found: sample.inclusion_probability.to_string(),
             allowed: "above 0 and at most 1",
         });
-    }
-    if answer.format == ResponseFormat::Unparsed && !encoding.is_empty() {
-        sample.tags.insert(TAG_CONTENT_ENCODING.to_owned(), encoding);
-    }
-    if answer.choices > 1 {
-        sample.tags.insert(TAG_CHOICES.to_owned(), answer.choices.to_string());
     }
     add_question(&mut sample, &leg);
     Ok(sample)
@@ -140,6 +122,29 @@ pub fn is_criterion(text: &str) -> bool {
     (1..=LABEL_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control)
 }
 
+/// Fills the columns that the answer's body gives.
+pub(crate) fn add_answer(sample: &mut Sample, answer: Answer) {
+    sample.tool_names = answer.tool_names();
+    sample.tool_call_text = answer.tool_call_text();
+    sample.other_choices = answer.other_choices_text();
+    sample.choices = i64::try_from(answer.choices).ok().filter(|count| *count > 0);
+    sample.response_truncated = Some(answer.truncated);
+    sample.response_text = answer.text;
+    sample.response_format = Some(answer.format);
+    sample.response_flags = answer.flags.to_column();
+    sample.response_id = answer.response_id;
+    sample.model = answer.model;
+    sample.finish_reason = answer.finish_reason;
+    sample.error_type = answer.error_type;
+    sample.prompt_tokens = answer.prompt_tokens;
+    sample.completion_tokens = answer.completion_tokens;
+    sample.cached_tokens = answer.cached_tokens;
+    sample.reasoning_tokens = answer.reasoning_tokens;
+    sample.reasoning_text = answer.reasoning;
+    sample.tool_calls = answer.tool_calls;
+    sample.refusal = answer.refusal;
+}
+
 fn add_question(sample: &mut Sample, leg: &weir_wire::Leg) {
     let Some(bytes) = leg.request_body_bytes else { return };
     let question = text::question(Body {
@@ -152,12 +157,17 @@ fn add_question(sample: &mut Sample, leg: &weir_wire::Leg) {
     sample.request_bytes = Some(integer(bytes));
     sample.request_truncated = Some(question.truncated);
     sample.request_text = question.text;
-    sample.request_format = Some(question.format.to_owned());
+    sample.request_flags = question.flags.to_column();
+    // Requests to Anthropic and to OpenAI can look alike; their answers do not.
+    let anthropic =
+        matches!(sample.response_format, Some(ResponseFormat::Anthropic | ResponseFormat::AnthropicSse));
+    let format = if anthropic && question.format == "openai_chat" { "anthropic" } else { question.format };
+    sample.request_format = Some(format.to_owned());
     sample.model = sample.model.take().or(question.model);
 }
 
 fn is_streamed(content_type: &str, format: ResponseFormat) -> bool {
-    format == ResponseFormat::OpenaiChatSse
+    format.as_str().ends_with("_sse")
         || content_type.get(..17).is_some_and(|media| media.eq_ignore_ascii_case("text/event-stream"))
 }
 

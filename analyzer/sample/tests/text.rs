@@ -27,6 +27,10 @@ fn stream(words: &[&str]) -> String {
     text
 }
 
+fn bare() -> Answer {
+    Answer { format: ResponseFormat::Text, text: None, ..answer(body(b"x", "")) }
+}
+
 #[test]
 fn a_chat_completion_gives_text_tokens_finish_reason_and_model() {
     let json = r#"{"model":"m-1","choices":[{"index":0,"message":{"role":"assistant","content":"Hi\u0007 you"},"finish_reason":"stop"},
@@ -39,9 +43,9 @@ fn a_chat_completion_gives_text_tokens_finish_reason_and_model() {
         prompt_tokens: Some(7),
         completion_tokens: Some(2),
         tool_calls: Some(0),
-        refusal: None,
         choices: 2,
-        truncated: false,
+        other_choices: vec!["other".into()],
+        ..bare()
     };
     assert_eq!(answer(body(json.as_bytes(), JSON)), expected);
 }

@@ -29,7 +29,11 @@ fn truncated(answer: &Answer<'_>) -> Option<f64> {
     match (answer.finish_reason, answer.response_format) {
         (Some("length" | "max_tokens" | "MAX_TOKENS" | "model_length"), _) => Some(1.0),
         (Some(_), _) => Some(0.0),
-        (None, Some("openai_chat_sse")) if !answer.truncated && answer.complete == Some(true) => Some(1.0),
+        (None, Some(format))
+            if format.ends_with("_sse") && !answer.truncated && answer.complete == Some(true) =>
+        {
+            Some(1.0)
+        }
         (None, _) => None,
     }
 }
@@ -87,6 +91,7 @@ mod tests {
             (Some("max_tokens"), None, None, Some(1.0)),
             (Some("stop"), Some("openai_chat_sse"), Some(true), Some(0.0)),
             (None, Some("openai_chat_sse"), Some(true), Some(1.0)),
+            (None, Some("anthropic_sse"), Some(true), Some(1.0)),
             (None, Some("openai_chat"), Some(true), None),
             (None, Some("text"), Some(true), None),
             (None, None, None, None),

@@ -1,18 +1,33 @@
 //! Text out of captured bodies: what was asked, what was answered, and how the answer ended.
 //!
-//! Understood: OpenAI chat (whole and as server-sent events), other JSON and plain text. Anything else, and any body with
-//! a content encoding, is `unparsed`; its text is the body as it is, except for encoded bodies, which have no
-//! readable text. Limits: [`TEXT_BYTES_MAX`] for a text, [`WORD_BYTES_MAX`] for model, finish reason and the like; JSON is
-//! at most 128 levels deep (serde_json's own limit).
+//! Understood, whole and as server-sent events: OpenAI's chat, completions and responses, Anthropic's messages, Gemini; and
+//! other JSON and plain text. Anything else is `unparsed`: its text is the body as it is. Nothing is dropped silently:
+//! [`Flags`] say what is wrong or missing in a text.
+//! Limits: [`TEXT_BYTES_MAX`] for a text, [`WORD_BYTES_MAX`] for model, finish reason and the like, [`VALUES_MAX`] values of a
+//! JSON document, 128 levels.
 //! Invariants: nothing here fails or panics; control characters except line feed, carriage return and tab are removed,
-//! nothing else is.
+//! nothing else is; where a body was split into head and tail does not matter as long as they meet.
 
-mod openai;
+mod anthropic;
+mod flags;
+mod gemini;
+mod json;
+mod openai_chat;
+mod openai_completions;
+mod openai_responses;
+mod reply;
 mod sse;
+mod whole;
 
 use serde_json::Value;
 
+pub use flags::{Flag, Flags};
+pub use json::VALUES_MAX;
+pub use reply::{CALLS_MAX, CHOICES_MAX};
+
 use crate::record::ResponseFormat;
+use reply::Reply;
+use whole::Whole;
 
 /// Longest text that is kept, bytes; the rest is cut at a character's end and the text counts as truncated.
 pub const TEXT_BYTES_MAX: usize = 1 << 20;
@@ -34,29 +49,54 @@ pub struct Body<'a> {
     pub content_encoding: &'a str,
 }
 
+/// A tool call of an answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ToolCall {
+    /// The tool's name; empty where none was captured.
+    pub name: String,
+    /// The arguments as the model wrote them, mostly JSON.
+    pub arguments: String,
+}
+
 /// What a response body says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// The answer's text; `None` only where no readable text was captured.
+    /// The first choice's text; `None` only where no readable text was captured.
     pub text: Option<String>,
     /// What the body was.
     pub format: ResponseFormat,
     /// The model that answered.
     pub model: Option<String>,
-    /// Why the first choice ended.
+    /// The provider's identifier of the answer.
+    pub response_id: Option<String>,
+    /// Why the first choice ended: `stop`, `length`, `tool_calls`, `content_filter`, `error`, or the provider's own word.
     pub finish_reason: Option<String>,
-    /// As the provider counts.
+    /// Kind of error that the body names.
+    pub error_type: Option<String>,
+    /// As the provider counts, with what came from a cache.
     pub prompt_tokens: Option<i64>,
-    /// As the provider counts.
+    /// As the provider counts, with reasoning.
     pub completion_tokens: Option<i64>,
-    /// Tool calls of the first choice; `None` where the format has none.
+    /// Part of `prompt_tokens`.
+    pub cached_tokens: Option<i64>,
+    /// Part of `completion_tokens`.
+    pub reasoning_tokens: Option<i64>,
+    /// Number of tool calls of the first choice; `None` where the format has none.
     pub tool_calls: Option<i64>,
+    /// The tool calls of the first choice, in order.
+    pub calls: Vec<ToolCall>,
     /// Text of the provider's own refusal field.
     pub refusal: Option<String>,
+    /// What the model thought aloud.
+    pub reasoning: Option<String>,
     /// Choices in the answer.
     pub choices: usize,
-    /// Whether less than the whole body was available.
+    /// Texts of the choices after the first.
+    pub other_choices: Vec<String>,
+    /// Whether less than the whole text is here.
     pub truncated: bool,
+    /// What is wrong or missing.
+    pub flags: Flags,
 }
 
 /// What a request body says.
@@ -64,63 +104,43 @@ pub struct Answer {
 pub struct Question {
     /// One message: its text. Several: each as `role: text`, in order.
     pub text: Option<String>,
-    /// `openai_chat`, `json`, `text`, `unparsed` or `empty`.
+    /// `openai_chat`, `openai_completions`, `openai_responses`, `anthropic`, `gemini`, `json`, `text`, `unparsed` or `empty`.
     pub format: &'static str,
     /// The model that was asked for.
     pub model: Option<String>,
-    /// Whether less than the whole body was available.
+    /// Whether less than the whole text is here.
     pub truncated: bool,
+    /// What is wrong or missing.
+    pub flags: Flags,
 }
 
 /// Reads a response body.
 pub fn answer(body: Body<'_>) -> Answer {
     let whole = Whole::of(body);
-    let mut answer = Answer::of(ResponseFormat::Empty, Some(String::new()));
-    if body.bytes > 0 || !whole.bytes.is_empty() {
-        answer = read_answer(body, &whole);
-    }
-    let cut = answer.text.as_mut().is_some_and(|text| clean_in_place(text, TEXT_BYTES_MAX));
-    if let Some(refusal) = &mut answer.refusal {
-        clean_in_place(refusal, TEXT_BYTES_MAX);
-    }
-    for word in [&mut answer.model, &mut answer.finish_reason].into_iter().flatten() {
-        clean_in_place(word, WORD_BYTES_MAX);
-    }
-    answer.truncated = whole.truncated || cut;
+    let mut answer = match whole.is_empty() {
+        true => Answer::of(ResponseFormat::Empty, Some(String::new())),
+        false => read_answer(body, &whole),
+    };
+    answer.tidy();
+    answer.truncated |= whole.is_cut();
+    answer.flags.add_all(whole.flags());
     answer
 }
 
 /// Reads a request body.
 pub fn question(body: Body<'_>) -> Question {
     let whole = Whole::of(body);
-    let of = |format: ResponseFormat, text| Question {
-        text,
-        format: format.as_str(),
-        model: None,
-        truncated: false,
-    };
-    let mut question = if body.bytes == 0 && whole.bytes.is_empty() {
-        of(ResponseFormat::Empty, Some(String::new()))
-    } else if is_encoded(body) || whole.bytes.is_empty() {
-        of(ResponseFormat::Unparsed, None)
-    } else if let Some(value) = json(&whole) {
-        match openai::question(&value) {
-            Some((text, model)) => Question {
-                text: Some(text),
-                format: ResponseFormat::OpenaiChat.as_str(),
-                model,
-                truncated: false,
-            },
-            None => of(ResponseFormat::Json, Some(whole.text())),
-        }
-    } else {
-        of(plain_format(body, &whole), Some(whole.text()))
+    let mut question = match whole.is_empty() {
+        true => Question::of(ResponseFormat::Empty, Some(String::new())),
+        false => read_question(body, &whole),
     };
     let cut = question.text.as_mut().is_some_and(|text| clean_in_place(text, TEXT_BYTES_MAX));
     if let Some(model) = &mut question.model {
         clean_in_place(model, WORD_BYTES_MAX);
     }
-    question.truncated = whole.truncated || cut;
+    question.truncated = whole.is_cut() || cut;
+    question.flags.add_if(cut, Flag::TextCut);
+    question.flags.add_all(whole.flags());
     question
 }
 
@@ -137,95 +157,203 @@ impl Answer {
             text,
             format,
             model: None,
+            response_id: None,
             finish_reason: None,
+            error_type: None,
             prompt_tokens: None,
             completion_tokens: None,
+            cached_tokens: None,
+            reasoning_tokens: None,
             tool_calls: None,
+            calls: Vec::new(),
             refusal: None,
+            reasoning: None,
             choices: 0,
+            other_choices: Vec::new(),
             truncated: false,
+            flags: Flags::default(),
         }
+    }
+
+    /// The names of the tools that are called, joined by commas; `None` without calls.
+    pub fn tool_names(&self) -> Option<String> {
+        let names: Vec<&str> = self.calls.iter().map(|call| call.name.as_str()).collect();
+        (!names.is_empty()).then(|| names.join(","))
+    }
+
+    /// Each tool call as `name(arguments)`, one per line; `None` without calls.
+    pub fn tool_call_text(&self) -> Option<String> {
+        let lines = self.calls.iter().map(|call| format!("{}({})", call.name, call.arguments));
+        (!self.calls.is_empty()).then(|| lines.collect::<Vec<_>>().join("\n"))
+    }
+
+    /// The texts of the other choices, each after `[choice N]`; `None` without them.
+    pub fn other_choices_text(&self) -> Option<String> {
+        let lines = (2..).zip(&self.other_choices).map(|(number, text)| format!("[choice {number}] {text}"));
+        (!self.other_choices.is_empty()).then(|| lines.collect::<Vec<_>>().join("\n"))
+    }
+
+    /// Cleans and bounds everything.
+    fn tidy(&mut self) {
+        let mut room = TEXT_BYTES_MAX;
+        let mut cut = self.text.as_mut().is_some_and(|text| clean_in_place(text, TEXT_BYTES_MAX));
+        for text in [&mut self.refusal, &mut self.reasoning].into_iter().flatten() {
+            cut |= clean_in_place(text, TEXT_BYTES_MAX);
+        }
+        for text in &mut self.other_choices {
+            cut |= clean_in_place(text, room);
+            room = room.saturating_sub(text.len());
+        }
+        room = TEXT_BYTES_MAX;
+        for call in &mut self.calls {
+            clean_in_place(&mut call.name, WORD_BYTES_MAX);
+            cut |= clean_in_place(&mut call.arguments, room);
+            room = room.saturating_sub(call.arguments.len());
+        }
+        let words = [&mut self.model, &mut self.finish_reason, &mut self.response_id, &mut self.error_type];
+        for word in words.into_iter().flatten() {
+            clean_in_place(word, WORD_BYTES_MAX);
+        }
+        self.truncated |= cut;
+        self.flags.add_if(cut, Flag::TextCut);
     }
 }
 
-/// The kept bytes, joined where head and tail meet.
-struct Whole<'a> {
-    bytes: std::borrow::Cow<'a, [u8]>,
-    tail: &'a [u8],
-    missing: u64,
-    truncated: bool,
-}
-
-impl<'a> Whole<'a> {
-    fn of(body: Body<'a>) -> Self {
-        let kept = (body.head.len() + body.tail.len()) as u64;
-        if body.bytes > kept {
-            let missing = body.bytes - kept;
-            return Self { bytes: body.head.into(), tail: body.tail, missing, truncated: true };
-        }
-        let bytes =
-            if body.tail.is_empty() { body.head.into() } else { [body.head, body.tail].concat().into() };
-        Self { bytes, tail: &[], missing: 0, truncated: false }
-    }
-
-    /// The body as it is, with a mark where bytes are missing.
-    fn text(&self) -> String {
-        let head = String::from_utf8_lossy(&self.bytes);
-        if !self.truncated {
-            return head.into_owned();
-        }
-        let tail = String::from_utf8_lossy(self.tail);
-        format!("{head}\n[... {} bytes not captured ...]\n{tail}", self.missing)
+impl Question {
+    fn of(format: ResponseFormat, text: Option<String>) -> Self {
+        Self { text, format: format.as_str(), model: None, truncated: false, flags: Flags::default() }
     }
 }
 
 fn read_answer(body: Body<'_>, whole: &Whole<'_>) -> Answer {
-    if is_encoded(body) || whole.bytes.is_empty() {
+    if !whole.is_readable() {
         return Answer::of(ResponseFormat::Unparsed, None);
     }
-    if is_event_stream(body) {
-        return sse::answer(&whole.bytes, whole.tail, whole.truncated)
+    if is_event_stream(body, whole) {
+        let (head, tail) = whole.parts();
+        return sse::answer(head, tail, whole.is_cut())
             .unwrap_or_else(|| Answer::of(ResponseFormat::Unparsed, Some(whole.text())));
     }
-    match json(whole) {
-        Some(value) => {
-            openai::answer(&value).unwrap_or_else(|| Answer::of(ResponseFormat::Json, Some(whole.text())))
+    match whole.json() {
+        Some(Ok(value)) => read_json(&value).unwrap_or_else(|error_type| {
+            let mut answer = Answer::of(ResponseFormat::Json, Some(whole.text()));
+            answer.error_type = error_type;
+            answer
+        }),
+        other => plain(body, whole, other.and_then(Result::err)),
+    }
+}
+
+/// The answer; or of JSON that is none, the kind of error that it names.
+fn read_json(value: &Value) -> Result<Answer, Option<String>> {
+    let mut reply = Reply::default();
+    let format = if openai_chat::is_reply(value) {
+        openai_chat::read(value, &mut reply);
+        ResponseFormat::OpenaiChat
+    } else if openai_completions::is_reply(value) {
+        openai_completions::read(value, &mut reply);
+        ResponseFormat::OpenaiCompletions
+    } else if openai_responses::is_reply(value) {
+        openai_responses::read(value, &mut reply);
+        ResponseFormat::OpenaiResponses
+    } else if anthropic::is_reply(value) {
+        anthropic::read(value, &mut reply);
+        ResponseFormat::Anthropic
+    } else if gemini::is_reply(value) {
+        gemini::read(value, &mut reply);
+        ResponseFormat::Gemini
+    } else if let Some(chunks) =
+        value.as_array().filter(|list| !list.is_empty() && list.iter().all(gemini::is_reply))
+    {
+        for chunk in chunks {
+            gemini::read(chunk, &mut reply);
         }
-        None => Answer::of(plain_format(body, whole), Some(whole.text())),
-    }
-}
-
-fn json(whole: &Whole<'_>) -> Option<Value> {
-    let first = whole.bytes.iter().find(|byte| !byte.is_ascii_whitespace())?;
-    // Whatever the media type says: a number or a word alone is text, and a cut body cannot parse.
-    if whole.truncated || !matches!(first, b'{' | b'[') {
-        return None;
-    }
-    serde_json::from_slice(&whole.bytes).ok()
-}
-
-fn plain_format(body: Body<'_>, whole: &Whole<'_>) -> ResponseFormat {
-    let media = media_type(body);
-    let utf8 = match std::str::from_utf8(&whole.bytes) {
-        Ok(_) => true,
-        // A character cut by the end of the head does not make it binary.
-        Err(error) => whole.truncated && error.error_len().is_none(),
-    };
-    if utf8 && (media.is_empty() || media.starts_with("text/")) {
-        ResponseFormat::Text
+        ResponseFormat::GeminiSse
     } else {
-        ResponseFormat::Unparsed
+        error_in(value, &mut reply);
+        return Err(reply.error_type);
+    };
+    Ok(reply.into_answer(format, false))
+}
+
+/// Reads the `error` that all providers put into their answers; false when there is none.
+fn error_in(value: &Value, reply: &mut Reply) -> bool {
+    let Some(error) = value.get("error").filter(|error| !error.is_null()) else { return false };
+    let kind = ["type", "status", "code"].iter().find_map(|name| match error.get(name)? {
+        Value::String(word) if !word.is_empty() => Some(word.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    });
+    let message = error.as_str().unwrap_or_else(|| json::str_of(error, "message"));
+    reply.error(kind, message);
+    true
+}
+
+fn read_question(body: Body<'_>, whole: &Whole<'_>) -> Question {
+    if !whole.is_readable() {
+        return Question::of(ResponseFormat::Unparsed, None);
+    }
+    match whole.json() {
+        Some(Ok(value)) => {
+            let (format, text) =
+                json_question(&value).unwrap_or_else(|| (ResponseFormat::Json, whole.text()));
+            Question { model: json::text(value.get("model")), ..Question::of(format, Some(text)) }
+        }
+        other => {
+            let answer = plain(body, whole, other.and_then(Result::err));
+            Question { flags: answer.flags, ..Question::of(answer.format, answer.text) }
+        }
     }
 }
 
-fn is_encoded(body: Body<'_>) -> bool {
-    let encoding = body.content_encoding.trim();
-    !encoding.is_empty() && !encoding.eq_ignore_ascii_case("identity")
+fn json_question(value: &Value) -> Option<(ResponseFormat, String)> {
+    if let Some(text) = openai_chat::question(value) {
+        let anthropic = value.get("system").is_some() || value.get("anthropic_version").is_some();
+        let format = if anthropic { ResponseFormat::Anthropic } else { ResponseFormat::OpenaiChat };
+        return Some((format, text));
+    }
+    if let Some(text) = gemini::question(value) {
+        return Some((ResponseFormat::Gemini, text));
+    }
+    // `input` and `prompt` are ordinary words; with a model beside them they are these APIs.
+    value.get("model").and_then(Value::as_str)?;
+    if let Some(text) = openai_responses::question(value) {
+        return Some((ResponseFormat::OpenaiResponses, text));
+    }
+    openai_completions::question(value).map(|text| (ResponseFormat::OpenaiCompletions, text))
 }
 
-fn is_event_stream(body: Body<'_>) -> bool {
+/// One line: its text. Several: each as `role: text`.
+fn conversation<'a>(lines: impl Iterator<Item = (&'a str, String)>) -> String {
+    let mut lines: Vec<(&str, String)> = lines.collect();
+    if let [(_, text)] = lines.as_mut_slice() {
+        return std::mem::take(text);
+    }
+    let line = |(role, text): &(&str, String)| {
+        let role = if role.is_empty() { "unknown" } else { role };
+        format!("{role}: {text}")
+    };
+    lines.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn plain(body: Body<'_>, whole: &Whole<'_>, flag: Option<Flag>) -> Answer {
     let media = media_type(body);
-    media == "text/event-stream" || (media.is_empty() && body.head.starts_with(b"data:"))
+    let text = media.is_empty() || media.starts_with("text/");
+    let known = whole.is_utf8() && text && flag != Some(Flag::TooComplex);
+    let format = if known { ResponseFormat::Text } else { ResponseFormat::Unparsed };
+    let mut answer = Answer::of(format, Some(whole.text()));
+    answer.flags.add_if(!whole.is_utf8(), Flag::InvalidUtf8);
+    if let Some(flag) = flag.filter(|_| !known) {
+        answer.flags.add(flag);
+    }
+    answer
+}
+
+fn is_event_stream(body: Body<'_>, whole: &Whole<'_>) -> bool {
+    let media = media_type(body);
+    let (head, _) = whole.parts();
+    media == "text/event-stream"
+        || (media.is_empty() && (head.starts_with(b"data:") || head.starts_with(b"event:")))
 }
 
 fn media_type(body: Body<'_>) -> String {

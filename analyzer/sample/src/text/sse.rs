@@ -1,124 +1,138 @@
-//! OpenAI chat completions as server-sent events, put together again.
+//! Server-sent events: bytes to events, and the events of a captured stream to an answer.
 //!
-//! Events are read by the rules of the HTML standard (LF, CRLF, several `data:` lines, comments). Of a cut body the head's whole
-//! events give the text; the tail gives finish reason and usage only, because what lies between is unknown.
+//! Events are read by the rules of the HTML standard (LF, CR, CRLF, several `data:` lines, comments, byte order mark), but the
+//! last event counts without its blank line where the stream is whole: servers forget it. Of a cut body the head's whole
+//! events give the text; the tail gives finish reason and usage, and the text only where the provider repeats all of it.
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::{Answer, openai};
+use super::reply::Reply;
+use super::{Answer, anthropic, gemini, json, openai_chat, openai_completions, openai_responses};
 use crate::record::ResponseFormat;
 
-/// Distinct tool calls and choices that are told apart, each.
-const DISTINCT_MAX: usize = 1_024;
+/// The protocol of a stream, by its first telling event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Protocol {
+    Chat,
+    Completions,
+    Responses,
+    Anthropic,
+    Gemini,
+}
 
-/// Reads a stream; `None` when no event is a chat completion chunk.
+/// Reads a stream; `None` when no event is of a known protocol.
 pub(super) fn answer(head: &[u8], tail: &[u8], truncated: bool) -> Option<Answer> {
-    let mut assembly = Assembly::default();
-    for data in events(head, !truncated) {
-        assembly.chunk(&data, true);
+    let mut stream = Stream::default();
+    for_each(head, !truncated, |data| stream.event(data));
+    if truncated {
+        stream.reply.closed = true;
+        // The tail begins somewhere within a line.
+        let start =
+            tail.iter().position(|byte| matches!(byte, b'\n' | b'\r')).map_or(tail.len(), |at| at + 1);
+        for_each(tail.get(start..).unwrap_or_default(), true, |data| stream.event(data));
     }
-    // The tail begins somewhere within a line.
-    let start = tail.iter().position(|byte| *byte == b'\n').map_or(tail.len(), |at| at + 1);
-    for data in events(tail.get(start..).unwrap_or_default(), true) {
-        assembly.chunk(&data, false);
-    }
-    assembly.finish()
+    let format = match stream.protocol? {
+        Protocol::Chat => ResponseFormat::OpenaiChatSse,
+        Protocol::Completions => ResponseFormat::OpenaiCompletionsSse,
+        Protocol::Responses => ResponseFormat::OpenaiResponsesSse,
+        Protocol::Anthropic => ResponseFormat::AnthropicSse,
+        Protocol::Gemini => ResponseFormat::GeminiSse,
+    };
+    Some(stream.reply.into_answer(format, !truncated))
 }
 
 #[derive(Default)]
-struct Assembly {
-    chunks: usize,
-    text: String,
-    refusal: String,
-    model: Option<String>,
-    finish_reason: Option<String>,
-    usage: (Option<i64>, Option<i64>),
-    tool_calls: BTreeSet<i64>,
-    choices: BTreeSet<i64>,
-    failed: bool,
+struct Stream {
+    protocol: Option<Protocol>,
+    reply: Reply,
 }
 
-impl Assembly {
-    fn chunk(&mut self, data: &[u8], with_text: bool) {
-        let Ok(value) = serde_json::from_slice::<Value>(data) else { return };
-        self.failed |= value.get("error").is_some_and(|error| !error.is_null());
-        let Some(choices) = value.get("choices").and_then(Value::as_array) else { return };
-        self.chunks += 1;
-        self.model = self.model.take().or_else(|| openai::text(value.get("model")));
-        let (prompt, completion) = openai::usage(&value);
-        self.usage = (prompt.or(self.usage.0), completion.or(self.usage.1));
-        for choice in choices {
-            let index = choice.get("index").and_then(Value::as_i64).unwrap_or(0);
-            remember(&mut self.choices, index);
-            if index == 0 {
-                self.first_choice(choice, with_text);
+impl Stream {
+    fn event(&mut self, data: &[u8]) {
+        if data == b"[DONE]" {
+            self.reply.ended = true;
+            return;
+        }
+        if data.is_empty() {
+            return;
+        }
+        let Ok(value) = json::parse(data) else {
+            self.reply.foreign(data);
+            return;
+        };
+        self.protocol = self.protocol.or_else(|| protocol(&value));
+        let reply = &mut self.reply;
+        let known = match self.protocol {
+            Some(Protocol::Chat) => openai_chat::read(&value, reply),
+            Some(Protocol::Completions) => openai_completions::read(&value, reply),
+            Some(Protocol::Responses) => openai_responses::event(&value, reply),
+            Some(Protocol::Anthropic) => anthropic::event(&value, reply),
+            Some(Protocol::Gemini) => gemini::read(&value, reply),
+            None => false,
+        };
+        if !known && !super::error_in(&value, reply) {
+            reply.foreign(data);
+        }
+    }
+}
+
+fn protocol(value: &Value) -> Option<Protocol> {
+    let kind = json::str_of(value, "type");
+    if kind.starts_with("response.") {
+        return Some(Protocol::Responses);
+    }
+    if kind.starts_with("message_") || kind.starts_with("content_block_") {
+        return Some(Protocol::Anthropic);
+    }
+    if gemini::is_reply(value) {
+        return Some(Protocol::Gemini);
+    }
+    if openai_completions::is_reply(value) {
+        return Some(Protocol::Completions);
+    }
+    openai_chat::is_reply(value).then_some(Protocol::Chat)
+}
+
+/// Calls for the data of each event; events without data are none.
+pub(super) fn for_each(bytes: &[u8], whole: bool, mut each: impl FnMut(&[u8])) {
+    let mut rest = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let mut data: Option<Cow<'_, [u8]>> = None;
+    while !rest.is_empty() {
+        let (line, after) = match rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
+            Some(end) => {
+                let (line, after) = rest.split_at(end);
+                let crlf = if after.starts_with(b"\r\n") { 2 } else { 1 };
+                (line, after.get(crlf..).unwrap_or_default())
             }
-        }
-    }
-
-    fn first_choice(&mut self, choice: &Value, with_text: bool) {
-        self.finish_reason = openai::text(choice.get("finish_reason")).or(self.finish_reason.take());
-        let Some(delta) = choice.get("delta") else { return };
-        for call in delta.get("tool_calls").and_then(Value::as_array).into_iter().flatten() {
-            remember(&mut self.tool_calls, call.get("index").and_then(Value::as_i64).unwrap_or(0));
-        }
-        if delta.get("function_call").is_some_and(Value::is_object) {
-            remember(&mut self.tool_calls, 0);
-        }
-        if with_text {
-            self.text.push_str(&openai::content(delta.get("content")));
-            self.refusal.push_str(delta.get("refusal").and_then(Value::as_str).unwrap_or_default());
-        }
-    }
-
-    fn finish(self) -> Option<Answer> {
-        if self.chunks == 0 {
-            return None;
-        }
-        let mut answer = Answer::of(ResponseFormat::OpenaiChatSse, Some(self.text));
-        answer.refusal = Some(self.refusal).filter(|refusal| !refusal.is_empty());
-        answer.model = self.model;
-        // An error event in the middle of a stream has no finish reason of its own.
-        answer.finish_reason = self.finish_reason.or(self.failed.then(|| "error".to_owned()));
-        (answer.prompt_tokens, answer.completion_tokens) = self.usage;
-        answer.tool_calls = i64::try_from(self.tool_calls.len()).ok();
-        answer.choices = self.choices.len();
-        Some(answer)
-    }
-}
-
-fn remember(set: &mut BTreeSet<i64>, index: i64) {
-    if set.len() < DISTINCT_MAX {
-        set.insert(index);
-    }
-}
-
-/// The data of each event; the last event counts without its blank line only if the stream is whole.
-fn events(bytes: &[u8], whole: bool) -> Vec<Vec<u8>> {
-    let mut events = Vec::new();
-    let mut data: Option<Vec<u8>> = None;
-    let mut lines = bytes.split(|byte| *byte == b'\n').peekable();
-    while let Some(line) = lines.next() {
-        // What follows the last line feed is a line only where nothing was cut.
-        if lines.peek().is_none() && !whole {
-            return events;
-        }
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
+            // What follows the last line end is a line only where nothing was cut.
+            None if whole => (rest, Default::default()),
+            None => return,
+        };
+        rest = after;
         if line.is_empty() {
-            events.extend(data.take());
-        } else if let Some(value) = line.strip_prefix(b"data:") {
-            let value = value.strip_prefix(b" ").unwrap_or(value);
-            let event = data.get_or_insert_with(Vec::new);
-            if !event.is_empty() {
-                event.push(b'\n');
+            if let Some(data) = data.take() {
+                each(&data);
             }
-            event.extend_from_slice(value);
+        } else if let Some(value) = field_data(line) {
+            data = Some(match data {
+                None => value.into(),
+                Some(before) => [before.as_ref(), b"\n", value].concat().into(),
+            });
         }
     }
-    if whole {
-        events.extend(data);
+    if let (true, Some(data)) = (whole, data) {
+        each(&data);
     }
-    events
+}
+
+/// The value of a `data` field. A line `data` without a colon is the field with an empty value.
+fn field_data(line: &[u8]) -> Option<&[u8]> {
+    let value = line.strip_prefix(b"data")?;
+    match value.split_first() {
+        None => Some(value),
+        Some((b':', value)) => Some(value.strip_prefix(b" ").unwrap_or(value)),
+        Some(_) => None,
+    }
 }
