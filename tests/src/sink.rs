@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use weir_wire::otlp::ResourceLogs;
-use weir_wire::{DecodeLimits, Leg, LegKind, decode_request, encode_response, names};
+use weir_wire::{DecodeLimits, Event, Leg, LegKind, decode_request, encode_response, names};
 
 use crate::http::{Message, response};
 use crate::server::{Server, Step};
@@ -40,6 +40,7 @@ pub enum SinkMode {
 struct State {
     mode: Option<SinkMode>,
     received: Vec<Received>,
+    events: Vec<Event>,
     errors: Vec<String>,
     batches: u64,
     bytes: u64,
@@ -114,6 +115,12 @@ impl Sink {
         locked(&self.state).received.len()
     }
 
+    /// What the filter reported about itself so far.
+    #[must_use]
+    pub fn events(&self) -> Vec<Event> {
+        locked(&self.state).events.clone()
+    }
+
     /// Batches and bytes that came so far, whatever they were answered.
     #[must_use]
     pub fn traffic(&self) -> (u64, u64) {
@@ -175,8 +182,11 @@ fn receive(state: &mut State, request: &Message) -> Vec<Step> {
     if let SinkMode::Status(status) = mode {
         return vec![Step::Write(response(status, &[], b""))];
     }
-    match if state.unread { Ok(Vec::new()) } else { legs(&request.body) } {
-        Ok(legs) => state.received.extend(legs),
+    match if state.unread { Ok(Default::default()) } else { legs(&request.body) } {
+        Ok((legs, events)) => {
+            state.received.extend(legs);
+            state.events.extend(events);
+        }
         Err(error) => state.errors.push(error),
     }
     let acknowledgement =
@@ -187,21 +197,22 @@ fn receive(state: &mut State, request: &Message) -> Vec<Step> {
     }
 }
 
-fn legs(body: &[u8]) -> Result<Vec<Received>, String> {
+fn legs(body: &[u8]) -> Result<(Vec<Received>, Vec<Event>), String> {
     let limits = DecodeLimits { request_bytes_max: 64 << 20, messages_max: 10_000_000 };
     let request = decode_request(body, limits).map_err(|error| error.to_string())?;
-    let mut legs = Vec::new();
+    let (mut legs, mut events) = (Vec::new(), Vec::new());
     for logs in request.resource_logs {
         let (worker, proxy) = (attribute(&logs, names::WORKER), attribute(&logs, names::PROXY));
         for record in logs.scope_logs.into_iter().flat_map(|scope| scope.log_records) {
-            if record.event_name != names::EVENT_LEG {
+            if record.event_name == names::EVENT_FILTER {
+                events.push(Event::from_record(record).map_err(|error| error.to_string())?);
                 continue;
             }
             let leg = Leg::from_record(record).map_err(|error| error.to_string())?;
             legs.push(Received { worker: worker.clone(), proxy: proxy.clone(), leg });
         }
     }
-    Ok(legs)
+    Ok((legs, events))
 }
 
 fn attribute(logs: &ResourceLogs, name: &str) -> String {

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use weir_policy::{Mode, Policy};
 use weir_wire::{LegKind, Shared, Variant};
 
+use crate::guard::Guards;
 use crate::metrics::{Metrics, RequestSeries};
 use crate::outbox::Terms;
 
@@ -25,6 +26,8 @@ pub struct Active {
     pub body_tail_bytes_max: usize,
     /// Bound of exchanges that wait for a leg, and of legs that are being captured.
     pub pending_pairs_max: usize,
+    /// Watches the candidate, where the policy has a guard.
+    pub(crate) guards: Option<Rc<Guards>>,
     snapshot_control: String,
     snapshot_candidate: String,
     /// Series of control and candidate, per cohort; the last is for requests without a cohort.
@@ -32,8 +35,8 @@ pub struct Active {
 }
 
 impl Active {
-    /// Takes a policy.
-    pub fn new(policy: Policy, metrics: &mut Metrics) -> Rc<Self> {
+    /// Takes a policy. What `previous` knows of the candidate is kept where it is the same policy, delivered again.
+    pub fn new(policy: Policy, previous: Option<&Self>, metrics: &mut Metrics) -> Rc<Self> {
         let mut both = |cohort: &str, tier: &str| {
             [
                 metrics.request_series(Variant::Control, cohort, tier),
@@ -44,8 +47,15 @@ impl Active {
             policy.cohorts.iter().map(|cohort| both(&cohort.name, cohort.tier())).collect();
         series.push(both(weir_policy::NO_COHORT, weir_policy::NO_COHORT));
         let label = |variant| policy.snapshot(variant).map(weir_policy::Snapshot::label).unwrap_or_default();
+        let digest = policy.digest();
+        let known = previous.filter(|previous| previous.digest == digest).and_then(|it| it.guards.clone());
+        let guards = policy
+            .guard
+            .is_some()
+            .then(|| known.unwrap_or_else(|| Rc::new(Guards::new(policy.cohorts.len()))));
         Rc::new(Self {
-            digest: policy.digest(),
+            digest,
+            guards,
             revision_text: policy.revision.to_string(),
             terms: terms(&policy),
             body_bytes_max: size(policy.limits.body_bytes_max),
@@ -86,6 +96,11 @@ impl Active {
             Some(cohort) => (&cohort.name, cohort.tier(), cohort.autonomy.map_or("", |level| level.as_str())),
             None => (weir_policy::NO_COHORT, weir_policy::NO_COHORT, ""),
         }
+    }
+
+    /// Whether the guard has taken the candidate away from a cohort.
+    pub(crate) fn is_held(&self, cohort: Option<u16>) -> bool {
+        self.guards.as_ref().zip(cohort).is_some_and(|(guards, cohort)| guards.tripped(cohort))
     }
 
     /// Whether copies of a leg go to a cluster that serves primary requests with copies, too.

@@ -16,6 +16,7 @@ use weir_wire::{LegKind, Resource};
 use crate::active::Active;
 use crate::captured::Captured;
 use crate::copying::Copying;
+use crate::guarding::Watched;
 use crate::host::Host;
 use crate::metrics::{Count, Metrics};
 use crate::outbox::Outbox;
@@ -67,7 +68,7 @@ pub(crate) enum Stream {
     /// Created by this root; no headers yet.
     Fresh(u32),
     /// Assigned, not captured.
-    Assigned { active: Rc<Active>, variant: weir_policy::Variant },
+    Assigned { active: Rc<Active>, variant: weir_policy::Variant, watched: Option<Watched> },
     /// A leg that is being captured.
     Captured(Box<Captured>),
 }
@@ -145,9 +146,13 @@ impl<H: Host> Filter<H> {
     /// Response headers of a stream.
     pub fn on_response_headers(&mut self, context: u32, end: bool) {
         match self.streams.get(&context) {
-            Some(Stream::Assigned { active, variant }) => {
+            Some(Stream::Assigned { active, variant, watched }) => {
+                let watched = watched.is_some();
                 let refused = crate::stream::tell_client(&self.host, active, *variant);
                 self.count_refusals(refused);
+                if watched {
+                    self.watch_headers(context, end);
+                }
             }
             Some(Stream::Captured(captured)) => {
                 if captured.kind == LegKind::Primary {
@@ -163,8 +168,13 @@ impl<H: Host> Filter<H> {
 
     /// A chunk of a response's body.
     pub fn on_response_body(&mut self, context: u32, size: usize, end: bool) {
-        let Some(Stream::Captured(captured)) = self.streams.get(&context) else {
-            return;
+        let captured = match self.streams.get_mut(&context) {
+            Some(Stream::Captured(captured)) => captured,
+            Some(Stream::Assigned { watched: Some(watched), .. }) => {
+                watched.ended |= end;
+                return;
+            }
+            _ => return,
         };
         // Every question to the host costs about a microsecond: this one only where its answer is not known.
         let now = match captured.ended_with_last_chunk(size, end) {
@@ -178,8 +188,13 @@ impl<H: Host> Filter<H> {
 
     /// Trailers end a response whose body had no end.
     pub fn on_response_trailers(&mut self, context: u32) {
-        if !matches!(self.streams.get(&context), Some(Stream::Captured(_))) {
-            return;
+        match self.streams.get_mut(&context) {
+            Some(Stream::Captured(_)) => {}
+            Some(Stream::Assigned { watched: Some(watched), .. }) => {
+                watched.ended = true;
+                return;
+            }
+            _ => return,
         }
         let now = self.now();
         if let Some(Stream::Captured(captured)) = self.streams.get_mut(&context) {
@@ -191,6 +206,9 @@ impl<H: Host> Filter<H> {
     pub fn on_delete(&mut self, context: u32) {
         match self.streams.remove(&context) {
             Some(Stream::Captured(captured)) => self.end_leg(*captured),
+            Some(Stream::Assigned { active, watched: Some(watched), .. }) => {
+                self.end_watched(&active, watched)
+            }
             Some(_) => {}
             None => self.delete_root(context),
         }
@@ -232,6 +250,7 @@ impl<H: Host> Filter<H> {
             end => end,
         };
         captured.close(&mut self.metrics, now);
+        self.watch_captured(&captured);
         let leg = captured.into_leg(&mut self.copying);
         if !self.pending.ended(&leg.exchange, leg.kind, &mut self.metrics) {
             self.metrics.count(Count::Unmatched(leg.kind));

@@ -11,7 +11,7 @@
 //! | `stream` | an exchange in the listener |
 //! | `upstream` | a copy on a cluster |
 //! | `captured`, `capture`, `exchange` | what is kept of a leg |
-//! | `copying` | caps on copies |
+//! | `copying`, `guard` | caps on copies; a candidate that fails is taken away |
 //! | `pairing`, `outbox`, `metrics` | bounded tables between the legs, the sink and the host |
 //! | `host` | everything the host is asked for, as a trait |
 //! | `abi`, `wasm` | the same for a real host; only in the module |
@@ -31,6 +31,8 @@ pub mod pairing;
 
 mod captured;
 mod copying;
+mod guard;
+mod guarding;
 mod root;
 mod stream;
 mod texts;

@@ -32,6 +32,9 @@
 //! | `weir_clock_backwards_total` | | times that ran backwards and were taken as 0 |
 //! | `weir_config_rejected_total` | | configurations that were refused |
 //! | `weir_config_accepted_total` | | configurations that were taken, once per worker and once in the trial VM |
+//! | `weir_guard_trips_total` | cohort, reason (failures, slow) | cohorts that a guard took from the candidate |
+//! | `weir_guard_held_total` | | exchanges that control served because of it |
+//! | `weir_guard_held_cohorts` (gauge) | | cohorts that are taken from the candidate now, all workers |
 //! | `weir_heartbeat_total` | | ticks; no growth means that the filter is bypassed |
 //! | `weir_outbox_bytes` (gauge) | | estimated bytes in all workers' outboxes |
 //! | `weir_pending_pairs` (gauge) | | exchanges waiting for a leg, all workers |
@@ -126,6 +129,8 @@ pub enum Count {
     ConfigAccepted,
     /// `weir_heartbeat_total`
     Heartbeat,
+    /// `weir_guard_held_total`
+    GuardHeld,
 }
 
 /// Index of a series of `weir_requests_total`.
@@ -137,6 +142,8 @@ pub struct RequestSeries(usize);
 pub struct Metrics {
     counters: Vec<Counter>,
     requests: Vec<Counter>,
+    guard_trips: Vec<Counter>,
+    held_cohorts: Sum,
     outbox_bytes: Sum,
     pending_pairs: Sum,
     revision: Option<(u64, bool)>,
@@ -199,6 +206,21 @@ impl Metrics {
         }
     }
 
+    /// Counts a guard that tripped; rare, so that its series is made here.
+    pub(crate) fn count_guard_trip(&mut self, cohort: &str, reason: &str) {
+        let cohort = if self.guard_trips.len() < REQUEST_SERIES_MAX { cohort } else { OTHER };
+        let name = format!("weir_guard_trips_total;cohort={};reason={reason}", label(cohort));
+        match self.guard_trips.iter_mut().find(|counter| counter.name == name) {
+            Some(counter) => counter.unsent = counter.unsent.saturating_add(1),
+            None => self.guard_trips.push(Counter { unsent: 1, ..Counter::named(name) }),
+        }
+    }
+
+    /// Sets how many cohorts this worker has taken from the candidate.
+    pub(crate) fn set_held(&mut self, cohorts: usize) {
+        self.held_cohorts.now = i64::try_from(cohorts).unwrap_or(i64::MAX);
+    }
+
     /// Sets this worker's part of the gauges.
     pub fn set_levels(&mut self, outbox_bytes: usize, pending_pairs: usize) {
         self.outbox_bytes.now = i64::try_from(outbox_bytes).unwrap_or(i64::MAX);
@@ -215,6 +237,7 @@ impl Metrics {
         self.counters
             .iter()
             .chain(&self.requests)
+            .chain(&self.guard_trips)
             .filter(|counter| counter.name == name)
             .map(|counter| counter.unsent)
             .sum()
@@ -222,8 +245,11 @@ impl Metrics {
 
     /// Hands everything over. What the host refuses stays for the next time.
     pub fn flush(&mut self, host: &impl Host) {
-        for counter in self.counters.iter_mut().chain(&mut self.requests) {
+        for counter in self.counters.iter_mut().chain(&mut self.requests).chain(&mut self.guard_trips) {
             counter.flush(host);
+        }
+        if self.held_cohorts.id.is_some() || self.held_cohorts.now > 0 {
+            self.held_cohorts.flush(host, "weir_guard_held_cohorts");
         }
         self.outbox_bytes.flush(host, "weir_outbox_bytes");
         self.pending_pairs.flush(host, "weir_pending_pairs");
@@ -293,7 +319,8 @@ impl Count {
             Self::Samples(leg, variant) => 23 + 3 * (variant as usize) + leg as usize,
             Self::Sent(variant) => 29 + variant as usize,
             Self::Drops(variant, why) => 31 + 2 * (why as usize) + variant as usize,
-            Self::Skipped(leg, why) => 39 + 3 * (why as usize) + leg as usize,
+            Self::GuardHeld => 39,
+            Self::Skipped(leg, why) => 40 + 3 * (why as usize) + leg as usize,
         }
     }
 
@@ -307,6 +334,7 @@ impl Count {
             Self::ConfigRejected => "weir_config_rejected_total".to_owned(),
             Self::ConfigAccepted => "weir_config_accepted_total".to_owned(),
             Self::Heartbeat => "weir_heartbeat_total".to_owned(),
+            Self::GuardHeld => "weir_guard_held_total".to_owned(),
             Self::Mirrored(leg) => format!("weir_mirrored_total;leg={}", leg.as_str()),
             Self::Pairs(leg) => format!("weir_pairs_total;leg={}", leg.as_str()),
             Self::Unmatched(leg) => format!("weir_unmatched_total;leg={}", leg.as_str()),
@@ -390,6 +418,7 @@ mod tests {
             Count::ConfigRejected,
             Count::ConfigAccepted,
             Count::Heartbeat,
+            Count::GuardHeld,
         ];
         for leg in LEGS {
             all.extend([Count::Mirrored(leg), Count::Pairs(leg), Count::Unmatched(leg)]);

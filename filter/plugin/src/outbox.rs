@@ -12,12 +12,14 @@
 //!
 //! - A batch holds legs of one policy, which is said once; after a push, the legs of the old policy go first.
 //!
+//! - Events of the filter itself go with the next batch, up to [`EVENTS_MAX`] of them; the oldest go first.
+//!
 //! Encoding happens when a batch is made, in the tick or behind an answer, never in an exchange.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use weir_wire::{LegKind, Resource, Variant, batch_len, encode_shared_batch};
+use weir_wire::{Event, LegKind, Resource, Variant, batch_len, encode_event, encode_shared_batch};
 
 use crate::active::Active;
 use crate::exchange::EndedLeg;
@@ -28,6 +30,8 @@ use crate::metrics::{Count, Loss, Metrics};
 pub const BACKOFF_MS_MAX: u64 = 30_000;
 /// How much later than the host's own timeout an answer is given up.
 const ANSWER_GRACE_MS: u64 = 1_000;
+/// Events that wait to be sent.
+pub const EVENTS_MAX: usize = 64;
 /// Bytes of a batch around its records: resource, scope, lengths. Node ids are short.
 const BATCH_OVERHEAD_BYTES: usize = 512;
 
@@ -59,6 +63,7 @@ pub struct Outbox {
     single: VecDeque<Item>,
     /// Legs of exchanges with copies.
     paired: VecDeque<Item>,
+    events: VecDeque<(Rc<Active>, Event)>,
     batch: Option<Batch>,
     bytes: usize,
     next_sequence: u64,
@@ -94,7 +99,8 @@ struct Flight {
 #[derive(Debug)]
 struct Record {
     bytes: Vec<u8>,
-    variant: Variant,
+    /// None of an event.
+    variant: Option<Variant>,
     since: u64,
 }
 
@@ -134,6 +140,14 @@ impl Outbox {
         }
     }
 
+    /// Takes an event of a policy; of too many, the oldest is lost (it is also counted and logged).
+    pub fn push_event(&mut self, active: Rc<Active>, event: Event) {
+        if self.events.len() >= EVENTS_MAX {
+            self.events.pop_front();
+        }
+        self.events.push_back((active, event));
+    }
+
     /// Gives up what is too old, and sends the next batch when the time has come; `root` is the one that sends.
     pub fn pump(
         &mut self,
@@ -155,7 +169,7 @@ impl Outbox {
             return;
         }
         if self.batch.is_none() {
-            self.batch = self.next_batch(terms, metrics);
+            self.batch = self.next_batch(terms, now, metrics);
         }
         let Some(batch) = &mut self.batch else { return };
         let body = encode_shared_batch(resource, batch.active.shared(), &batch.records);
@@ -193,11 +207,11 @@ impl Outbox {
             200..=299 => {
                 self.failures = 0;
                 self.not_before = 0;
-                self.finish(|record| Count::Sent(record.variant), metrics);
+                self.finish(Count::Sent, metrics);
             }
             400 | 413 | 415 | 422 => {
                 metrics.count(Count::SinkFailures);
-                self.finish(|record| Count::Drops(record.variant, Loss::Refused), metrics);
+                self.finish(|variant| Count::Drops(variant, Loss::Refused), metrics);
             }
             _ => self.failed(now, terms, metrics),
         }
@@ -218,7 +232,7 @@ impl Outbox {
 
     /// Whether nothing is held.
     pub fn is_empty(&self) -> bool {
-        self.batch.is_none() && self.single.is_empty() && self.paired.is_empty()
+        self.batch.is_none() && self.single.is_empty() && self.paired.is_empty() && self.events.is_empty()
     }
 
     /// Seeds the jitter.
@@ -230,13 +244,15 @@ impl Outbox {
         self.batch.as_ref()?.flight
     }
 
-    fn finish(&mut self, count: impl Fn(&Record) -> Count, metrics: &mut Metrics) {
+    fn finish(&mut self, count: impl Fn(Variant) -> Count, metrics: &mut Metrics) {
         let Some(batch) = self.batch.take() else {
             return;
         };
         for record in &batch.records {
             self.bytes = self.bytes.saturating_sub(record.bytes.len());
-            metrics.count(count(record));
+            if let Some(variant) = record.variant {
+                metrics.count(count(variant));
+            }
         }
     }
 
@@ -271,7 +287,9 @@ impl Outbox {
                 let old = too_old(record.since);
                 if old {
                     freed += record.bytes.len();
-                    metrics.count(Count::Drops(record.variant, Loss::TooOld));
+                    if let Some(variant) = record.variant {
+                        metrics.count(Count::Drops(variant, Loss::TooOld));
+                    }
                 }
                 !old
             });
@@ -283,9 +301,17 @@ impl Outbox {
     }
 
     /// Encodes the oldest legs, as many as fit.
-    fn next_batch(&mut self, terms: &Terms, metrics: &mut Metrics) -> Option<Batch> {
+    fn next_batch(&mut self, terms: &Terms, now: u64, metrics: &mut Metrics) -> Option<Batch> {
         let mut records = Vec::new();
         let mut batch_bytes = BATCH_OVERHEAD_BYTES;
+        let mut events_of = None;
+        for (active, event) in self.events.drain(..) {
+            let bytes = encode_event(&event);
+            batch_bytes += batch_len(bytes.len());
+            self.bytes += bytes.len();
+            records.push(Record { bytes, variant: None, since: now });
+            events_of = Some(active);
+        }
         let mut policy: Option<Rc<Active>> = None;
         while let Some(item) =
             self.pop_oldest(terms.batch_bytes_max.saturating_sub(batch_bytes), policy.as_ref())
@@ -301,9 +327,9 @@ impl Outbox {
             }
             batch_bytes += batch_len(bytes.len());
             self.bytes += bytes.len();
-            records.push(Record { bytes, variant, since: item.since });
+            records.push(Record { bytes, variant: Some(variant), since: item.since });
         }
-        let active = policy.filter(|_| !records.is_empty())?;
+        let active = policy.or(events_of).filter(|_| !records.is_empty())?;
         Some(Batch { active, records, flight: None })
     }
 

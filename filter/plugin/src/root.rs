@@ -49,6 +49,7 @@ impl<H: Host> Filter<H> {
         self.send(root, &active, now);
         self.metrics.set_levels(self.outbox.bytes(), self.pending.len());
         self.metrics.set_revision(active.policy.revision);
+        self.metrics.set_held(active.guards.as_ref().map_or(0, |guards| guards.tripped_count()));
         self.metrics.flush(&self.host);
     }
 
@@ -58,7 +59,7 @@ impl<H: Host> Filter<H> {
             return;
         };
         let (latest, active) = (*latest, Rc::clone(active));
-        let status = if headers == 0 { 0 } else { self.call_status() };
+        let status = if headers == 0 { 0 } else { self.status(Map::CallResponse) };
         let now = self.now();
         let known = self.outbox.answered(token, status, now, &active.terms, &mut self.metrics);
         // A full batch need not wait for the tick; less than that does, because each batch costs Envoy a request.
@@ -104,7 +105,8 @@ impl<H: Host> Filter<H> {
     fn take_configuration(&mut self, root: u32, configuration: PluginConfiguration) {
         let role = match configuration {
             PluginConfiguration::Policy(policy) => {
-                let active = Active::new(*policy, &mut self.metrics);
+                let previous = self.latest.as_ref().map(|(_, active)| &**active);
+                let active = Active::new(*policy, previous, &mut self.metrics);
                 let period = active.policy.limits.flush_interval_ms;
                 let period = u32::try_from(period).unwrap_or(u32::MAX);
                 if self.host.set_tick_period(period).is_err() {
@@ -135,9 +137,10 @@ impl<H: Host> Filter<H> {
         self.outbox.pump(&self.host, root, resource, &active.terms, now, &mut self.metrics);
     }
 
-    fn call_status(&mut self) -> u16 {
+    /// The status in a header map; 0 where there is none.
+    pub(crate) fn status(&mut self, map: Map) -> u16 {
         let mut bytes = self.take_scratch();
-        let read = self.host.header(Map::CallResponse, ":status", &mut bytes);
+        let read = self.host.header(map, ":status", &mut bytes);
         let status = match read {
             Ok(true) => std::str::from_utf8(&bytes).ok().and_then(|status| status.parse().ok()).unwrap_or(0),
             _ => 0,

@@ -6,7 +6,7 @@
 
 use std::rc::Rc;
 
-use weir_policy::{CaptureDecision, RequestView, Variant, headers as names, table_hash};
+use weir_policy::{Assignment, CaptureDecision, RequestView, Variant, headers as names, table_hash};
 use weir_wire::LegKind;
 
 use crate::active::Active;
@@ -58,6 +58,10 @@ impl<H: Host> Filter<H> {
         let forged = self.remove_forged(active, headers);
         let view = View { headers, without_owned_by: forged.then_some(active) };
         let mut assignment = active.policy.assign(&view);
+        if assignment.variant == Variant::Candidate && active.is_held(assignment.cohort) {
+            self.metrics.count(Count::GuardHeld);
+            assignment.variant = Variant::Control;
+        }
         if assignment.variant == Variant::Candidate && !self.mark_candidate(active, assignment.cohort) {
             assignment.variant = Variant::Control;
         }
@@ -73,20 +77,19 @@ impl<H: Host> Filter<H> {
         self.next_number += 1;
         let key = exchange_key(self.epoch(), self.next_number);
         let decision = active.policy.capture_decision(&assignment, &key);
-        let assigned = || Stream::Assigned { active: Rc::clone(active), variant: assignment.variant };
         if !decision.capture_primary() {
-            return assigned();
+            return self.uncaptured(active, &assignment);
         }
         if self.capturing >= active.pending_pairs_max {
             self.metrics.count(Count::Skipped(LegKind::Primary, Skip::Busy));
-            return assigned();
+            return self.uncaptured(active, &assignment);
         }
         let request_id = headers.get(b"x-request-id").unwrap_or_default();
         let request_id_hash = table_hash(self.epoch(), request_id);
         let now = self.now();
         let decision = self.restrict(active, decision, headers, now);
         if !decision.capture_primary() {
-            return assigned();
+            return self.uncaptured(active, &assignment);
         }
         let decision = self.ask_for_copies(active, decision, request_id, request_id_hash);
         let places = self.places(active, decision, headers);
@@ -117,6 +120,13 @@ impl<H: Host> Filter<H> {
         }
         self.capturing += 1;
         Stream::Captured(Box::new(Captured::new(exchange, LegKind::Primary, end)))
+    }
+
+    /// An exchange that is not captured; the candidate's are watched where there is a guard.
+    fn uncaptured(&mut self, active: &Rc<Active>, assignment: &Assignment) -> Stream {
+        let variant = assignment.variant;
+        let watched = self.watched(active, variant, assignment.cohort);
+        Stream::Assigned { active: Rc::clone(active), variant, watched }
     }
 
     /// Removes inbound headers that only the filter may set. Tells whether there were any.

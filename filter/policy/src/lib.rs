@@ -39,6 +39,7 @@ mod check;
 mod configuration;
 mod cookie;
 mod explain;
+mod guard;
 mod hash;
 pub mod headers;
 mod policy;
@@ -46,6 +47,7 @@ mod rule;
 mod shadow;
 mod share;
 mod snapshot;
+mod status;
 mod text;
 
 pub use assign::{Assignment, Reason, RequestView};
@@ -53,6 +55,7 @@ pub use capture::CaptureDecision;
 pub use configuration::{Capture, PluginConfiguration};
 pub use cookie::cookie_value;
 pub use explain::Explanation;
+pub use guard::Guard;
 pub use hash::{BUCKETS, Purpose, bucket_ppm, identity_hash, table_hash};
 pub use policy::{
     Autonomy, Candidate, Cohort, Control, IdentitySource, Leg, Limits, Mode, NO_COHORT, Noise, Policy,
@@ -62,5 +65,6 @@ pub use rule::Match;
 pub use shadow::Shadow;
 pub use share::Share;
 pub use snapshot::{Component, Snapshot};
+pub use status::StatusMatch;
 pub use text::{HeaderName, Text};
 pub use weir_document::{Problem, Problems};

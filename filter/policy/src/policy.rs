@@ -7,7 +7,7 @@ use crate::check::{
     check_clusters, check_cohorts, check_identities, check_identity, check_limits, check_mode, check_noise,
     check_noise_cluster, check_routing, check_tail, check_times,
 };
-use crate::{HeaderName, Match, Shadow, Share, Snapshot, Text};
+use crate::{Guard, HeaderName, Match, Shadow, Share, Snapshot, Text};
 
 /// Name under which requests are counted that no cohort matches.
 pub const NO_COHORT: &str = "none";
@@ -90,6 +90,8 @@ document! {
         pub noise: Noise,
         /// Capture of exchanges without copies.
         pub sampling: Sampling,
+        /// When the filter itself takes the candidate away from a cohort.
+        pub guard: Option<Guard>,
         /// How the choice reaches Envoy's router.
         pub routing: Routing,
         /// What the client is told.

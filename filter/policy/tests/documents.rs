@@ -390,3 +390,25 @@ fn what_may_be_copied_is_checked() {
     )));
     insta::assert_snapshot!(refusal(&with("shadow: {percent: 40, methods: [], contentTypes: []}")));
 }
+
+#[test]
+fn a_guard_has_a_budget_and_looks_at_enough_answers() {
+    for (name, guard) in [
+        ("none", "guard: {}"),
+        ("half", "guard: {slowMs: 500}"),
+        (
+            "wrong",
+            "guard: {answers: 10, answersMin: 11, failurePercentMax: 101, failureStatuses: [600, 6xx, xx, ok, 4.5, []], slowPercentMax: 1}",
+        ),
+    ] {
+        insta::assert_snapshot!(format!("guard_{name}"), refusal(&policy_with("canary", guard)));
+    }
+    let guard =
+        parse(&policy_with("canary", "guard: {failurePercentMax: 5, failureStatuses: [4xx, 503.0, '502']}"));
+    let again = parse(&guard.to_json());
+    assert_eq!(guard, again);
+    let guard = guard.guard.unwrap();
+    let failing: Vec<u16> =
+        [0, 200, 404, 499, 500, 502, 503].into_iter().filter(|status| guard.fails(*status)).collect();
+    assert_eq!(failing, [404, 499, 502, 503]);
+}

@@ -1,13 +1,14 @@
 //! A captured leg on the wire: OTLP log records and the attribute names that both ends use.
 //!
 //! - [`otlp`]: the messages of OTLP/HTTP logs (protobuf), with the official field numbers.
-//! - [`Leg`] and [`Score`]: what a record means; [`encode_record`] and [`Leg::from_record`] are inverses.
+//! - [`Leg`], [`Score`] and [`Event`]: what a record means; [`encode_record`] and [`Leg::from_record`] are inverses.
 //! - [`encode_batch`]: joins records that were encoded earlier into one export request, without decoding them.
 //! - [`decode_request`]: reads a request that a stranger sent, within [`DecodeLimits`].
 //!
 //! Invariants: no I/O, no clock, no randomness; nothing here panics, whatever the bytes.
 
 mod batch;
+mod event;
 mod leg;
 pub mod names;
 pub mod otlp;
@@ -18,6 +19,7 @@ pub use batch::{
     DecodeLimits, Resource, Shared, batch_len, decode_request, encode_batch, encode_response,
     encode_shared_batch,
 };
+pub use event::{Event, GUARD_TRIPPED, encode_event};
 pub use leg::{Leg, LegKind, LegView, Variant, encode_leg, encode_record};
 pub use score::{Score, encode_score};
 

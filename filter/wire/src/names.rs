@@ -87,3 +87,14 @@ pub const CRITERION: &str = "weir.criterion";
 pub const SCORE: &str = "weir.score";
 /// Scores, string: who or what judged.
 pub const JUDGE: &str = "weir.judge";
+
+/// Events, string: what happened.
+pub const KIND: &str = "weir.kind";
+/// Events, string: why.
+pub const REASON: &str = "weir.reason";
+/// Events, integer: answers that were looked at.
+pub const ANSWERS: &str = "weir.answers";
+/// Events, integer: how many of them had failed.
+pub const FAILURES: &str = "weir.failures";
+/// Events, integer: how many of them were slow.
+pub const SLOW: &str = "weir.slow";

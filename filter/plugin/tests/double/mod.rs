@@ -40,6 +40,8 @@ pub(crate) struct State {
     pub(crate) metrics: RefCell<BTreeMap<String, i64>>,
     pub(crate) log: RefCell<Vec<String>>,
     pub(crate) tick_period_ms: Cell<u32>,
+    /// Properties by their path, parts joined by dots.
+    pub(crate) properties: RefCell<BTreeMap<String, Vec<u8>>>,
 }
 
 /// Shares its state with the test.
@@ -63,6 +65,7 @@ impl Double {
             metrics: RefCell::default(),
             log: RefCell::default(),
             tick_period_ms: Cell::new(0),
+            properties: RefCell::new([("xds.node.id".to_owned(), b"proxy-1".to_vec())].into()),
         }))
     }
 
@@ -170,11 +173,10 @@ impl Host for Double {
 
     fn property(&self, path: &[&str], into: &mut Vec<u8>) -> Answer<bool> {
         self.call()?;
-        if path == ["xds", "node", "id"] {
-            into.extend_from_slice(b"proxy-1");
-            return Ok(true);
-        }
-        Ok(false)
+        let properties = self.0.properties.borrow();
+        let found = properties.get(&path.join("."));
+        into.extend(found.into_iter().flatten());
+        Ok(found.is_some())
     }
 
     fn post(&self, call: &Call<'_>) -> Answer<u32> {

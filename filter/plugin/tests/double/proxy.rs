@@ -2,7 +2,8 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use weir_filter::filter::Filter;
-use weir_wire::{DecodeLimits, Leg, decode_request};
+use weir_wire::otlp::LogRecord;
+use weir_wire::{DecodeLimits, Event, Leg, decode_request, names};
 
 use super::{Double, Pairs};
 
@@ -145,17 +146,25 @@ impl Proxy {
         let posts = self.host.0.posts.borrow();
         posts.iter().flat_map(|post| legs(post)).collect()
     }
+
+    /// Events of all posts, repeated ones included.
+    pub(crate) fn events(&self) -> Vec<Event> {
+        let posts = self.host.0.posts.borrow();
+        let records = posts.iter().flat_map(|post| records(post));
+        let events = records.filter(|record| record.event_name == names::EVENT_FILTER);
+        events.map(|record| Event::from_record(record).unwrap()).collect()
+    }
+}
+
+fn records(post: &[u8]) -> Vec<LogRecord> {
+    let request = decode_request(post, DecodeLimits::default()).unwrap();
+    let scopes = request.resource_logs.into_iter().flat_map(|resource| resource.scope_logs);
+    scopes.flat_map(|scope| scope.log_records).collect()
 }
 
 pub(crate) fn legs(post: &[u8]) -> Vec<Leg> {
-    let request = decode_request(post, DecodeLimits::default()).unwrap();
-    let mut records = Vec::new();
-    for resource in request.resource_logs {
-        for scope in resource.scope_logs {
-            records.extend(scope.log_records);
-        }
-    }
-    records.into_iter().map(|record| Leg::from_record(record).unwrap()).collect()
+    let records = records(post).into_iter().filter(|record| record.event_name == names::EVENT_LEG);
+    records.map(|record| Leg::from_record(record).unwrap()).collect()
 }
 
 pub(crate) fn pairs(headers: &[(&str, &str)]) -> Pairs {
