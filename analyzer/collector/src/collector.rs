@@ -13,15 +13,16 @@ use std::time::{Duration, Instant, SystemTime};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, oneshot};
-use weir_sample::durable::{DurableError, create_folder, sync_folder};
+use weir_sample::disk::{Disk, RealDisk};
+use weir_sample::durable::DurableError;
 
 use crate::drain::Drain;
 use crate::lock::DataLock;
 use crate::redact::Redactor;
 use crate::server::{Shared, permits, router};
 use crate::status::{LogSink, Status};
-use crate::wal::recovery::{Recovered, recover};
-use crate::wal::writer::{FolderStore, Rotation, Writer};
+use crate::wal::recovery::{Recovered, open_folder, recover};
+use crate::wal::writer::{Rotation, Writer};
 
 /// Bounds of the collector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +62,8 @@ pub struct CollectorOptions {
     pub limits: Limits,
     /// Where lines for the operator go.
     pub log: LogSink,
+    /// The file system; another one than the system's only in tests that break it.
+    pub disk: Arc<dyn Disk>,
 }
 
 /// Why a collector did not start.
@@ -152,6 +155,7 @@ impl CollectorOptions {
             stop_timeout: Duration::from_secs(10),
             limits: Limits::default(),
             log: Arc::new(|line| eprintln!("collector: {line}")),
+            disk: Arc::new(RealDisk),
         }
     }
 }
@@ -172,11 +176,9 @@ impl Collector {
         let address = listener.local_addr().map_err(listen_error)?;
 
         let status = Arc::new(Status::new(Arc::clone(&options.log)));
-        let wal_dir = options.data_dir.join("wal");
-        create_folder(&options.data_dir, &wal_dir)?;
+        let wal_dir = open_folder(&*options.disk, &options.data_dir)?;
         let lock = Arc::new(DataLock::take(&wal_dir)?);
-        sync_folder(&wal_dir)?;
-        let recovered = recover(&wal_dir, &status)?;
+        let recovered = recover(&*options.disk, &wal_dir, &status)?;
         let stop_at = Arc::new(OnceLock::new());
         let (requests, writer, drain) =
             start_threads(&options, wal_dir, recovered, &status, &stop_at, &lock)?;
@@ -289,9 +291,10 @@ fn start_threads(
         rows_max: options.flush_rows,
         bytes_max: options.limits.segment_bytes_max,
     };
-    let store = FolderStore { folder: wal_dir.clone() };
-    let writer = Writer::new(store, recovered.keys, rotation, sealed, Arc::clone(status), run);
+    let place = (Arc::clone(&options.disk), wal_dir.clone());
+    let writer = Writer::new(place, recovered.keys, rotation, sealed, Arc::clone(status), run);
     let drain = Drain {
+        disk: Arc::clone(&options.disk),
         data_dir: options.data_dir.clone(),
         wal_dir,
         seen: recovered.seen,

@@ -11,9 +11,10 @@ use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
-use weir_sample::durable::{DurableError, sync_folder, write_atomically};
+use weir_sample::disk::Disk;
+use weir_sample::durable::{DurableError, sync_folder_on, write_atomically_on};
 use weir_sample::row::decode_row;
-use weir_sample::{FileError, Partition, Record, Sample, Score, write_samples};
+use weir_sample::{FileError, Partition, Record, Sample, Score, write_samples_on};
 
 use crate::status::Status;
 use crate::wal::SEEN_FILES_MAX;
@@ -34,6 +35,7 @@ pub(crate) enum DrainError {
 }
 
 pub(crate) struct Drain {
+    pub(crate) disk: Arc<dyn Disk>,
     pub(crate) data_dir: PathBuf,
     pub(crate) wal_dir: PathBuf,
     pub(crate) seen: VecDeque<PathBuf>,
@@ -74,17 +76,21 @@ impl Drain {
         }
     }
 
-    fn drain(&mut self, segment: &Sealed) -> Result<(), DrainError> {
+    /// One try.
+    pub(crate) fn drain(&mut self, segment: &Sealed) -> Result<(), DrainError> {
         let read = |source| DurableError { path: segment.path.clone(), action: "read", source };
-        let bytes = std::fs::read(&segment.path).map_err(read)?;
+        let bytes = self.disk.read(&segment.path).map_err(read)?;
         let durable =
             segment.durable_bytes.map_or(bytes.len(), |len| usize::try_from(len).unwrap_or(usize::MAX));
         let scan = scan(segment.id, bytes.get(..durable).unwrap_or(&bytes));
         let (samples, bad_samples) = rows::<Sample>(segment, &scan.found);
         let (scores, bad_scores) = rows::<Score>(segment, &scan.found);
         let name = format!("part-{}", segment.id.name());
-        let written =
-            [write_samples(&self.data_dir, &name, samples)?, write_samples(&self.data_dir, &name, scores)?];
+        let (disk, data_dir) = (&*self.disk, &self.data_dir);
+        let written = [
+            write_samples_on(disk, data_dir, &name, samples)?,
+            write_samples_on(disk, data_dir, &name, scores)?,
+        ];
         let seen = self.wal_dir.join(format!("{}.seen", segment.id.name()));
         self.write_seen(&seen, &scan.found)?;
         let unreadable = bad_samples + bad_scores;
@@ -106,7 +112,7 @@ impl Drain {
 
     fn write_seen(&self, path: &Path, found: &[Found<'_>]) -> Result<(), DurableError> {
         let content = encode_seen(found.iter().map(|found| found.key));
-        write_atomically(path, |file| {
+        write_atomically_on(&*self.disk, path, |file| {
             std::io::Write::write_all(file, &content).map_err(|source| DurableError {
                 path: path.to_path_buf(),
                 action: "write",
@@ -123,19 +129,19 @@ impl Drain {
                 path.display(),
                 kept.display()
             ));
-            std::fs::rename(path, kept)
+            self.disk.rename(path, &kept)
         } else {
-            std::fs::remove_file(path)
+            self.disk.remove(path)
         };
         result.map_err(|source| DurableError { path: path.to_path_buf(), action: "remove", source })?;
-        sync_folder(&self.wal_dir)
+        sync_folder_on(&*self.disk, &self.wal_dir)
     }
 
     fn forget_old_keys(&mut self) {
         while self.seen.len() > SEEN_FILES_MAX {
             if let Some(oldest) = self.seen.pop_front() {
                 // If it stays, the next start removes it.
-                let _ = std::fs::remove_file(oldest);
+                let _ = self.disk.remove(&oldest);
             }
         }
     }

@@ -18,6 +18,8 @@ pub mod import;
 mod lock;
 pub mod redact;
 mod server;
+#[cfg(test)]
+mod simulation;
 mod status;
 mod wal;
 

@@ -170,7 +170,7 @@ pub fn calibrate(data_dir: &Path, experiment: &str, labels: &[Label]) -> Result<
     }
     let wrong = |message: String| LabelError::Line { path: path.display().to_string(), message };
     write_atomically::<(), RunError>(&path, |file| {
-        serde_json::to_writer_pretty(&*file, &calibration).map_err(|error| {
+        serde_json::to_writer_pretty(file, &calibration).map_err(|error| {
             weir_sample::durable::DurableError { path: path.clone(), action: "write", source: error.into() }
         })?;
         Ok(())

@@ -1,14 +1,18 @@
 //! Files and folders that survive a power cut, private to their owner, and never seen half-written.
 //!
 //! Invariants: a file appears under its name only after its bytes are on the disk (temporary `.<name>.tmp` in the same
-//! folder, fsync, rename, fsync of the folder); folders are synced up to the data folder; files 0600, folders 0700.
+//! folder, fsync, rename, fsync of the folder); folders are synced up to the first one that was there; files 0600, folders 0700.
+//! A failed try leaves nothing under the name, and the next one writes a new file: a failed fsync is never repeated.
+//! The functions that end in `_on` take the file system; the others use the operating system's.
 
-use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
+
+use crate::disk::{Disk, DiskFile, RealDisk};
+
+pub use crate::disk::private_file;
 
 /// What could not be done to which path.
 #[derive(Debug, Error)]
@@ -22,20 +26,33 @@ pub struct DurableError {
     pub source: io::Error,
 }
 
-/// Creates `folder` below `root` with every missing parent, and syncs each level from `root` down.
+/// Creates `folder` below `root` with every missing parent, and syncs each level from the first one that was there.
 ///
 /// # Errors
 /// The first level that could not be created or synced.
 pub fn create_folder(root: &Path, folder: &Path) -> Result<(), DurableError> {
-    make(root)?;
+    create_folder_on(&RealDisk, root, folder)
+}
+
+/// [`create_folder`] on a given file system.
+///
+/// # Errors
+/// The first level that could not be created or synced.
+pub fn create_folder_on(disk: &dyn Disk, root: &Path, folder: &Path) -> Result<(), DurableError> {
+    let missing = |level: &&Path| !level.as_os_str().is_empty() && !disk.is_folder(level);
+    let missing: Vec<&Path> = root.ancestors().take_while(missing).collect();
+    for level in missing.into_iter().rev() {
+        make(disk, level)?;
+        sync_folder_on(disk, parent(level))?;
+    }
     let relative = folder.strip_prefix(root).unwrap_or(folder);
     let mut level = root.to_path_buf();
     for part in relative.components() {
         let parent = level.clone();
         level.push(part);
-        make(&level)?;
+        make(disk, &level)?;
         // Synced even when it was there: the process may have died between mkdir and fsync.
-        sync_folder(&parent)?;
+        sync_folder_on(disk, &parent)?;
     }
     Ok(())
 }
@@ -45,8 +62,16 @@ pub fn create_folder(root: &Path, folder: &Path) -> Result<(), DurableError> {
 /// # Errors
 /// The folder cannot be opened or synced.
 pub fn sync_folder(folder: &Path) -> Result<(), DurableError> {
+    sync_folder_on(&RealDisk, folder)
+}
+
+/// [`sync_folder`] on a given file system.
+///
+/// # Errors
+/// The folder cannot be opened or synced.
+pub fn sync_folder_on(disk: &dyn Disk, folder: &Path) -> Result<(), DurableError> {
     let wrap = |source| DurableError { path: folder.to_path_buf(), action: "sync the folder", source };
-    File::open(folder).map_err(wrap)?.sync_all().map_err(wrap)
+    disk.sync_folder(folder).map_err(wrap)
 }
 
 /// Writes a file through `fill` and lets it appear under its name, durable, replacing what was there.
@@ -55,42 +80,51 @@ pub fn sync_folder(folder: &Path) -> Result<(), DurableError> {
 /// Whatever `fill` returned, or the step that failed; the temporary file is removed then.
 pub fn write_atomically<T, E: From<DurableError>>(
     path: &Path,
-    fill: impl FnOnce(&mut File) -> Result<T, E>,
+    fill: impl FnOnce(&mut dyn DiskFile) -> Result<T, E>,
+) -> Result<T, E> {
+    write_atomically_on(&RealDisk, path, fill)
+}
+
+/// [`write_atomically`] on a given file system.
+///
+/// # Errors
+/// Whatever `fill` returned, or the step that failed; the temporary file is removed then.
+pub fn write_atomically_on<T, E: From<DurableError>>(
+    disk: &dyn Disk,
+    path: &Path,
+    fill: impl FnOnce(&mut dyn DiskFile) -> Result<T, E>,
 ) -> Result<T, E> {
     let temporary = temporary_path(path);
-    let result = fill_and_rename(path, &temporary, fill);
+    let result = fill_and_rename(disk, path, &temporary, fill);
     if result.is_err() {
         // Best effort: the name begins with a dot and is never read; the next try overwrites it.
-        let _ = std::fs::remove_file(&temporary);
+        let _ = disk.remove(&temporary);
     }
     result
 }
 
-/// Options of a private file (0600), for callers that open their own.
-pub fn private_file() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.write(true).mode(0o600);
-    options
+/// The folder that a name is in.
+pub fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => path,
+    }
 }
 
 fn fill_and_rename<T, E: From<DurableError>>(
+    disk: &dyn Disk,
     path: &Path,
     temporary: &Path,
-    fill: impl FnOnce(&mut File) -> Result<T, E>,
+    fill: impl FnOnce(&mut dyn DiskFile) -> Result<T, E>,
 ) -> Result<T, E> {
     let wrap = |action| move |source| DurableError { path: path.to_path_buf(), action, source };
-    let mut file = private_file()
-        .create(true)
-        .truncate(true)
-        .open(temporary)
-        .map_err(wrap("create the temporary file of"))?;
-    let value = fill(&mut file)?;
-    file.sync_all().map_err(wrap("sync"))?;
+    let mut file = disk.create(temporary).map_err(wrap("create the temporary file of"))?;
+    let value = fill(&mut *file)?;
+    file.sync().map_err(wrap("sync"))?;
     drop(file);
-    std::fs::rename(temporary, path).map_err(wrap("rename to"))?;
-    if let Some(folder) = path.parent() {
-        sync_folder(folder)?;
-    }
+    disk.rename(temporary, path).map_err(wrap("rename to"))?;
+    sync_folder_on(disk, parent(path))?;
     Ok(value)
 }
 
@@ -101,19 +135,14 @@ fn temporary_path(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
-fn make(folder: &Path) -> Result<(), DurableError> {
-    let wrap = |source| DurableError { path: folder.to_path_buf(), action: "create the folder", source };
-    let mut builder = DirBuilder::new();
-    builder.mode(0o700);
-    match builder.create(folder) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
-        Err(error)
-            if error.kind() == io::ErrorKind::NotFound && folder.parent().is_some_and(|p| !p.exists()) =>
-        {
-            builder.recursive(true).create(folder).map_err(wrap)
-        }
-        Err(error) => Err(wrap(error)),
+fn make(disk: &dyn Disk, folder: &Path) -> Result<(), DurableError> {
+    match disk.create_folder(folder) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && disk.is_folder(folder) => Ok(()),
+        result => result.map_err(|source| DurableError {
+            path: folder.to_path_buf(),
+            action: "create the folder",
+            source,
+        }),
     }
 }
 

@@ -16,10 +16,12 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::reader::ChunkReader;
 use thiserror::Error;
 
 use crate::arrow::{data_type, from_batch, schema, to_batch};
-use crate::durable::{DurableError, create_folder, write_atomically};
+use crate::disk::{Disk, RealDisk};
+use crate::durable::{DurableError, create_folder_on, write_atomically_on};
 use crate::layout::Partition;
 use crate::record::{Access, Kind, Record, SCHEMA_VERSION};
 
@@ -116,6 +118,19 @@ pub fn write_samples<R: Record>(
     name: &str,
     rows: Vec<R>,
 ) -> Result<Vec<WrittenFile>, FileError> {
+    write_samples_on(&RealDisk, data_dir, name, rows)
+}
+
+/// [`write_samples`] on a given file system.
+///
+/// # Errors
+/// The first file that could not be written; files before it are complete.
+pub fn write_samples_on<R: Record>(
+    disk: &dyn Disk,
+    data_dir: &Path,
+    name: &str,
+    rows: Vec<R>,
+) -> Result<Vec<WrittenFile>, FileError> {
     let mut partitions: BTreeMap<Partition, Vec<R>> = BTreeMap::new();
     for row in rows {
         let partition =
@@ -129,8 +144,13 @@ pub fn write_samples<R: Record>(
     let mut written = Vec::with_capacity(partitions.len());
     for (partition, rows) in partitions {
         let folder = partition.folder(data_dir);
-        create_folder(data_dir, &folder)?;
-        written.push(write_file(&folder.join(format!("{name}.parquet")), &partition.experiment, rows)?);
+        create_folder_on(disk, data_dir, &folder)?;
+        written.push(write_file_on(
+            disk,
+            &folder.join(format!("{name}.parquet")),
+            &partition.experiment,
+            rows,
+        )?);
     }
     Ok(written)
 }
@@ -139,14 +159,23 @@ pub fn write_samples<R: Record>(
 ///
 /// # Errors
 /// The file system refused, or a column outgrew Arrow's limits.
-pub fn write_file<R: Record>(
+pub fn write_file<R: Record>(path: &Path, experiment: &str, rows: Vec<R>) -> Result<WrittenFile, FileError> {
+    write_file_on(&RealDisk, path, experiment, rows)
+}
+
+/// [`write_file`] on a given file system.
+///
+/// # Errors
+/// The file system refused, or a column outgrew Arrow's limits.
+pub fn write_file_on<R: Record>(
+    disk: &dyn Disk,
     path: &Path,
     experiment: &str,
     mut rows: Vec<R>,
 ) -> Result<WrittenFile, FileError> {
     rows.sort_by_key(Record::ts_us);
     let parquet_error = |source| FileError::Parquet { path: path.to_path_buf(), source };
-    let bytes = write_atomically(path, |file| {
+    let bytes = write_atomically_on(disk, path, |file| {
         let properties = properties::<R>(experiment).map_err(parquet_error)?;
         let mut writer =
             ArrowWriter::try_new(file, schema::<R>(), Some(properties)).map_err(parquet_error)?;
@@ -166,7 +195,19 @@ pub fn write_file<R: Record>(
 /// # Errors
 /// Those of [`check_file`], and damage found later.
 pub fn read_file<R: Record>(path: &Path) -> Result<Vec<R>, FileError> {
-    let (facts, builder) = open::<R>(path)?;
+    read_rows(path, open_file(path)?)
+}
+
+/// Reads rows from the bytes of a file; `path` is only told in errors.
+///
+/// # Errors
+/// As [`read_file`].
+pub fn read_bytes<R: Record>(path: &Path, bytes: bytes::Bytes) -> Result<Vec<R>, FileError> {
+    read_rows(path, bytes)
+}
+
+fn read_rows<R: Record>(path: &Path, source: impl ChunkReader + 'static) -> Result<Vec<R>, FileError> {
+    let (facts, builder) = open::<R, _>(path, source)?;
     let parquet_error = |source| FileError::Parquet { path: path.to_path_buf(), source };
     let columns_error = |source| FileError::Columns { path: path.to_path_buf(), source };
     let mut rows: Vec<R> = Vec::new();
@@ -184,7 +225,7 @@ pub fn read_file<R: Record>(path: &Path) -> Result<Vec<R>, FileError> {
 /// # Errors
 /// Names the file, what was found and what is expected.
 pub fn check_file<R: Record>(path: &Path) -> Result<FileFacts, FileError> {
-    open::<R>(path).map(|(facts, _)| facts)
+    open::<R, _>(path, open_file(path)?).map(|(facts, _)| facts)
 }
 
 /// All files of a kind (of one experiment, or of all), sorted by path; temporary files are left out.
@@ -224,13 +265,15 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), DurableError> {
     Ok(())
 }
 
-fn open<R: Record>(path: &Path) -> Result<(FileFacts, ParquetRecordBatchReaderBuilder<File>), FileError> {
-    let file = File::open(path).map_err(|source| DurableError {
-        path: path.to_path_buf(),
-        action: "open",
-        source,
-    })?;
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file)
+fn open_file(path: &Path) -> Result<File, DurableError> {
+    File::open(path).map_err(|source| DurableError { path: path.to_path_buf(), action: "open", source })
+}
+
+fn open<R: Record, T: ChunkReader + 'static>(
+    path: &Path,
+    source: T,
+) -> Result<(FileFacts, ParquetRecordBatchReaderBuilder<T>), FileError> {
+    let builder = ParquetRecordBatchReaderBuilder::try_new(source)
         .map_err(|source| FileError::Parquet { path: path.to_path_buf(), source })?;
     let metadata = builder.metadata().file_metadata();
     let value = |key: &str| {
@@ -248,7 +291,7 @@ fn open<R: Record>(path: &Path) -> Result<(FileFacts, ParquetRecordBatchReaderBu
             });
         }
     }
-    check_columns::<R>(path, &builder)?;
+    check_columns::<R, T>(path, &builder)?;
     let facts = FileFacts {
         experiment: value(METADATA_EXPERIMENT).unwrap_or_default(),
         rows: u64::try_from(metadata.num_rows()).unwrap_or(0),
@@ -256,9 +299,9 @@ fn open<R: Record>(path: &Path) -> Result<(FileFacts, ParquetRecordBatchReaderBu
     Ok((facts, builder))
 }
 
-fn check_columns<R: Record>(
+fn check_columns<R: Record, T: ChunkReader + 'static>(
     path: &Path,
-    builder: &ParquetRecordBatchReaderBuilder<File>,
+    builder: &ParquetRecordBatchReaderBuilder<T>,
 ) -> Result<(), FileError> {
     for column in R::COLUMNS {
         let expected = data_type(&column.access);

@@ -19,6 +19,9 @@
 //! - Segments become Parquet in the order of their names, under file names that derive from the segment's: doing it again after a
 //!   crash replaces, never doubles. A run's number is larger than every run's before, so no name is used twice.
 //! - A segment is deleted only after its Parquet files and its key file are durable. Damaged ones are kept, renamed to `.damaged`.
+//! - A start syncs what it finds before it builds on it: without that a retry of a record that the process before never synced would
+//!   be taken for a duplicate and acknowledged.
+//! - Every call goes through `weir_sample::disk::Disk`; `simulation` cuts the power at each of them and shows that no sync can be left out.
 //! - Reading never panics; one damaged record costs no other, because every record begins with the marker, which is not UTF-8.
 //!   The checksum covers the run, so text that imitates a record is not taken for one.
 

@@ -1,12 +1,14 @@
 //! What a start finds in the log's folder: keys of finished segments, segments that wait, and damage.
 //!
-//! Invariants: nothing foreign is touched, only named; a segment with a key file is finished and deleted; of a record that several
-//! segments have, the first one's counts.
+//! Invariants: nothing foreign is touched, only named; a segment with a whole key file is finished and deleted; of a record that several
+//! segments have, the first one's counts. What the process before left unsynced is synced before it is built upon: a retry of
+//! a record that is only in the system's memory would otherwise be acknowledged as durable.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 
-use weir_sample::durable::{DurableError, sync_folder};
+use weir_sample::disk::Disk;
+use weir_sample::durable::{DurableError, create_folder_on, parent, sync_folder_on};
 
 use super::keys::{RecentKeys, decode_seen};
 use super::segment::scan;
@@ -28,12 +30,23 @@ pub(crate) struct Recovered {
     pub(crate) run_min: u64,
 }
 
+/// Creates the log's folder in the data folder; both names are durable then.
+pub(crate) fn open_folder(disk: &dyn Disk, data_dir: &Path) -> Result<PathBuf, DurableError> {
+    let folder = data_dir.join("wal");
+    create_folder_on(disk, data_dir, &folder)?;
+    // The one before may have died between creating the data folder and this; a folder above that cannot be opened is not ours.
+    let _ = disk.sync_folder(parent(data_dir));
+    Ok(folder)
+}
+
 /// Reads the folder.
 ///
 /// # Errors
-/// The folder or a segment cannot be read: going on would hide acknowledged rows.
-pub(crate) fn recover(folder: &Path, status: &Status) -> Result<Recovered, DurableError> {
-    let (segments, mut seen) = list(folder, status)?;
+/// The folder or a segment cannot be read or synced: going on would hide acknowledged rows.
+pub(crate) fn recover(disk: &dyn Disk, folder: &Path, status: &Status) -> Result<Recovered, DurableError> {
+    // A segment is only deleted behind a key file whose name is durable.
+    sync_folder_on(disk, folder)?;
+    let (segments, seen) = list(disk, folder, status)?;
     let mut recovered = Recovered {
         keys: RecentKeys::new(KEYS_MAX),
         waiting: Vec::new(),
@@ -41,45 +54,45 @@ pub(crate) fn recover(folder: &Path, status: &Status) -> Result<Recovered, Durab
         seen: VecDeque::new(),
         run_min: segments.keys().chain(seen.keys()).map(|id| id.run + 1).max().unwrap_or(1),
     };
-    while seen.len() > SEEN_FILES_MAX
-        && seen.first_key_value().is_some_and(|(id, _)| !segments.contains_key(id))
-    {
-        if let Some((_, path)) = seen.pop_first() {
-            let _ = std::fs::remove_file(path);
+    let mut finished = BTreeSet::new();
+    for (id, path) in seen {
+        match decode_seen(&read(disk, &path)?) {
+            Some(keys) => {
+                for key in keys {
+                    recovered.keys.insert(key);
+                }
+                finished.insert(id);
+                recovered.seen.push_back(path);
+            }
+            None => status.log(&format!(
+                "{}: is no whole key file; left as it is, late retries may be stored twice",
+                path.display()
+            )),
         }
-    }
-    for path in seen.values() {
-        match decode_seen(&read(path)?) {
-            Some(keys) => keys.into_iter().for_each(|key| {
-                recovered.keys.insert(key);
-            }),
-            None => status
-                .log(&format!("{}: the keys are damaged; late retries may be stored twice", path.display())),
-        }
-        recovered.seen.push_back(path.clone());
     }
     for (id, path) in segments {
-        if seen.contains_key(&id) {
-            std::fs::remove_file(&path).map_err(|source| DurableError {
-                path: path.clone(),
-                action: "remove",
-                source,
-            })?;
-            continue;
+        if finished.contains(&id) {
+            disk.remove(&path).map_err(|source| DurableError { path, action: "remove", source })?;
+        } else {
+            wait_for(disk, id, path, &mut recovered, status)?;
         }
-        wait_for(id, path, &mut recovered, status)?;
     }
-    sync_folder(folder)?;
+    while recovered.seen.len() > SEEN_FILES_MAX {
+        if let Some(path) = recovered.seen.pop_front() {
+            // If it stays, the next start tries again.
+            let _ = disk.remove(&path);
+        }
+    }
+    sync_folder_on(disk, folder)?;
     Ok(recovered)
 }
 
 type Names = BTreeMap<SegmentId, PathBuf>;
 
-fn list(folder: &Path, status: &Status) -> Result<(Names, Names), DurableError> {
+fn list(disk: &dyn Disk, folder: &Path, status: &Status) -> Result<(Names, Names), DurableError> {
     let wrap = |source| DurableError { path: folder.to_path_buf(), action: "read the folder", source };
     let (mut segments, mut seen) = (Names::new(), Names::new());
-    for entry in std::fs::read_dir(folder).map_err(wrap)? {
-        let path = entry.map_err(wrap)?.path();
+    for path in disk.list(folder).map_err(wrap)? {
         let id = path.file_stem().and_then(|name| name.to_str()).and_then(SegmentId::parse);
         let ending = path.extension().and_then(|ending| ending.to_str());
         match (id, ending) {
@@ -87,20 +100,30 @@ fn list(folder: &Path, status: &Status) -> Result<(Names, Names), DurableError> 
             (Some(id), Some("seen")) => drop(seen.insert(id, path)),
             _ if path.file_name().is_some_and(|name| name == crate::lock::LOCK_FILE) => {}
             // A key file that was being written; its segment is still there and makes it again.
-            _ if path.to_string_lossy().ends_with(".seen.tmp") => drop(std::fs::remove_file(&path)),
+            _ if is_unfinished(&path) => drop(disk.remove(&path)),
             _ => status.log(&format!("{}: not read, and not touched", path.display())),
         }
     }
     Ok((segments, seen))
 }
 
+/// `.<segment>.seen.tmp`, as this program and nobody else names its files.
+fn is_unfinished(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let inner = name.strip_prefix('.').and_then(|name| name.strip_suffix(".seen.tmp"));
+    inner.and_then(SegmentId::parse).is_some()
+}
+
 fn wait_for(
+    disk: &dyn Disk,
     id: SegmentId,
     path: PathBuf,
     recovered: &mut Recovered,
     status: &Status,
 ) -> Result<(), DurableError> {
-    let bytes = read(&path)?;
+    let wrap = |source| DurableError { path: path.clone(), action: "sync", source };
+    disk.sync_file(&path).map_err(wrap)?;
+    let bytes = read(disk, &path)?;
     let scan = scan(id, &bytes);
     if let Some(version) = scan.newer {
         status.log(&format!(
@@ -122,6 +145,6 @@ fn wait_for(
     Ok(())
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, DurableError> {
-    std::fs::read(path).map_err(|source| DurableError { path: path.to_path_buf(), action: "read", source })
+fn read(disk: &dyn Disk, path: &Path) -> Result<Vec<u8>, DurableError> {
+    disk.read(path).map_err(|source| DurableError { path: path.to_path_buf(), action: "read", source })
 }

@@ -2,13 +2,14 @@
 //!
 //! The thread owns the open segment and the recent keys. It ends when every sender is gone, after sealing its segment.
 
-use std::io;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
+use weir_sample::disk::{Disk, DiskFile};
 
 use super::keys::RecentKeys;
 use super::segment::{HEADER_BYTES, append, entry_bytes, header};
@@ -19,8 +20,11 @@ use crate::status::Status;
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) entries: Vec<Entry>,
-    pub(crate) reply: oneshot::Sender<Result<Stored, WalError>>,
+    pub(crate) reply: oneshot::Sender<Answer>,
 }
+
+/// What the sender is told.
+pub(crate) type Answer = Result<Stored, WalError>;
 
 /// What became of a request's entries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,21 +54,6 @@ pub(crate) struct Sealed {
     pub(crate) skip: Vec<usize>,
 }
 
-/// Where segments are created; a trait so that tests can inject faults.
-pub(crate) trait SegmentStore: Send {
-    /// Creates a file that was not there, private to its owner.
-    fn create(&mut self, id: SegmentId) -> io::Result<(PathBuf, Box<dyn SegmentFile>)>;
-    /// Makes new names durable.
-    fn sync_folder(&mut self) -> io::Result<()>;
-}
-
-/// An open segment.
-pub(crate) trait SegmentFile: Send {
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
-    fn sync(&mut self) -> io::Result<()>;
-    fn truncate(&mut self, bytes: u64) -> io::Result<()>;
-}
-
 /// When a segment is sealed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rotation {
@@ -73,8 +62,9 @@ pub(crate) struct Rotation {
     pub(crate) bytes_max: u64,
 }
 
-pub(crate) struct Writer<S> {
-    store: S,
+pub(crate) struct Writer {
+    disk: Arc<dyn Disk>,
+    folder: PathBuf,
     keys: RecentKeys,
     rotation: Rotation,
     sealed: Sender<Sealed>,
@@ -86,22 +76,23 @@ pub(crate) struct Writer<S> {
 struct Open {
     id: SegmentId,
     path: PathBuf,
-    file: Box<dyn SegmentFile>,
+    file: Box<dyn DiskFile>,
     opened: Instant,
     durable_bytes: u64,
     rows: usize,
 }
 
-impl<S: SegmentStore> Writer<S> {
+impl Writer {
     pub(crate) fn new(
-        store: S,
+        (disk, folder): (Arc<dyn Disk>, PathBuf),
         keys: RecentKeys,
         rotation: Rotation,
         sealed: Sender<Sealed>,
         status: Arc<Status>,
         run: u64,
     ) -> Self {
-        Self { store, keys, rotation, sealed, status, next: SegmentId { run, number: 1 }, open: None }
+        let next = SegmentId { run, number: 1 };
+        Self { disk, folder, keys, rotation, sealed, status, next, open: None }
     }
 
     /// Serves until every sender is gone.
@@ -168,7 +159,8 @@ impl<S: SegmentStore> Writer<S> {
             None => {
                 let id = self.next;
                 self.next.number += 1;
-                let (path, file) = self.store.create(id).map_err(error("create a segment"))?;
+                let path = self.folder.join(format!("{}.wal", id.name()));
+                let file = self.disk.create_new(&path).map_err(error("create a segment"))?;
                 bytes = header(id);
                 self.status.segment_opened(id);
                 self.open.insert(Open { id, path, file, opened: Instant::now(), durable_bytes: 0, rows: 0 })
@@ -176,10 +168,10 @@ impl<S: SegmentStore> Writer<S> {
         };
         bytes.reserve(entries.iter().map(entry_bytes).sum());
         entries.iter().for_each(|entry| append(open.id, entry, &mut bytes));
-        open.file.append(&bytes).map_err(error("write"))?;
+        open.file.write_all(&bytes).map_err(error("write"))?;
         open.file.sync().map_err(error("sync a segment"))?;
         if is_new {
-            self.store.sync_folder().map_err(error("sync its folder"))?;
+            self.disk.sync_folder(&self.folder).map_err(error("sync its folder"))?;
         }
         open.durable_bytes += bytes.len() as u64;
         open.rows += entries.len();
@@ -191,14 +183,14 @@ impl<S: SegmentStore> Writer<S> {
     fn retire(&mut self) {
         if let Some(open) = &mut self.open {
             let kept = open.durable_bytes.max(HEADER_BYTES as u64);
-            if let Err(error) = open.file.truncate(kept) {
+            if let Err(error) = open.file.set_len(kept) {
                 self.status.log(&format!("cannot cut the retired segment {}: {error}", open.id.name()));
             }
         }
         self.seal();
     }
 
-    fn rotate_if_due(&mut self) {
+    pub(crate) fn rotate_if_due(&mut self) {
         let rotation = self.rotation;
         if self.open.as_ref().is_some_and(|open| {
             open.rows >= rotation.rows_max
@@ -209,7 +201,7 @@ impl<S: SegmentStore> Writer<S> {
         }
     }
 
-    fn seal(&mut self) {
+    pub(crate) fn seal(&mut self) {
         if let Some(open) = self.open.take() {
             let sealed = Sealed {
                 id: open.id,
@@ -235,111 +227,32 @@ fn gather(first: Request, requests: &Receiver<Request>) -> Vec<Request> {
     batch
 }
 
-/// Segments as files in a folder.
-#[derive(Debug)]
-pub(crate) struct FolderStore {
-    pub(crate) folder: PathBuf,
-}
-
-impl SegmentStore for FolderStore {
-    fn create(&mut self, id: SegmentId) -> io::Result<(PathBuf, Box<dyn SegmentFile>)> {
-        let path = self.folder.join(format!("{}.wal", id.name()));
-        let file = weir_sample::durable::private_file().create_new(true).open(&path)?;
-        Ok((path, Box::new(file)))
-    }
-
-    fn sync_folder(&mut self) -> io::Result<()> {
-        std::fs::File::open(&self.folder)?.sync_all()
-    }
-}
-
-impl SegmentFile for std::fs::File {
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        io::Write::write_all(self, bytes)
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        self.sync_data()
-    }
-
-    fn truncate(&mut self, bytes: u64) -> io::Result<()> {
-        self.set_len(bytes)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
     use super::*;
-    use std::sync::Mutex;
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use crate::simulation::{Call, Fault, SimDisk};
+    use std::path::Path;
     use std::sync::mpsc;
     use weir_sample::Kind;
 
-    type Files = Arc<Mutex<Vec<(SegmentId, Vec<u8>)>>>;
-
-    /// Remembers every call in order, and fails the calls whose numbers are given.
-    #[derive(Clone, Default)]
-    struct Faulty {
-        calls: Arc<Mutex<Vec<&'static str>>>,
-        fail: Arc<Vec<(&'static str, usize)>>,
-        files: Files,
-        counts: Arc<[AtomicUsize; 5]>,
-    }
-
-    impl Faulty {
-        fn call(&self, name: &'static str, slot: usize) -> io::Result<()> {
-            self.calls.lock().unwrap().push(name);
-            let count = self.counts[slot].fetch_add(1, Ordering::Relaxed) + 1;
-            if self.fail.contains(&(name, count)) { Err(io::Error::other("injected")) } else { Ok(()) }
-        }
-    }
-
-    struct FaultyFile(Faulty, usize);
-
-    impl SegmentStore for Faulty {
-        fn create(&mut self, id: SegmentId) -> io::Result<(PathBuf, Box<dyn SegmentFile>)> {
-            self.call("create", 0)?;
-            let mut files = self.files.lock().unwrap();
-            files.push((id, Vec::new()));
-            Ok((PathBuf::from(id.name()), Box::new(FaultyFile(self.clone(), files.len() - 1))))
-        }
-        fn sync_folder(&mut self) -> io::Result<()> {
-            self.call("sync_folder", 1)
-        }
-    }
-
-    impl SegmentFile for FaultyFile {
-        fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-            // A short write: half of it arrives before the error.
-            let result = self.0.call("append", 2);
-            let kept = if result.is_ok() { bytes.len() } else { bytes.len() / 2 };
-            self.0.files.lock().unwrap()[self.1].1.extend_from_slice(&bytes[..kept]);
-            result
-        }
-        fn sync(&mut self) -> io::Result<()> {
-            self.0.call("sync", 3)
-        }
-        fn truncate(&mut self, bytes: u64) -> io::Result<()> {
-            self.0.call("truncate", 4)?;
-            self.0.files.lock().unwrap()[self.1].1.truncate(bytes as usize);
-            Ok(())
-        }
-    }
-
     struct Bench {
-        writer: Writer<Faulty>,
-        store: Faulty,
+        writer: Writer,
+        disk: SimDisk,
         sealed: mpsc::Receiver<Sealed>,
     }
 
-    fn bench(fail: &[(&'static str, usize)]) -> Bench {
-        let store = Faulty { fail: Arc::new(fail.to_vec()), ..Faulty::default() };
+    fn bench(faults: &[Fault]) -> Bench {
+        let disk = SimDisk::new(1);
+        disk.create_folder(Path::new("/wal")).unwrap();
+        disk.forget_calls();
+        disk.inject(faults);
         let (sender, sealed) = mpsc::channel();
         let rotation = Rotation { age_max: Duration::from_secs(3600), rows_max: 1000, bytes_max: 1 << 20 };
         let status = Arc::new(Status::new(Arc::new(|_| {})));
-        let writer = Writer::new(store.clone(), RecentKeys::new(100), rotation, sender, status, 7);
-        Bench { writer, store, sealed }
+        let place = (Arc::new(disk.clone()) as Arc<dyn Disk>, PathBuf::from("/wal"));
+        let writer = Writer::new(place, RecentKeys::new(100), rotation, sender, status, 7);
+        Bench { writer, disk, sealed }
     }
 
     impl Bench {
@@ -356,10 +269,14 @@ mod tests {
             waiting.into_iter().map(|mut reply| reply.try_recv().unwrap()).collect()
         }
 
-        fn keys_in_file(&self, file: usize) -> Vec<u128> {
-            let files = self.store.files.lock().unwrap();
-            let (id, bytes) = &files[file];
-            crate::wal::segment::scan(*id, bytes).found.iter().map(|found| found.key).collect()
+        fn segment(&self, number: u64) -> (SegmentId, Vec<u8>) {
+            let id = SegmentId { run: 7, number };
+            (id, self.disk.read(&PathBuf::from(format!("/wal/{}.wal", id.name()))).unwrap_or_default())
+        }
+
+        fn keys_in_segment(&self, number: u64) -> Vec<u128> {
+            let (id, bytes) = self.segment(number);
+            crate::wal::segment::scan(id, &bytes).found.iter().map(|found| found.key).collect()
         }
     }
 
@@ -369,10 +286,10 @@ mod tests {
         let replies = bench.send(&[&[1, 2], &[3]]);
         assert_eq!(replies[0], Ok(Stored { samples: 2, scores: 0, duplicates: 0 }));
         assert!(replies[1].is_ok());
-        assert_eq!(*bench.store.calls.lock().unwrap(), ["create", "append", "sync", "sync_folder"]);
+        assert_eq!(bench.disk.calls(), [Call::CreateNew, Call::Write, Call::Sync, Call::SyncFolder]);
         bench.send(&[&[4]]);
-        assert_eq!(bench.store.calls.lock().unwrap()[4..], ["append", "sync"]);
-        assert_eq!(bench.keys_in_file(0), [1, 2, 3, 4]);
+        assert_eq!(bench.disk.calls()[4..], [Call::Write, Call::Sync]);
+        assert_eq!(bench.keys_in_segment(1), [1, 2, 3, 4]);
     }
 
     #[test]
@@ -382,41 +299,37 @@ mod tests {
         let replies = bench.send(&[&[1], &[1, 2]]);
         assert_eq!(replies[0], Ok(Stored { samples: 0, scores: 0, duplicates: 1 }));
         assert_eq!(replies[1], Ok(Stored { samples: 1, scores: 0, duplicates: 1 }));
-        assert_eq!(bench.keys_in_file(0), [1, 2]);
+        assert_eq!(bench.keys_in_segment(1), [1, 2]);
     }
 
     #[test]
     fn any_failing_call_fails_its_batch_retires_the_segment_and_the_retry_is_stored() {
-        for fault in [("create", 1), ("append", 1), ("sync", 1), ("sync_folder", 1)] {
-            let mut bench = bench(&[fault]);
+        for call in [Call::CreateNew, Call::Write, Call::Sync, Call::SyncFolder] {
+            let mut bench = bench(&[Fault::nth(call, 1)]);
             let replies = bench.send(&[&[1], &[2]]);
-            assert!(replies.iter().all(Result::is_err), "{fault:?}");
+            assert!(replies.iter().all(Result::is_err), "{call:?}");
             let retried = bench.send(&[&[1], &[2]]);
-            assert!(
-                retried.iter().all(|reply| *reply == Ok(Stored { samples: 1, scores: 0, duplicates: 0 })),
-                "{fault:?}"
-            );
-            let last = bench.store.files.lock().unwrap().len() - 1;
-            assert_eq!(bench.keys_in_file(last), [1, 2], "{fault:?}");
+            let stored = Ok(Stored { samples: 1, scores: 0, duplicates: 0 });
+            assert!(retried.iter().all(|reply| *reply == stored), "{call:?}");
+            assert_eq!(bench.keys_in_segment(2), [1, 2], "{call:?}");
         }
     }
 
     #[test]
     fn after_a_failed_sync_the_acknowledged_part_is_sealed_and_the_rest_is_not_counted() {
-        for faults in [vec![("sync", 2)], vec![("append", 2)], vec![("sync", 2), ("truncate", 1)]] {
+        for calls in [vec![(Call::Sync, 2)], vec![(Call::Write, 2)], vec![(Call::Sync, 2), (Call::SetLen, 1)]]
+        {
+            let faults: Vec<_> = calls.iter().map(|(call, nth)| Fault::nth(*call, *nth)).collect();
             let mut bench = bench(&faults);
             bench.send(&[&[1]]);
-            let durable = bench.store.files.lock().unwrap()[0].1.len() as u64;
-            assert!(bench.send(&[&[2]])[0].is_err(), "{faults:?}");
+            let durable = bench.segment(1).1.len() as u64;
+            assert!(bench.send(&[&[2]])[0].is_err(), "{calls:?}");
             let sealed = bench.sealed.try_recv().unwrap();
-            assert_eq!((sealed.id.number, sealed.durable_bytes), (1, Some(durable)), "{faults:?}");
+            assert_eq!((sealed.id.number, sealed.durable_bytes), (1, Some(durable)), "{calls:?}");
             assert!(bench.send(&[&[3]])[0].is_ok());
-            assert_eq!(bench.keys_in_file(1), [3], "nothing more went into the retired segment");
-            let calls = bench.store.calls.lock().unwrap();
-            assert_eq!(
-                calls.iter().filter(|call| **call == "sync").count(),
-                if faults[0].0 == "append" { 2 } else { 3 }
-            );
+            assert_eq!(bench.keys_in_segment(2), [3], "nothing more went into the retired segment");
+            let syncs = bench.disk.calls().iter().filter(|call| **call == Call::Sync).count();
+            assert_eq!(syncs, if calls[0].0 == Call::Write { 2 } else { 3 }, "no sync is tried twice");
         }
     }
 }
