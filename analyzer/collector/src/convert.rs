@@ -3,6 +3,8 @@
 //! The deduplication key of a leg is made of proxy, worker, sequence, sample id, leg, variant and start time; of a score, of all
 //! its fields. So a retry is recognised, and workers whose epochs collide still lose nothing.
 
+use std::cell::Cell;
+
 use weir_sample::capture::{sample_from_wire, score_from_wire};
 use weir_sample::row::encode_row;
 use weir_sample::{Kind, Record};
@@ -16,6 +18,9 @@ use crate::wal::{Entry, RECORD_BYTES_MAX};
 /// Reasons that are told per request; the rest is counted.
 const REASONS_MAX: usize = 3;
 
+/// What the encoded bodies of one request may become together, bytes; later ones are cut, and flagged.
+const DECODED_BODIES_BYTES_MAX: usize = 256 << 20;
+
 /// What a request's records became.
 #[derive(Debug, Default)]
 pub(crate) struct Converted {
@@ -24,6 +29,8 @@ pub(crate) struct Converted {
     pub(crate) bad_records: u64,
     pub(crate) other_events: u64,
     reasons: Vec<String>,
+    /// What decoding bodies may still produce, bytes.
+    decode_budget: Cell<usize>,
 }
 
 impl Converted {
@@ -50,7 +57,8 @@ impl Converted {
 
 /// Converts every record; their numbers in reasons count through the request, from 0.
 pub(crate) fn convert(request: ExportLogsServiceRequest, redactor: &Redactor, received_us: i64) -> Converted {
-    let mut converted = Converted::default();
+    let mut converted =
+        Converted { decode_budget: Cell::new(DECODED_BODIES_BYTES_MAX), ..Converted::default() };
     let mut index = 0;
     for resource_logs in request.resource_logs {
         let attributes = resource_logs.resource.map(|resource| resource.attributes).unwrap_or_default();
@@ -113,7 +121,7 @@ impl Converted {
     ) -> Result<Entry, String> {
         let leg = Leg::from_record(record).map_err(|error| error.to_string())?;
         let key = leg_key(&leg, source);
-        let row = sample_from_wire(leg, &source.proxy, &source.worker, received_us)
+        let row = sample_from_wire(leg, &source.proxy, &source.worker, received_us, &self.decode_budget)
             .map_err(|error| error.to_string())?;
         Ok(self.entry(Kind::Samples, key, row, redactor))
     }

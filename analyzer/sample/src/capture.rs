@@ -4,6 +4,8 @@
 //! for the sample id and the criterion, on which joins rest: those are refused. Integers above 2^63-1 become 2^63-1.
 //! Invariant: a row that comes out has a valid experiment and a time between 1970 and 9999.
 
+use std::cell::Cell;
+
 use thiserror::Error;
 use weir_wire::names;
 
@@ -27,7 +29,8 @@ pub struct CaptureError {
     pub allowed: &'static str,
 }
 
-/// Turns a captured leg into a row. `received_us` stands in for a start time of 0.
+/// Turns a captured leg into a row. `received_us` stands in for a start time of 0; `budget` is what decoding the bodies of
+/// all legs of the request may still produce, bytes.
 ///
 /// # Errors
 /// Names the first attribute that no row may have.
@@ -36,6 +39,7 @@ pub fn sample_from_wire(
     proxy: &str,
     worker: &str,
     received_us: i64,
+    budget: &Cell<usize>,
 ) -> Result<Sample, CaptureError> {
     let encoding = clean(&leg.response_content_encoding, LABEL_BYTES_MAX);
     let answer = text::answer(Body {
@@ -44,6 +48,7 @@ pub fn sample_from_wire(
         bytes: leg.response_body_bytes,
         content_type: &leg.response_content_type,
         content_encoding: &encoding,
+        budget: Some(budget),
     });
     let mut sample = Sample {
         experiment: experiment(&leg.experiment)?,
@@ -87,7 +92,7 @@ pub fn sample_from_wire(
             allowed: "above 0 and at most 1",
         });
     }
-    add_question(&mut sample, &leg);
+    add_question(&mut sample, &leg, budget);
     Ok(sample)
 }
 
@@ -145,7 +150,7 @@ pub(crate) fn add_answer(sample: &mut Sample, answer: Answer) {
     sample.refusal = answer.refusal;
 }
 
-fn add_question(sample: &mut Sample, leg: &weir_wire::Leg) {
+fn add_question(sample: &mut Sample, leg: &weir_wire::Leg, budget: &Cell<usize>) {
     let Some(bytes) = leg.request_body_bytes else { return };
     let question = text::question(Body {
         head: &leg.request_body,
@@ -153,6 +158,7 @@ fn add_question(sample: &mut Sample, leg: &weir_wire::Leg) {
         bytes,
         content_type: &leg.request_content_type,
         content_encoding: "",
+        budget: Some(budget),
     });
     sample.request_bytes = Some(integer(bytes));
     sample.request_truncated = Some(question.truncated);

@@ -2,14 +2,15 @@
 //!
 //! What is here: the rows and their table of columns (`record`), Arrow and Parquet (`arrow`, `file`), folders
 //! (`layout`), durable file creation (`durable`) on a file system that tests can break (`disk`), the row encoding of the
-//! write-ahead log (`row`), JSONL lines (`import`), text out of captured bodies (`text`) and captured legs to rows
-//! (`capture`).
+//! write-ahead log (`row`), JSONL lines (`import`), content encodings (`encoding`), text out of captured bodies (`text`) and
+//! captured legs to rows (`capture`).
 //! What is not: statistics, networks, clocks.
 
 pub mod arrow;
 pub mod capture;
 pub mod disk;
 pub mod durable;
+pub mod encoding;
 pub mod file;
 pub mod import;
 pub mod layout;

@@ -1,10 +1,10 @@
 //! Text out of captured bodies: what was asked, what was answered, and how the answer ended.
 //!
 //! Understood, whole and as server-sent events: OpenAI's chat, completions and responses, Anthropic's messages, Gemini; and
-//! other JSON and plain text. Anything else is `unparsed`: its text is the body as it is. Nothing is dropped silently:
+//! other JSON and plain text; encoded with gzip, deflate, br or zstd, also where the header does not say so. Anything else is `unparsed`: its text is the body as it is. Nothing is dropped silently:
 //! [`Flags`] say what is wrong or missing in a text.
 //! Limits: [`TEXT_BYTES_MAX`] for a text, [`WORD_BYTES_MAX`] for model, finish reason and the like, [`VALUES_MAX`] values of a
-//! JSON document, 128 levels.
+//! JSON document, 128 levels, [`DECODED_BYTES_MAX`] and [`DECODED_RATIO_MAX`] of an encoded body.
 //! Invariants: nothing here fails or panics; control characters except line feed, carriage return and tab are removed,
 //! nothing else is; where a body was split into head and tail does not matter as long as they meet.
 
@@ -19,11 +19,14 @@ mod reply;
 mod sse;
 mod whole;
 
+use std::cell::Cell;
+
 use serde_json::Value;
 
 pub use flags::{Flag, Flags};
 pub use json::VALUES_MAX;
 pub use reply::{CALLS_MAX, CHOICES_MAX};
+pub use whole::{DECODED_BYTES_MAX, DECODED_RATIO_MAX};
 
 use crate::record::ResponseFormat;
 use reply::Reply;
@@ -47,6 +50,9 @@ pub struct Body<'a> {
     pub content_type: &'a str,
     /// The content encoding header, or empty.
     pub content_encoding: &'a str,
+    /// Bytes that decoding may still produce, for all bodies of one request together; it is counted down. `None`: no
+    /// bound beyond [`DECODED_BYTES_MAX`] of each.
+    pub budget: Option<&'a Cell<usize>>,
 }
 
 /// A tool call of an answer.
