@@ -141,6 +141,8 @@ pub struct Bootstrap {
     pub names: Names,
     /// How long an answer may take, shadows included; 0 is without a limit. Seconds.
     pub route_timeout_s: u32,
+    /// HTTP filters before Weir's, in Envoy's own words: one that verifies tokens, for example.
+    pub filters_before: Vec<Value>,
 }
 
 impl Bootstrap {
@@ -156,6 +158,7 @@ impl Bootstrap {
             routing: Routing::default(),
             names: Names::default(),
             route_timeout_s: 300,
+            filters_before: Vec::new(),
         }
     }
 
@@ -204,7 +207,7 @@ impl Bootstrap {
     fn http_filters(&self) -> Result<Value, String> {
         let router = template::render_json(ROUTER, &[])?;
         let weir = match &self.filter {
-            FilterSource::Absent => return Ok(json!([router])),
+            FilterSource::Absent => return Ok(self.chain(&[router])),
             FilterSource::Static { policy_json, module } => {
                 json!({"name": "weir", "typed_config": ecds::wasm(policy_json, module)})
             }
@@ -217,7 +220,11 @@ impl Bootstrap {
                 template::render_json(WEIR_ECDS, &values)?
             }
         };
-        Ok(json!([weir, router]))
+        Ok(self.chain(&[weir, router]))
+    }
+
+    fn chain(&self, filters: &[Value]) -> Value {
+        Value::Array(self.filters_before.iter().chain(filters).cloned().collect())
     }
 
     /// First the candidate, then control with every combination of copies.

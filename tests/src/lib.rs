@@ -3,13 +3,14 @@
 //! - [`world`]: a proxy with control, candidate and sink around it, and policies to push into it.
 //! - [`server`] and [`client`]: HTTP to the byte on both sides of the proxy; [`http`] is what both read and write.
 //! - [`sink`]: a collector in memory.
-//! - [`traffic`]: requests over several connections.
+//! - [`traffic`]: requests over several connections; [`generated`]: policies and requests at random.
 //! - [`empty_module()`]: the smallest wasm filter, and [`trapping_module()`], one that crashes.
 //!
 //! Nothing here replaces Envoy: every test runs the real binary, and fails with a hint where there is none.
 
 pub mod client;
 mod empty_module;
+pub mod generated;
 pub mod http;
 pub mod random;
 pub mod server;

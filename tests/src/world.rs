@@ -51,6 +51,8 @@ pub struct Plan {
     pub filter: Filter,
     /// How long Envoy waits for an answer.
     pub route_timeout_s: u32,
+    /// HTTP filters before Weir's.
+    pub filters_before: Vec<Value>,
     /// The filter refuses this policy, and the proxy has to come up without it.
     pub refused: bool,
 }
@@ -65,6 +67,7 @@ impl Plan {
             workers: 2,
             filter: Filter::default(),
             route_timeout_s: 300,
+            filters_before: Vec::new(),
             refused: false,
         }
     }
@@ -159,6 +162,7 @@ impl World {
         let bootstrap = Bootstrap {
             routing: plan.routing,
             route_timeout_s: plan.route_timeout_s,
+            filters_before: plan.filters_before,
             ..Bootstrap::new(upstreams, source)
         };
         write_ecds(&ecds, &ecds_response(&plan.policy.to_string(), revision(&plan.policy), &module))?;

@@ -92,7 +92,8 @@ impl Place {
     fn of(policy: &Policy, headers: &[(String, String)]) -> Option<Self> {
         let assignment = policy.assign(headers);
         let source = policy.identity_source(&assignment)?;
-        let name = source.header.as_deref().unwrap_or("cookie");
+        // Only an identity that is a header or a cookie can be replaced in a list of headers.
+        let name = source.header.as_deref().or_else(|| source.cookie.as_ref().map(|_| "cookie"))?;
         let header = headers.iter().position(|(header, _)| header.eq_ignore_ascii_case(name))?;
         let cookie = source.cookie.as_ref().map(ToString::to_string);
         Some(Self { header, cookie })

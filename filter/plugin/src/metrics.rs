@@ -18,6 +18,7 @@
 //! |---|---|---|
 //! | `weir_requests_total` | variant, cohort, tier | exchanges that the policy looked at |
 //! | `weir_no_identity_total` | | exchanges without any of the policy's identities (served by control) |
+//! | `weir_set_apart_total` | reason | exchanges that take no part: overrides, and bodies that cannot be rewritten |
 //! | `weir_forged_headers_total` | | inbound `x-weir-*` headers that were removed |
 //! | `weir_mirrored_total` | leg (shadow, noise) | exchanges whose copy was asked for |
 //! | `weir_skipped_total` | leg (primary, shadow, noise), reason | captures and copies that were not made |
@@ -85,6 +86,23 @@ pub enum Skip {
     Tokens,
 }
 
+/// Why an exchange takes no part: it is neither captured nor copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Apart {
+    /// Its identity is on the deny list.
+    Denied,
+    /// It chose by the force header.
+    Forced,
+    /// Its body is larger than the candidate's request may be rewritten in.
+    BodyTooLarge,
+    /// Its body's length is not known when its headers come.
+    BodyLengthUnknown,
+    /// Its body is not JSON, so that no field of it can be set.
+    BodyNotJson,
+    /// Its body is compressed.
+    BodyEncoded,
+}
+
 /// Why an exchange stayed half.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Half {
@@ -103,6 +121,8 @@ pub enum Count {
     ForgedHeaders,
     /// `weir_mirrored_total`
     Mirrored(LegKind),
+    /// `weir_set_apart_total`
+    SetApart(Apart),
     /// `weir_skipped_total`
     Skipped(LegKind, Skip),
     /// `weir_pairs_total`
@@ -320,7 +340,8 @@ impl Count {
             Self::Sent(variant) => 29 + variant as usize,
             Self::Drops(variant, why) => 31 + 2 * (why as usize) + variant as usize,
             Self::GuardHeld => 39,
-            Self::Skipped(leg, why) => 40 + 3 * (why as usize) + leg as usize,
+            Self::SetApart(why) => 40 + why as usize,
+            Self::Skipped(leg, why) => 46 + 3 * (why as usize) + leg as usize,
         }
     }
 
@@ -336,6 +357,7 @@ impl Count {
             Self::Heartbeat => "weir_heartbeat_total".to_owned(),
             Self::GuardHeld => "weir_guard_held_total".to_owned(),
             Self::Mirrored(leg) => format!("weir_mirrored_total;leg={}", leg.as_str()),
+            Self::SetApart(why) => format!("weir_set_apart_total;reason={}", why.as_str()),
             Self::Pairs(leg) => format!("weir_pairs_total;leg={}", leg.as_str()),
             Self::Unmatched(leg) => format!("weir_unmatched_total;leg={}", leg.as_str()),
             Self::Skipped(leg, why) => format!(
@@ -375,6 +397,19 @@ impl Count {
                     Loss::Refused => "refused",
                 }
             ),
+        }
+    }
+}
+
+impl Apart {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Denied => "denied",
+            Self::Forced => "forced",
+            Self::BodyTooLarge => "body_too_large",
+            Self::BodyLengthUnknown => "body_length_unknown",
+            Self::BodyNotJson => "body_not_json",
+            Self::BodyEncoded => "body_encoded",
         }
     }
 }
@@ -439,6 +474,17 @@ mod tests {
             all.extend([Count::HalfPairs(leg, Half::Age), Count::HalfPairs(leg, Half::Full)]);
             all.extend(VARIANTS.map(|variant| Count::Samples(leg, variant)));
         }
+        all.extend(
+            [
+                Apart::Denied,
+                Apart::Forced,
+                Apart::BodyTooLarge,
+                Apart::BodyLengthUnknown,
+                Apart::BodyNotJson,
+                Apart::BodyEncoded,
+            ]
+            .map(Count::SetApart),
+        );
         for variant in VARIANTS {
             all.push(Count::Sent(variant));
             all.extend(

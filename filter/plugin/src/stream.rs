@@ -1,12 +1,17 @@
 //! The listener's side of an exchange: assign, mark for the router, decide about copies and capture, tell the client.
 //!
 //! Host calls of an exchange that is not captured: one for the request's headers, one per forged header, none for
-//! control, one to four for the candidate (variant, experiment, snapshot, autonomy), one for `clusterHeader`, and one
-//! for each response header.
+//! control, one for the candidate and one for each of `upstreamHeaders`, one for `clusterHeader`, and one
+//! for each response header. An identity that is a claim or the client's address costs one more where it is looked for.
 
+use std::borrow::Cow;
+use std::cell::Cell;
 use std::rc::Rc;
 
-use weir_policy::{Assignment, CaptureDecision, RequestView, Variant, headers as names, table_hash};
+use weir_policy::{
+    Assignment, CaptureDecision, Claim, Reason, RequestView, UpstreamHeader, Variant, headers as names,
+    table_hash,
+};
 use weir_wire::LegKind;
 
 use crate::active::Active;
@@ -16,25 +21,49 @@ use crate::exchange::{Ended, Exchange};
 use crate::filter::{Filter, Stream};
 use crate::headers::Headers;
 use crate::host::{Host, Map};
-use crate::metrics::{Count, Skip};
+use crate::metrics::{Apart, Count, Skip};
 use crate::texts::TEXT_BYTES_MAX;
 
 /// Longest path that is kept.
 const PATH_BYTES_MAX: usize = 2048;
 
-/// The request as the policy may see it.
-struct View<'a> {
+/// The request as the policy may see it. What is not in the headers is asked of the host when the policy wants it.
+struct View<'a, H> {
     headers: Headers<'a>,
     /// Hides the headers that a client has forged and that are removed.
     without_owned_by: Option<&'a Active>,
+    host: &'a H,
+    /// Host calls that failed.
+    refused: Cell<u64>,
 }
 
-impl RequestView for View<'_> {
+impl<H: Host> View<'_, H> {
+    fn property(&self, path: &[&str]) -> Option<Cow<'_, [u8]>> {
+        let mut value = Vec::new();
+        match self.host.property(path, &mut value) {
+            Ok(found) => found.then_some(Cow::Owned(value)),
+            Err(_) => {
+                self.refused.set(self.refused.get() + 1);
+                None
+            }
+        }
+    }
+}
+
+impl<H: Host> RequestView for View<'_, H> {
     fn header(&self, name: &str) -> Option<&[u8]> {
         if self.without_owned_by.is_some_and(|active| active.policy.owns_header(name.as_bytes())) {
             return None;
         }
         self.headers.get(name.as_bytes())
+    }
+
+    fn claim(&self, claim: &Claim) -> Option<Cow<'_, [u8]>> {
+        self.property(&["metadata", "filter_metadata", &claim.namespace, &claim.payload, &claim.name])
+    }
+
+    fn client_address(&self) -> Option<Cow<'_, [u8]>> {
+        self.property(&["source", "address"])
     }
 }
 
@@ -56,8 +85,15 @@ impl<H: Host> Filter<H> {
 
     fn decide(&mut self, active: &Rc<Active>, headers: Headers<'_>, end: bool) -> Stream {
         let forged = self.remove_forged(active, headers);
-        let view = View { headers, without_owned_by: forged.then_some(active) };
+        let view = View {
+            headers,
+            without_owned_by: forged.then_some(active),
+            host: &self.host,
+            refused: Cell::new(0),
+        };
         let mut assignment = active.policy.assign(&view);
+        let refused = view.refused.get();
+        self.count_refusals(refused);
         if assignment.variant == Variant::Candidate && active.is_held(assignment.cohort) {
             self.metrics.count(Count::GuardHeld);
             assignment.variant = Variant::Control;
@@ -70,6 +106,9 @@ impl<H: Host> Filter<H> {
         }
         if assignment.identity.is_none() {
             self.metrics.count(Count::NoIdentity);
+        }
+        if let Some(why) = set_apart(&assignment) {
+            self.metrics.count(Count::SetApart(why));
         }
         if let Some(series) = active.series(assignment.cohort, to_wire(assignment.variant)) {
             self.metrics.count_request(series);
@@ -153,13 +192,26 @@ impl<H: Host> Filter<H> {
         if !self.mark_cluster(active, Variant::Candidate) || !self.set(header, Variant::Candidate.as_str()) {
             return false;
         }
-        self.set(names::EXPERIMENT, &active.policy.experiment);
-        self.set(names::SNAPSHOT, active.snapshot(weir_wire::Variant::Candidate));
-        let (_, _, autonomy) = active.cohort(cohort);
-        if !autonomy.is_empty() {
-            self.set(names::AUTONOMY, autonomy);
-        }
+        self.tell_upstream(active, cohort, true);
         true
+    }
+
+    /// Sets what the policy wants the candidate to know. A served request has its variant already.
+    pub(crate) fn tell_upstream(&mut self, active: &Active, cohort: Option<u16>, served: bool) {
+        for header in active.policy.upstream_headers() {
+            match header {
+                UpstreamHeader::Experiment => self.set(names::EXPERIMENT, &active.policy.experiment),
+                UpstreamHeader::Variant if served => true,
+                UpstreamHeader::Variant => self.set(names::VARIANT, Variant::Candidate.as_str()),
+                UpstreamHeader::Snapshot => {
+                    self.set(names::SNAPSHOT, active.snapshot(weir_wire::Variant::Candidate))
+                }
+                UpstreamHeader::Autonomy => match active.cohort(cohort) {
+                    (_, _, "") => true,
+                    (_, _, autonomy) => self.set(names::AUTONOMY, autonomy),
+                },
+            };
+        }
     }
 
     /// Names the cluster, where the policy wants it named.
@@ -282,6 +334,14 @@ pub(crate) fn to_wire(variant: Variant) -> weir_wire::Variant {
     match variant {
         Variant::Control => weir_wire::Variant::Control,
         Variant::Candidate => weir_wire::Variant::Candidate,
+    }
+}
+
+fn set_apart(assignment: &Assignment) -> Option<Apart> {
+    match assignment.reason {
+        Reason::Denied => Some(Apart::Denied),
+        Reason::Forced => Some(Apart::Forced),
+        _ => None,
     }
 }
 

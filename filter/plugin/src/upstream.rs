@@ -24,6 +24,10 @@ impl<H: Host> Filter<H> {
             self.streams.remove(&context);
             return;
         };
+        if leg == LegKind::Shadow {
+            let active = Rc::clone(&exchange.active);
+            self.tell_upstream(&active, exchange.cohort, false);
+        }
         self.capturing += 1;
         let captured = Captured::new(exchange, leg, end);
         self.streams.insert(context, Stream::Captured(Box::new(captured)));

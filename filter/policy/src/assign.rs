@@ -1,20 +1,32 @@
 //! Which cohort a request belongs to, and which variant answers it.
 //!
-//! Nothing here allocates: an [`Assignment`] is a handful of numbers that stay valid for the policy that made it.
+//! An [`Assignment`] is a handful of numbers that stay valid for the policy that made it. Nothing here allocates, apart from
+//! identities that the host gives or that have escapes (see [`IdentitySource`]).
 
-use std::fmt;
+use std::borrow::Cow;
 
 use weir_document::choice;
 
 use crate::{
-    Autonomy, Cohort, IdentitySource, Mode, NO_COHORT, Policy, Purpose, Share, Variant, bucket_ppm,
-    cookie_value, identity_hash,
+    Autonomy, Claim, Cohort, IdentitySource, Mode, NO_COHORT, Policy, Purpose, Share, Variant, bucket_ppm,
+    identity_hash,
 };
 
-/// A request's headers, wherever they are kept.
+/// What is known of a request, wherever it is kept.
 pub trait RequestView {
     /// The value of the header `name`, which is in lower case; the first one where it is there several times.
     fn header(&self, name: &str) -> Option<&[u8]>;
+
+    /// The value of a claim as the host gives it: text as it is, a number as the eight bytes of a double.
+    fn claim(&self, claim: &Claim) -> Option<Cow<'_, [u8]>> {
+        let _ = claim;
+        None
+    }
+
+    /// The client's address, with or without port.
+    fn client_address(&self) -> Option<Cow<'_, [u8]>> {
+        None
+    }
 }
 
 /// What was decided about a request. It belongs to the policy that made it.
@@ -51,6 +63,10 @@ choice! {
         NoShare = "no-share",
         /// No source gave an identity, so that the choice could not be sticky.
         NoIdentity = "no-identity",
+        /// The identity is on the deny list.
+        Denied = "denied",
+        /// The request chose by the force header, and its tier may.
+        Forced = "forced",
         /// The identity's bucket is inside the share.
         InsideShare = "inside-share",
         /// The identity's bucket is outside the share.
@@ -85,14 +101,18 @@ impl Policy {
             .iter()
             .enumerate()
             .find_map(|(index, source)| Some((u16::try_from(index).ok()?, source.find(request)?)));
-        if let Some((index, identity)) = identity {
-            assignment.identity = Some(index);
+        if let Some((index, identity)) = &identity {
+            assignment.identity = Some(*index);
             assignment.identity_hash = Some(identity_hash(self.salt(), identity));
             assignment.bucket_ppm = Some(bucket_ppm(self.salt(), Purpose::Route, identity));
         }
         let cohort_share = self.cohort(&assignment).map(|cohort| cohort.candidate_percent);
         (assignment.share_ppm, assignment.variant, assignment.reason) =
             self.choose(cohort_share, assignment.bucket_ppm);
+        let identity = identity.as_ref().map(|(_, identity)| identity);
+        if let Some((variant, reason)) = self.overridden(request, self.tier(&assignment), identity) {
+            (assignment.variant, assignment.reason) = (variant, reason);
+        }
         assignment
     }
 
@@ -148,33 +168,16 @@ impl Policy {
 }
 
 impl Assignment {
+    /// Whether an override decided: such an exchange takes no part in the comparison.
+    #[must_use]
+    pub const fn is_overridden(&self) -> bool {
+        matches!(self.reason, Reason::Denied | Reason::Forced)
+    }
+
     /// The identity's hash as 16 hex digits, as it stands in samples.
     #[must_use]
     pub fn identity_hash_hex(&self) -> Option<String> {
         self.identity_hash.map(|hash| format!("{hash:016x}"))
-    }
-}
-
-impl IdentitySource {
-    /// The identity that this source gives; empty values do not count.
-    #[must_use]
-    pub fn find<'r, V: RequestView + ?Sized>(&self, request: &'r V) -> Option<&'r [u8]> {
-        let value = match (&self.header, &self.cookie) {
-            (Some(header), _) => request.header(header)?,
-            (None, Some(cookie)) => cookie_value(request.header("cookie")?, cookie)?,
-            (None, None) => return None,
-        };
-        (!value.is_empty()).then_some(value)
-    }
-}
-
-impl fmt::Display for IdentitySource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.header, &self.cookie) {
-            (Some(header), _) => write!(f, "header {header}"),
-            (None, Some(cookie)) => write!(f, "cookie {cookie}"),
-            (None, None) => f.write_str("nothing"),
-        }
     }
 }
 

@@ -5,15 +5,18 @@ use weir_document::{Allowed, Collector, Path};
 
 use crate::headers::is_reserved;
 use crate::{
-    Candidate, Cohort, Control, HeaderName, IdentitySource, Match, Mode, NO_COHORT, Noise, Routing, Shadow,
-    Text,
+    Candidate, Claim, Cohort, Control, HeaderName, IdentitySource, Match, Mode, NO_COHORT, Noise, Routing,
+    Shadow, Text,
 };
 
 /// Headers that carry credentials: never an identity, never compared with a text in a policy.
 const CREDENTIAL_HEADERS: &[&str] = &["authorization", "proxy-authorization", "x-api-key", "api-key"];
 
+/// Registered claims (RFC 7519 section 4.1) that do not name a user.
+const SHARED_CLAIMS: &[&str] = &["aud", "exp", "iat", "iss", "jti", "nbf"];
+
 /// Headers that routing may not overwrite.
-const PROTOCOL_HEADERS: &[&str] = &[
+pub(crate) const PROTOCOL_HEADERS: &[&str] = &[
     "connection",
     "content-encoding",
     "content-length",
@@ -139,12 +142,19 @@ pub(crate) fn check_cohorts(cohorts: &[Cohort], at: &Path<'_>, problems: &mut Co
     }
 }
 
-/// An identity source is one header or one cookie, and no credential.
+/// An identity source is one place, and no credential.
 pub(crate) fn check_identity(source: &IdentitySource, at: &Path<'_>, problems: &mut Collector) {
-    if source.header.is_some() == source.cookie.is_some() {
+    let places = [
+        source.header.is_some(),
+        source.cookie.is_some(),
+        source.query.is_some(),
+        source.claim.is_some(),
+        source.from.is_some(),
+    ];
+    if places.iter().filter(|there| **there).count() != 1 {
         problems
-            .report(at, "needs exactly one of header and cookie")
-            .hint("write {header: x-user-id} or {cookie: session}");
+            .report(at, "needs exactly one of header, cookie, query, claim and from")
+            .hint("write one of them, such as {header: x-user-id} or {claim: {name: sub}}");
     }
     let Some(header) = &source.header else { return };
     let at = at.key("header");
@@ -168,6 +178,16 @@ pub(crate) fn check_identity(source: &IdentitySource, at: &Path<'_>, problems: &
             .report(&at, "does not identify a user")
             .text_value(header)
             .hint("assignment is sticky by user; name a header such as x-user-id");
+    }
+}
+
+/// A claim is one that tells users apart.
+pub(crate) fn check_claim(claim: &Claim, at: &Path<'_>, problems: &mut Collector) {
+    if SHARED_CLAIMS.contains(&claim.name.as_str()) {
+        problems
+            .report(&at.key("name"), "is the same for many users, or changes with every token")
+            .text_value(&claim.name)
+            .hint("assignment is sticky by user; name a claim such as sub");
     }
 }
 
@@ -331,6 +351,6 @@ fn check_routing_header(header: &HeaderName, own: &str, at: &Path<'_>, problems:
     }
 }
 
-fn is_credential(header: &HeaderName) -> bool {
+pub(crate) fn is_credential(header: &HeaderName) -> bool {
     CREDENTIAL_HEADERS.contains(&header.as_str())
 }

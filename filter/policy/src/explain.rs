@@ -97,6 +97,19 @@ impl Policy {
                 "mode shadow: control answers everybody, the candidate gets copies".to_owned()
             }
             Reason::NoCohort => "no cohort matches, and such requests go to control".to_owned(),
+            Reason::Denied => {
+                "the identity is on the deny list: control answers it, nothing is captured".to_owned()
+            }
+            Reason::Forced => {
+                let overrides = self.overrides.as_ref();
+                let header =
+                    overrides.and_then(|overrides| overrides.force_header.as_deref()).unwrap_or_default();
+                let tier = self.tier(assignment);
+                format!(
+                    "{header} says {}, and tier {tier} may choose; nothing is captured",
+                    assignment.variant
+                )
+            }
             Reason::NoShare => format!("cohort {cohort} has no share of the candidate"),
             Reason::NoIdentity if self.identity.is_empty() => "the policy names no identity".to_owned(),
             Reason::NoIdentity => {

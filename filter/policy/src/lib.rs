@@ -8,7 +8,8 @@
 //! - Assignment is sticky (same salt, identity and share: same variant) and monotone (a growing share never takes the
 //!   candidate away from an identity that has it).
 //! - Routing, shadowing, noise and sampling are decided by independent hashes, and so are different experiments.
-//! - [`Policy::assign`] and [`Policy::capture_decision`] do not allocate and do not panic, whatever bytes the headers hold.
+//! - [`Policy::assign`] and [`Policy::capture_decision`] do not panic, whatever bytes the headers hold, and do not allocate,
+//!   but for an identity that the host gives or that has escapes.
 //!
 //! ```
 //! use weir_policy::{Policy, Variant};
@@ -42,7 +43,10 @@ mod explain;
 mod guard;
 mod hash;
 pub mod headers;
+mod identity;
+mod overrides;
 mod policy;
+mod request;
 mod rule;
 mod shadow;
 mod share;
@@ -57,10 +61,13 @@ pub use cookie::cookie_value;
 pub use explain::Explanation;
 pub use guard::Guard;
 pub use hash::{BUCKETS, Purpose, bucket_ppm, identity_hash, table_hash};
+pub use identity::{Claim, IdentityFrom, IdentitySource, query_value};
+pub use overrides::Overrides;
 pub use policy::{
-    Autonomy, Candidate, Cohort, Control, IdentitySource, Leg, Limits, Mode, NO_COHORT, Noise, Policy,
-    ResponseHeaders, Routing, Sampling, Sink, Variant,
+    Autonomy, Candidate, Cohort, Control, Leg, Limits, Mode, NO_COHORT, Noise, Policy, ResponseHeaders,
+    Routing, Sampling, Sink, UpstreamHeader, Variant,
 };
+pub use request::Request;
 pub use rule::Match;
 pub use shadow::Shadow;
 pub use share::Share;

@@ -4,10 +4,11 @@ use weir_document::{Items, Problems, choice, document};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::check::{
-    check_clusters, check_cohorts, check_identities, check_identity, check_limits, check_mode, check_noise,
+    check_clusters, check_cohorts, check_identities, check_limits, check_mode, check_noise,
     check_noise_cluster, check_routing, check_tail, check_times,
 };
-use crate::{Guard, HeaderName, Match, Shadow, Share, Snapshot, Text};
+use crate::overrides::check_override_names;
+use crate::{Guard, HeaderName, IdentitySource, Match, Overrides, Shadow, Share, Snapshot, Text};
 
 /// Name under which requests are counted that no cohort matches.
 pub const NO_COHORT: &str = "none";
@@ -38,6 +39,20 @@ choice! {
         Control = "control",
         /// The version on trial.
         Candidate = "candidate",
+    }
+}
+
+choice! {
+    /// What a header tells the candidate about a request.
+    pub enum UpstreamHeader {
+        /// `x-weir-experiment`: name of the experiment.
+        Experiment = "experiment",
+        /// `x-weir-variant`: on copies too; requests that the candidate serves have the routing header in any case.
+        Variant = "variant",
+        /// `x-weir-snapshot`: label of the snapshot that should answer.
+        Snapshot = "snapshot",
+        /// `x-weir-autonomy`: autonomy level of the cohort, where it has one.
+        Autonomy = "autonomy",
     }
 }
 
@@ -84,6 +99,8 @@ document! {
         pub identity: Vec<IdentitySource> = Vec::new() => Items(0..=8),
         /// Who gets what; the first match counts. Requests that no cohort matches go to control.
         pub cohorts: Vec<Cohort> = Vec::new() => Items(0..=64),
+        /// Exceptions from the assignment.
+        pub overrides: Option<Overrides>,
         /// Copies to the candidate.
         pub shadow: Shadow,
         /// Copies to control.
@@ -106,6 +123,7 @@ document! {
     check check_noise_cluster(noise, candidate);
     check check_cohorts(cohorts);
     check check_identities(identity);
+    check check_override_names(overrides, identity, cohorts);
 }
 
 document! {
@@ -128,17 +146,6 @@ document! {
         /// What it serves.
         pub snapshot: Snapshot,
     }
-}
-
-document! {
-    /// One place where a request's identity may be found: a header or a cookie.
-    pub struct IdentitySource {
-        /// Header that holds the identity.
-        pub header: Option<HeaderName>,
-        /// Cookie that holds the identity.
-        pub cookie: Option<String> => Text::Token,
-    }
-    validate check_identity;
 }
 
 document! {
@@ -187,6 +194,9 @@ document! {
         pub variant_header: HeaderName = HeaderName::fixed("x-weir-variant"),
         /// Request header that is set to the cluster's name, for `cluster_header` routes.
         pub cluster_header: Option<HeaderName>,
+        /// What requests and copies that reach the candidate carry; `[autonomy]` where it is left away. Each costs a host
+        /// call, so that only what is asked for is set. Copies always carry `x-weir-leg`, set by the route.
+        pub upstream_headers: Option<Vec<UpstreamHeader>> => Items(0..=4),
     }
     validate check_routing;
 }
@@ -273,6 +283,12 @@ impl Policy {
         digest_of(self)
     }
 
+    /// What requests that reach the candidate are told.
+    #[must_use]
+    pub fn upstream_headers(&self) -> &[UpstreamHeader] {
+        self.routing.upstream_headers.as_deref().unwrap_or(&[UpstreamHeader::Autonomy])
+    }
+
     /// What separates this experiment's buckets from those of others.
     #[must_use]
     pub fn salt(&self) -> &str {
@@ -303,15 +319,12 @@ impl Policy {
         }
     }
 
-    /// The request headers that assignment looks at, each once and in lower case: `cookie` for identity cookies, then the
-    /// rules' headers.
+    /// The request headers that assignment looks at, each once and in lower case: those of the identity sources (`cookie`
+    /// for cookies, `:path` for query parameters), then the rules' headers.
     #[must_use]
     pub fn headers_read(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();
-        for source in &self.identity {
-            names.extend(source.header.as_deref());
-            names.extend(source.cookie.as_ref().map(|_| "cookie"));
-        }
+        names.extend(self.identity.iter().filter_map(IdentitySource::header_read));
         for rule in self.cohorts.iter().filter_map(|cohort| cohort.rule.as_ref()) {
             rule.each_header(&mut |name| names.push(name));
         }

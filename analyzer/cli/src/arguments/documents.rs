@@ -39,6 +39,15 @@ pub(crate) struct AssignArguments {
     /// A request header; may be given several times
     #[arg(long = "header", short = 'H', value_name = "NAME=VALUE", value_parser = header)]
     pub(crate) headers: Vec<(String, String)>,
+    /// The request's path with its query
+    #[arg(long, value_name = "PATH")]
+    pub(crate) path: Option<String>,
+    /// A claim of the request's verified token; may be given several times
+    #[arg(long = "claim", value_name = "NAME=VALUE", value_parser = claim)]
+    pub(crate) claims: Vec<(String, String)>,
+    /// The client's address
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) address: Option<String>,
     /// As text or as JSON
     #[arg(long, value_enum, default_value = "text")]
     pub(crate) output: TextOrJson,
@@ -54,8 +63,16 @@ pub(crate) enum TextOrJson {
 }
 
 fn header(text: &str) -> Result<(String, String), String> {
+    pair(text, "--header x-user-id=ada")
+}
+
+fn claim(text: &str) -> Result<(String, String), String> {
+    pair(text, "--claim sub=ada")
+}
+
+fn pair(text: &str, example: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("is not NAME=VALUE\n  hint: --header x-user-id=ada".to_owned()),
+        _ => Err(format!("is not NAME=VALUE\n  hint: {example}")),
     }
 }

@@ -1,0 +1,78 @@
+//! Overrides, upstream headers and identities that the host gives, against a host in memory.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod double;
+
+use double::proxy::{INTERNAL, NOISE_ROOT, POLICY_ROOT, Proxy, SHADOW_ROOT, USER};
+
+const TOLD: [&str; 4] = ["x-weir-experiment", "x-weir-variant", "x-weir-snapshot", "x-weir-autonomy"];
+
+fn told(proxy: &Proxy) -> Vec<Option<String>> {
+    TOLD.iter().map(|name| proxy.host.request_header(name)).collect()
+}
+
+fn count(proxy: &Proxy, name: &str) -> u64 {
+    proxy.filter.metrics().unsent(name)
+}
+
+#[test]
+fn the_candidate_is_told_its_autonomy_level_and_what_else_the_policy_asks_for() {
+    let text = |values: [&str; 4]| values.map(|value| (!value.is_empty()).then(|| value.to_owned())).to_vec();
+    for (asked, expected) in [
+        ("", text(["", "candidate", "", "suggest"])),
+        ("routing: {upstreamHeaders: []}\n", text(["", "candidate", "", ""])),
+        (
+            "routing: {upstreamHeaders: [experiment, variant, snapshot, autonomy]}\n",
+            text(["trial", "candidate", "m@2", "suggest"]),
+        ),
+    ] {
+        let mut proxy = Proxy::new(asked);
+        proxy.open(POLICY_ROOT, INTERNAL, true);
+        assert_eq!(told(&proxy), expected, "{asked}");
+    }
+}
+
+#[test]
+fn copies_to_the_candidate_are_told_the_same_and_copies_to_control_nothing() {
+    let mut proxy = Proxy::new(
+        "routing: {upstreamHeaders: [experiment, variant, snapshot, autonomy]}\ncohorts: [{name: general, autonomy: supervised}]\nmode: shadow\n",
+    );
+    proxy.open(POLICY_ROOT, USER, true);
+    assert_eq!(told(&proxy), vec![None; 4], "control gets what the client sent");
+    let copy = [("x-request-id", "r-1"), ("x-weir-leg", "shadow")];
+    proxy.open(SHADOW_ROOT, &copy, true);
+    let expected = ["trial", "candidate", "m@2", "supervised"].map(|value| Some(value.to_owned()));
+    assert_eq!(told(&proxy), expected);
+    assert_eq!(proxy.host.request_header("x-weir-leg").as_deref(), Some("shadow"));
+    proxy.open(NOISE_ROOT, &[copy[0], ("x-weir-leg", "noise")], true);
+    assert_eq!(told(&proxy), vec![None; 4]);
+}
+
+#[test]
+fn overridden_exchanges_are_counted_and_take_no_part() {
+    let mut proxy = Proxy::new(
+        "overrides: {forceHeader: x-force, forceTiers: [internal], deny: [eve]}\nsampling: {percent: 100}\n",
+    );
+    let tier = ("x-tier", "internal");
+    for (headers, variant) in [
+        (vec![tier, ("x-user-id", "ada"), ("x-force", "control")], None),
+        (vec![tier, ("x-force", "candidate")], Some("candidate")),
+        (vec![tier, ("x-user-id", "eve"), ("x-force", "candidate")], None),
+    ] {
+        let routed = proxy.exchange(&headers);
+        assert_eq!(
+            (routed.variant.as_deref(), routed.shadow, routed.noise),
+            (variant, None, None),
+            "{headers:?}"
+        );
+        let forwarded = headers.iter().find(|(name, _)| *name == "x-force").map(|(_, value)| *value);
+        assert_eq!(proxy.host.request_header("x-force").as_deref(), forwarded);
+    }
+    assert_eq!(count(&proxy, "weir_set_apart_total;reason=forced"), 2);
+    assert_eq!(count(&proxy, "weir_set_apart_total;reason=denied"), 1);
+    proxy.tick();
+    assert!(proxy.posted().is_empty(), "nothing is captured");
+    let general = proxy.exchange(&[("x-user-id", "ada"), ("x-force", "candidate"), ("x-request-id", "r-9")]);
+    assert_eq!(general.variant, None, "the tier may not choose");
+    assert!(general.shadow.is_some());
+}
