@@ -93,6 +93,9 @@ pub fn sample_from_wire(
         });
     }
     add_question(&mut sample, &leg, budget);
+    let tags =
+        leg.tags.iter().map(|(name, value)| (clean(name, LABEL_BYTES_MAX), clean(value, HEADER_BYTES_MAX)));
+    sample.tags.extend(tags);
     Ok(sample)
 }
 

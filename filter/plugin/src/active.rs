@@ -5,6 +5,7 @@ use std::rc::Rc;
 use weir_policy::{Mode, Policy};
 use weir_wire::{LegKind, Shared, Variant};
 
+use crate::details::{Kept, kept};
 use crate::guard::Guards;
 use crate::metrics::{Metrics, RequestSeries};
 use crate::outbox::Terms;
@@ -28,6 +29,10 @@ pub struct Active {
     pub pending_pairs_max: usize,
     /// Watches the candidate, where the policy has a guard.
     pub(crate) guards: Option<Rc<Guards>>,
+    /// Request headers that are kept.
+    pub(crate) request_headers: Vec<Kept>,
+    /// Response headers that are kept.
+    pub(crate) response_headers: Vec<Kept>,
     snapshot_control: String,
     snapshot_candidate: String,
     /// Series of control and candidate, per cohort; the last is for requests without a cohort.
@@ -56,6 +61,14 @@ impl Active {
         Rc::new(Self {
             digest,
             guards,
+            request_headers: kept(
+                "request.header",
+                policy.capture.as_ref().and_then(|details| details.request_headers.as_ref()),
+            ),
+            response_headers: kept(
+                "response.header",
+                policy.capture.as_ref().and_then(|details| details.response_headers.as_ref()),
+            ),
             revision_text: policy.revision.to_string(),
             terms: terms(&policy),
             body_bytes_max: size(policy.limits.body_bytes_max),

@@ -76,6 +76,11 @@ impl HeadTail {
         self.total
     }
 
+    /// Whether more has passed than is kept.
+    pub fn is_cut(&self) -> bool {
+        self.total > (self.head.len() + self.tail.len().min(self.tail_max)) as u64
+    }
+
     /// What was kept; joined when head and tail meet.
     pub fn finish(mut self) -> Kept {
         let excess = self.tail.len().saturating_sub(self.tail_max);

@@ -6,10 +6,12 @@ use weir_wire::LegKind;
 
 use crate::capture::HeadTail;
 use crate::copying::{Copying, Place, tokens_of_answer};
+use crate::details::{Tag, tags};
 use crate::exchange::{EndedLeg, Exchange, Seen};
 use crate::headers::Headers;
 use crate::host::{Body, Host};
 use crate::metrics::{Count, Metrics};
+use crate::sampling::Sampled;
 use crate::texts::{TEXT_BYTES_MAX, Texts};
 
 /// One leg in progress.
@@ -26,6 +28,8 @@ pub(crate) struct Captured {
     /// Of a copy, where copies are capped.
     pub(crate) place: Option<Place>,
     request_bytes: u64,
+    pub(crate) sampled: Sampled,
+    pub(crate) tags: Vec<Tag>,
 }
 
 impl Captured {
@@ -39,6 +43,8 @@ impl Captured {
             kind,
             place: exchange.places.take(kind),
             request_bytes: 0,
+            sampled: Sampled::default(),
+            tags: Vec::new(),
             seen: Seen { start: exchange.start, request_ended, ..Seen::default() },
             exchange,
         }
@@ -54,6 +60,7 @@ impl Captured {
 
     /// Takes the headers of the response, but not their time.
     pub(crate) fn response_headers(&mut self, texts: &mut Texts, headers: Headers<'_>) {
+        tags(&self.exchange.active.response_headers, headers, &mut self.tags);
         self.declared_bytes = headers.get(b"content-length").and_then(number);
         self.seen.status = headers
             .get(b":status")
@@ -136,7 +143,14 @@ impl Captured {
             seen: self.seen,
             request: self.request.map(HeadTail::finish),
             response,
+            certain: self.sampled.certain,
+            tags: self.tags,
         }
+    }
+
+    /// Whether more of a body has passed than is kept.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.response.is_cut() || self.request.as_ref().is_some_and(HeadTail::is_cut)
     }
 
     fn not_before_start(&self, metrics: &mut Metrics, now: u64) -> u64 {

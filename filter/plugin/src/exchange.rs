@@ -8,9 +8,13 @@ use weir_wire::{LegKind, LegView, Variant, encode_leg};
 use crate::active::Active;
 use crate::capture::Kept;
 use crate::copying::Places;
+use crate::details::Tag;
 
 /// Estimated bytes of a captured leg besides its bodies: its texts, its record's attribute names, its places in queues.
 const LEG_OVERHEAD_BYTES: usize = 2048;
+
+/// The same of a tag besides its name and value.
+const TAG_OVERHEAD_BYTES: usize = 64;
 
 /// Shared by the legs of a captured exchange.
 #[derive(Debug)]
@@ -72,6 +76,10 @@ pub struct EndedLeg {
     pub request: Option<Kept>,
     /// The response's body.
     pub response: Kept,
+    /// A rule captured it whatever was drawn.
+    pub certain: bool,
+    /// Details that the policy asked for.
+    pub(crate) tags: Vec<Tag>,
 }
 
 /// What a stream showed of a leg. Times in nanoseconds since 1970; 0: not seen.
@@ -163,6 +171,11 @@ impl EndedLeg {
             + self.exchange.path.len()
             + kept(&self.response)
             + self.request.as_ref().map_or(0, kept)
+            + self
+                .tags
+                .iter()
+                .map(|(name, value)| TAG_OVERHEAD_BYTES + name.len() + value.len())
+                .sum::<usize>()
     }
 
     /// The record to send, without what all legs of its policy share.
@@ -172,6 +185,7 @@ impl EndedLeg {
         let active = &exchange.active;
         let (cohort, tier, autonomy) = active.cohort(exchange.cohort);
         let identity_hash = exchange.identity_hash.map(|hash| format!("{hash:016x}")).unwrap_or_default();
+        let tags: Vec<(&str, &str)> = self.tags.iter().map(|(name, value)| (&**name, &**value)).collect();
         encode_leg(&LegView {
             sample_id: &exchange.sample_id(),
             leg: self.kind,
@@ -182,6 +196,7 @@ impl EndedLeg {
             autonomy,
             identity_hash: &identity_hash,
             inclusion_probability: match self.kind {
+                LegKind::Primary if self.certain => 1.0,
                 LegKind::Primary => exchange.probability_primary,
                 LegKind::Shadow => exchange.probability_shadow,
                 LegKind::Noise => exchange.probability_noise,
@@ -207,6 +222,7 @@ impl EndedLeg {
             response_body_tail: &self.response.tail,
             response_body_bytes: self.response.total,
             complete: seen.request_ended && seen.response_ended,
+            tags: &tags,
         })
     }
 }

@@ -21,6 +21,7 @@ use crate::host::Host;
 use crate::metrics::{Count, Metrics};
 use crate::outbox::Outbox;
 use crate::pairing::Pending;
+use crate::sampling::Sampler;
 use crate::texts::Texts;
 
 /// Above this, the buffer for header maps is given back.
@@ -34,6 +35,7 @@ pub struct Filter<H> {
     pub(crate) pending: Pending,
     pub(crate) outbox: Outbox,
     pub(crate) copying: Copying,
+    pub(crate) sampler: Sampler,
     pub(crate) roots: Vec<(u32, Role)>,
     pub(crate) streams: HashMap<u32, Stream, BuildHasherDefault<IdHasher>>,
     /// The root that ticks and sends, with its policy: the latest that was configured.
@@ -86,6 +88,7 @@ impl<H: Host> Filter<H> {
             pending: Pending::default(),
             outbox: Outbox::default(),
             copying: Copying::default(),
+            sampler: Sampler::default(),
             roots: Vec::new(),
             streams: HashMap::default(),
             latest: None,
@@ -251,6 +254,10 @@ impl<H: Host> Filter<H> {
         };
         captured.close(&mut self.metrics, now);
         self.watch_captured(&captured);
+        if !self.keep(&mut captured) {
+            return;
+        }
+        self.upstream_details(&mut captured);
         let leg = captured.into_leg(&mut self.copying);
         if !self.pending.ended(&leg.exchange, leg.kind, &mut self.metrics) {
             self.metrics.count(Count::Unmatched(leg.kind));

@@ -11,6 +11,7 @@
 //! | `stream` | an exchange in the listener |
 //! | `upstream` | a copy on a cluster |
 //! | `captured`, `capture`, `exchange` | what is kept of a leg |
+//! | `sampling`, `details` | what is captured in any case, and what of it besides bodies and times |
 //! | `copying`, `guard` | caps on copies; a candidate that fails is taken away |
 //! | `pairing`, `outbox`, `metrics` | bounded tables between the legs, the sink and the host |
 //! | `host` | everything the host is asked for, as a trait |
@@ -31,9 +32,11 @@ pub mod pairing;
 
 mod captured;
 mod copying;
+mod details;
 mod guard;
 mod guarding;
 mod root;
+mod sampling;
 mod stream;
 mod texts;
 mod upstream;

@@ -84,6 +84,8 @@ pub enum Skip {
     PerMinute,
     /// The copies of this minute have cost their tokens.
     Tokens,
+    /// As many samples as allowed were taken in this second.
+    PerSecond,
 }
 
 /// Why an exchange takes no part: it is neither captured nor copied.
@@ -373,6 +375,7 @@ impl Count {
                     Skip::InFlight => "in_flight",
                     Skip::PerMinute => "per_minute",
                     Skip::Tokens => "tokens",
+                    Skip::PerSecond => "per_second",
                 }
             ),
             Self::HalfPairs(leg, why) => format!(
@@ -468,6 +471,7 @@ mod tests {
                     Skip::InFlight,
                     Skip::PerMinute,
                     Skip::Tokens,
+                    Skip::PerSecond,
                 ]
                 .map(|why| Count::Skipped(leg, why)),
             );

@@ -46,6 +46,8 @@ impl<H: Host> Filter<H> {
         self.metrics.count(Count::Heartbeat);
         let age_max = active.terms.age_ms_max.saturating_mul(1_000_000);
         self.pending.expire(now, age_max, &mut self.metrics);
+        let limits = &active.policy.limits;
+        self.sampler.tick(now, limits.flush_interval_ms, active.policy.sampling.per_second_max);
         self.send(root, &active, now);
         self.metrics.set_levels(self.outbox.bytes(), self.pending.len());
         self.metrics.set_revision(active.policy.revision);

@@ -17,11 +17,13 @@ use weir_wire::LegKind;
 use crate::active::Active;
 use crate::captured::Captured;
 use crate::copying::Places;
+use crate::details::tags;
 use crate::exchange::{Ended, Exchange};
 use crate::filter::{Filter, Stream};
 use crate::headers::Headers;
 use crate::host::{Host, Map};
 use crate::metrics::{Apart, Count, Skip};
+use crate::sampling::Sampled;
 use crate::texts::TEXT_BYTES_MAX;
 
 /// Longest path that is kept.
@@ -116,7 +118,8 @@ impl<H: Host> Filter<H> {
         self.next_number += 1;
         let key = exchange_key(self.epoch(), self.next_number);
         let decision = active.policy.capture_decision(&assignment, &key);
-        if !decision.capture_primary() {
+        let (decision, sampled) = self.sample(active, decision, assignment.variant, headers, &key);
+        if !decision.capture_primary() && !sampled.tentative {
             return self.uncaptured(active, &assignment);
         }
         if self.capturing >= active.pending_pairs_max {
@@ -126,8 +129,13 @@ impl<H: Host> Filter<H> {
         let request_id = headers.get(b"x-request-id").unwrap_or_default();
         let request_id_hash = table_hash(self.epoch(), request_id);
         let now = self.now();
-        let decision = self.restrict(active, decision, headers, now);
-        if !decision.capture_primary() {
+        let copied = decision.shadow || decision.noise;
+        let mut decision = self.restrict(active, decision, headers, now);
+        if copied && decision.sample && !decision.shadow && !decision.noise {
+            decision.sample = self.take_place(active, sampled);
+        }
+        let sampled = Sampled { tentative: !decision.capture_primary(), ..sampled };
+        if sampled.tentative && !active.policy.sampling.decides_at_the_end() {
             return self.uncaptured(active, &assignment);
         }
         let decision = self.ask_for_copies(active, decision, request_id, request_id_hash);
@@ -158,7 +166,10 @@ impl<H: Host> Filter<H> {
             self.pending.insert(Rc::clone(&exchange), now, active.pending_pairs_max, &mut self.metrics);
         }
         self.capturing += 1;
-        Stream::Captured(Box::new(Captured::new(exchange, LegKind::Primary, end)))
+        let mut captured = Captured::new(exchange, LegKind::Primary, end);
+        captured.sampled = sampled;
+        tags(&active.request_headers, headers, &mut captured.tags);
+        Stream::Captured(Box::new(captured))
     }
 
     /// An exchange that is not captured; the candidate's are watched where there is a guard.

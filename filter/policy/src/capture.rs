@@ -58,6 +58,22 @@ impl CaptureDecision {
         self
     }
 
+    /// The decision where of the exchanges that are drawn for sampling only this part is taken, this one or not.
+    #[must_use]
+    pub fn thinned(mut self, part: Share, taken: bool) -> Self {
+        self.sample &= taken;
+        self.probability_sample *= part.probability();
+        self.restricted(true, true)
+    }
+
+    /// The decision for an exchange that is captured in any case.
+    #[must_use]
+    pub fn certain(mut self) -> Self {
+        self.sample = true;
+        self.probability_sample = 1.0;
+        self.restricted(true, true)
+    }
+
     /// Whether the primary leg is captured: it was sampled, or a copy needs it as the other half of its pair.
     #[must_use]
     pub const fn capture_primary(&self) -> bool {

@@ -323,6 +323,24 @@ pub(crate) fn check_times(
     }
 }
 
+/// Headers that carry credentials never leave the proxy: not the known ones, and none that is named like one.
+pub(crate) fn check_kept_header(header: &HeaderName, at: &Path<'_>, problems: &mut Collector) {
+    const NAMED: &[&str] =
+        &["apikey", "authorization", "cookie", "credential", "passwd", "password", "secret"];
+    let plain: String = header.chars().filter(|letter| *letter != '-' && *letter != '_').collect();
+    let credential = is_credential(header)
+        || NAMED.iter().any(|part| plain.contains(part))
+        || ["token", "accesskey", "subscriptionkey", "functionskey"].iter().any(|end| plain.ends_with(end));
+    if credential {
+        problems
+            .report(at, "carries credentials, which are never kept")
+            .text_value(header)
+            .hint("keep a header that your gateway derives from them, such as x-tier");
+    } else if header.is_pseudo() {
+        problems.report(at, "is part of every sample already").text_value(header);
+    }
+}
+
 fn check_matched_header(header: &HeaderName, at: &Path<'_>, problems: &mut Collector) {
     if is_credential(header) {
         problems

@@ -20,6 +20,8 @@ pub enum Purpose {
     Noise,
     /// Whether an exchange is captured.
     Sample,
+    /// Whether an exchange that was drawn is captured where there is room for a part of them only.
+    SampleCap,
 }
 
 impl Purpose {
@@ -31,6 +33,7 @@ impl Purpose {
             Purpose::Shadow => "shadow",
             Purpose::Noise => "noise",
             Purpose::Sample => "sample",
+            Purpose::SampleCap => "sample-cap",
         }
     }
 }

@@ -39,7 +39,9 @@ mod capture;
 mod check;
 mod configuration;
 mod cookie;
+mod details;
 mod explain;
+mod flags;
 mod guard;
 mod hash;
 pub mod headers;
@@ -48,6 +50,7 @@ mod overrides;
 mod policy;
 mod request;
 mod rule;
+mod sampling;
 mod shadow;
 mod share;
 mod snapshot;
@@ -58,17 +61,20 @@ pub use assign::{Assignment, Reason, RequestView};
 pub use capture::CaptureDecision;
 pub use configuration::{Capture, PluginConfiguration};
 pub use cookie::cookie_value;
+pub use details::Details;
 pub use explain::Explanation;
+pub use flags::{flag_bit, flag_names};
 pub use guard::Guard;
 pub use hash::{BUCKETS, Purpose, bucket_ppm, identity_hash, table_hash};
 pub use identity::{Claim, IdentityFrom, IdentitySource, query_value};
 pub use overrides::Overrides;
 pub use policy::{
     Autonomy, Candidate, Cohort, Control, Leg, Limits, Mode, NO_COHORT, Noise, Policy, ResponseHeaders,
-    Routing, Sampling, Sink, UpstreamHeader, Variant,
+    Routing, Sink, UpstreamHeader, Variant,
 };
 pub use request::Request;
 pub use rule::Match;
+pub use sampling::{Always, Sampling};
 pub use shadow::Shadow;
 pub use share::Share;
 pub use snapshot::{Component, Snapshot};

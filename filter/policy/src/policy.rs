@@ -8,7 +8,9 @@ use crate::check::{
     check_noise_cluster, check_routing, check_tail, check_times,
 };
 use crate::overrides::check_override_names;
-use crate::{Guard, HeaderName, IdentitySource, Match, Overrides, Shadow, Share, Snapshot, Text};
+use crate::{
+    Details, Guard, HeaderName, IdentitySource, Match, Overrides, Sampling, Shadow, Share, Snapshot, Text,
+};
 
 /// Name under which requests are counted that no cohort matches.
 pub const NO_COHORT: &str = "none";
@@ -107,6 +109,8 @@ document! {
         pub noise: Noise,
         /// Capture of exchanges without copies.
         pub sampling: Sampling,
+        /// What is kept of an exchange besides bodies, sizes, times and status.
+        pub capture: Option<Details>,
         /// When the filter itself takes the candidate away from a cohort.
         pub guard: Option<Guard>,
         /// How the choice reaches Envoy's router.
@@ -177,14 +181,6 @@ document! {
         pub cluster: Option<String> => Text::Cluster,
     }
     validate check_noise;
-}
-
-document! {
-    /// Capture of exchanges without copies; exchanges with copies are always captured.
-    pub struct Sampling {
-        /// Share of the exchanges that is captured, in percent.
-        pub percent: Share = Share::from_whole_percent(10),
-    }
 }
 
 document! {

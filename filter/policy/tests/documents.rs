@@ -412,3 +412,65 @@ fn a_guard_has_a_budget_and_looks_at_enough_answers() {
         [0, 200, 404, 499, 500, 502, 503].into_iter().filter(|status| guard.fails(*status)).collect();
     assert_eq!(failing, [404, 499, 502, 503]);
 }
+
+#[test]
+fn what_is_sampled_and_kept_is_checked_and_credentials_are_never_kept() {
+    let sampling = |sampling: &str| policy_with("canary", "").replace("sampling: {percent: 10}", sampling);
+    for (name, text) in [
+        ("none", sampling("sampling: {percent: 1, perSecondMax: 0, always: {}}")),
+        (
+            "wrong",
+            sampling(
+                "sampling: {always: {sessionHeader: authorization, statuses: [1000], responseFlags: [UF, uf], slowMs: 0, truncated: 1}}",
+            ),
+        ),
+        (
+            "details",
+            policy_with(
+                "canary",
+                "capture: {requestHeaders: [x-app, x-app, ':path', cookie, Proxy-Authorization], responseHeaders: [set-cookie, x-model], upstream: 'yes'}",
+            ),
+        ),
+    ] {
+        insta::assert_snapshot!(format!("sampling_{name}"), refusal(&text));
+    }
+    for credential in [
+        "authorization",
+        "Cookie",
+        "set-cookie",
+        "proxy-authorization",
+        "x-api-key",
+        "api-key",
+        "X-Goog-Api-Key",
+        "apikey",
+        "ocp-apim-subscription-key",
+        "x-amz-security-token",
+        "x-auth-token",
+        "x-client-secret",
+        "x_api_key",
+        "x-csrf-token",
+        "x-functions-key",
+        "x-forwarded-authorization",
+    ] {
+        for list in ["requestHeaders", "responseHeaders"] {
+            let text = policy_with("canary", &format!("capture: {{{list}: [{credential}]}}"));
+            assert!(refusal(&text).contains("carries credentials"), "{credential}");
+        }
+    }
+    let kept = parse(&policy_with(
+        "canary",
+        "capture: {requestHeaders: [x-app, idempotency-key, x-token-count, x-weir-autonomy]}",
+    ));
+    assert_eq!(kept.capture.unwrap().request_headers.unwrap().len(), 4);
+}
+
+#[test]
+fn response_flags_have_the_bits_of_envoys_attribute() {
+    use weir_policy::{flag_bit, flag_names};
+    assert_eq!(flag_names(0), "");
+    assert_eq!(flag_names(1 << 5 | 1 << 14 | 1 << 63), "UF,DC");
+    assert_eq!(
+        (flag_bit("LH"), flag_bit("URX"), flag_bit("DR"), flag_bit("")),
+        (Some(1), Some(1 << 15), Some(1 << 28), None)
+    );
+}

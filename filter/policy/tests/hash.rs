@@ -5,7 +5,8 @@
 use weir_policy::{BUCKETS, Purpose, bucket_ppm, identity_hash};
 use xxhash_rust::xxh3::xxh3_64;
 
-const PURPOSES: [Purpose; 4] = [Purpose::Route, Purpose::Shadow, Purpose::Noise, Purpose::Sample];
+const PURPOSES: [Purpose; 5] =
+    [Purpose::Route, Purpose::Shadow, Purpose::Noise, Purpose::Sample, Purpose::SampleCap];
 
 /// Identities of different shapes: counted up, long with a common end, and scattered.
 fn identities() -> Vec<Vec<u8>> {

@@ -97,6 +97,8 @@ pub struct Leg {
     pub response_body_bytes: u64,
     /// The ends of request and response were seen.
     pub complete: bool,
+    /// Further details by name, each once.
+    pub tags: Vec<(String, String)>,
 }
 
 /// A captured leg, borrowed; the fields are those of [`Leg`], except what a whole batch shares ([`Shared`](crate::Shared)).
@@ -162,11 +164,14 @@ pub struct LegView<'a> {
     pub response_body_bytes: u64,
     /// The ends of request and response were seen.
     pub complete: bool,
+    /// Further details by name, each once.
+    pub tags: &'a [(&'a str, &'a str)],
 }
 
 /// Encodes a leg as a `LogRecord` message (without the outer tag and length) that says everything itself.
 pub fn encode_record(leg: &Leg) -> Vec<u8> {
-    let mut record = begin(&leg.view());
+    let tags: Vec<(&str, &str)> = leg.tags.iter().map(|(name, value)| (&**name, &**value)).collect();
+    let mut record = begin(&LegView { tags: &tags, ..leg.view() });
     record.text(names::EXPERIMENT, &leg.experiment);
     record.integer(names::REVISION, leg.revision);
     record.text(names::POLICY_DIGEST, &leg.policy_digest);
@@ -215,6 +220,9 @@ fn begin(leg: &LegView<'_>) -> RecordWriter {
     record.bytes(names::RESPONSE_BODY_TAIL, leg.response_body_tail);
     record.integer(names::RESPONSE_BODY_BYTES, leg.response_body_bytes);
     record.boolean(names::COMPLETE, leg.complete);
+    for (name, value) in leg.tags {
+        record.tag(name, value);
+    }
     record
 }
 
@@ -260,11 +268,12 @@ impl Leg {
             response_body_tail: Vec::new(),
             response_body_bytes: 0,
             complete: false,
+            tags: Vec::new(),
         }
     }
 
-    /// The leg, borrowed.
-    pub fn view(&self) -> LegView<'_> {
+    /// The leg, borrowed, without its tags.
+    fn view(&self) -> LegView<'_> {
         LegView {
             sample_id: &self.sample_id,
             leg: self.leg,
@@ -296,6 +305,7 @@ impl Leg {
             response_body_tail: &self.response_body_tail,
             response_body_bytes: self.response_body_bytes,
             complete: self.complete,
+            tags: &[],
         }
     }
 
@@ -338,6 +348,7 @@ impl Leg {
         leg.response_body_tail = from.bytes(names::RESPONSE_BODY_TAIL)?;
         leg.response_body_bytes = from.integer(names::RESPONSE_BODY_BYTES)?.unwrap_or(0);
         leg.complete = from.boolean(names::COMPLETE)?;
+        leg.tags = from.tags();
         Ok(leg)
     }
 

@@ -81,6 +81,9 @@ pub const RESPONSE_BODY_BYTES: &str = "weir.response.body_bytes";
 /// Boolean: the ends of request and response were seen.
 pub const COMPLETE: &str = "weir.complete";
 
+/// Prefix of strings: further details, each by its own name behind it.
+pub const TAG_PREFIX: &str = "weir.tag.";
+
 /// Scores, string.
 pub const CRITERION: &str = "weir.criterion";
 /// Scores, double.

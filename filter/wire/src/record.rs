@@ -5,10 +5,13 @@
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
 
 use crate::WireError;
+use crate::names;
 use crate::otlp::any_value::Value;
 use crate::otlp::{KeyValue, LogRecord};
 
 const FOUND_CHARS_MAX: usize = 64;
+/// Further details of one record that are read.
+pub(crate) const TAGS_MAX: usize = 128;
 
 /// Writes one `LogRecord`.
 pub(crate) struct RecordWriter {
@@ -33,6 +36,11 @@ impl RecordWriter {
         if !text.is_empty() {
             self.delimited(key, 1, text.as_bytes());
         }
+    }
+
+    /// Writes a further detail by its own name, also an empty one.
+    pub(crate) fn tag(&mut self, name: &str, value: &str) {
+        self.delimited(&format!("{}{name}", names::TAG_PREFIX), 1, value.as_bytes());
     }
 
     /// Writes nothing for empty bytes.
@@ -69,13 +77,13 @@ impl RecordWriter {
         self.bytes
     }
 
-    fn delimited(&mut self, key: &'static str, tag: u32, value: &[u8]) {
+    fn delimited(&mut self, key: &str, tag: u32, value: &[u8]) {
         self.attribute(key, key_len(tag) + encoded_len_varint(value.len() as u64) + value.len());
         put_bytes(tag, value, &mut self.bytes);
     }
 
     /// Everything of an attribute up to the content of its `AnyValue`, whose length is given.
-    fn attribute(&mut self, key: &'static str, any_value_len: usize) {
+    fn attribute(&mut self, key: &str, any_value_len: usize) {
         let key_value_len = key_len(1)
             + encoded_len_varint(key.len() as u64)
             + key.len()
@@ -143,6 +151,19 @@ impl Attributes {
             Some(Value::IntValue(value)) => Ok(Some(value as f64)),
             Some(other) => Err(invalid(name, &other, "a finite number")),
         }
+    }
+
+    /// Further details that are texts, the first [`TAGS_MAX`] of them, names without their prefix.
+    pub(crate) fn tags(&mut self) -> Vec<(String, String)> {
+        let tag = |attribute: &mut KeyValue| {
+            let name =
+                attribute.key.strip_prefix(names::TAG_PREFIX).filter(|name| !name.is_empty())?.to_owned();
+            match attribute.value.take()?.value? {
+                Value::StringValue(text) => Some((name, text)),
+                _ => None,
+            }
+        };
+        self.list.iter_mut().filter_map(tag).take(TAGS_MAX).collect()
     }
 
     /// 1 when absent.

@@ -32,6 +32,7 @@ prop_compose! {
         status in 0..1000u16,
         request_bytes in proptest::option::of(0..=i64::MAX as u64),
         complete in any::<bool>(),
+        tags in proptest::collection::btree_map("[a-z.-]{1,20}", ".{0,30}", 0..5),
     ) -> Leg {
         let mut texts = texts.into_iter();
         let mut text = || texts.next().unwrap();
@@ -55,6 +56,7 @@ prop_compose! {
         leg.status = status;
         leg.request_body_bytes = request_bytes;
         leg.complete = complete;
+        leg.tags = tags.into_iter().collect();
         leg
     }
 }
@@ -246,4 +248,25 @@ fn a_refusal_of_some_records_says_how_many_and_why() {
     let partial = response.partial_success.unwrap();
     assert_eq!((partial.rejected_log_records, partial.error_message.as_str()), (3, "bad"));
     assert!(encode_response(None).is_empty());
+}
+
+#[test]
+fn an_event_is_read_back_and_is_no_leg() {
+    let event = weir_wire::Event {
+        kind: weir_wire::GUARD_TRIPPED.to_owned(),
+        experiment: "trial".to_owned(),
+        revision: 7,
+        policy_digest: "00ff".to_owned(),
+        cohort: "general".to_owned(),
+        reason: "slow".to_owned(),
+        answers: 20,
+        failures: 1,
+        slow: 12,
+        time_unix_nano: 9,
+    };
+    let record = LogRecord::decode(weir_wire::encode_event(&event).as_slice()).unwrap();
+    assert_eq!(weir_wire::Event::from_record(record.clone()).unwrap(), event);
+    assert!(matches!(Leg::from_record(record), Err(WireError::OtherEvent { .. })));
+    let nothing = LogRecord { event_name: names::EVENT_FILTER.to_owned(), ..LogRecord::default() };
+    assert_eq!(weir_wire::Event::from_record(nothing), Err(WireError::Missing(names::KIND)));
 }
