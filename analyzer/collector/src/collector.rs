@@ -300,6 +300,7 @@ fn start_threads(
         seen: recovered.seen,
         status: Arc::clone(status),
         stop_at: Arc::clone(stop_at),
+        written: None,
     };
     // Both threads hold the lock: it is free when the last of them is done.
     let (writer_lock, drain_lock) = (Arc::clone(lock), Arc::clone(lock));

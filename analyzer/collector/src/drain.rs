@@ -4,6 +4,7 @@
 //! orderly stop it gives up after a time and leaves the rest to the next start.
 
 use std::collections::VecDeque;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -17,10 +18,10 @@ use weir_sample::row::decode_row;
 use weir_sample::{FileError, Partition, Record, Sample, Score, write_samples_on};
 
 use crate::status::Status;
-use crate::wal::SEEN_FILES_MAX;
 use crate::wal::keys::encode_seen;
 use crate::wal::segment::{Found, scan};
 use crate::wal::writer::Sealed;
+use crate::wal::{SEEN_FILES_MAX, SegmentId};
 
 const PAUSE_MIN: Duration = Duration::from_millis(200);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
@@ -42,6 +43,22 @@ pub(crate) struct Drain {
     pub(crate) status: Arc<Status>,
     /// Set on an orderly stop: after it, failures end the drain.
     pub(crate) stop_at: Arc<std::sync::OnceLock<Instant>>,
+    /// A segment whose rows are in Parquet and whose end failed; the next try goes on from there.
+    pub(crate) written: Option<Written>,
+}
+
+/// What is left to do when the rows of a segment are durable in Parquet.
+#[derive(Debug)]
+pub(crate) struct Written {
+    id: SegmentId,
+    /// Of the log.
+    bytes: u64,
+    /// Content of the key file; `None` when that is durable, too.
+    keys: Option<Vec<u8>>,
+    /// Holds damage that somebody may want to look at.
+    keep: bool,
+    /// Removed or kept aside.
+    away: bool,
 }
 
 impl Drain {
@@ -78,6 +95,19 @@ impl Drain {
 
     /// One try.
     pub(crate) fn drain(&mut self, segment: &Sealed) -> Result<(), DrainError> {
+        let mut written = match self.written.take().filter(|written| written.id == segment.id) {
+            Some(written) => written,
+            None => self.write(segment)?,
+        };
+        if let Err(error) = self.end(segment, &mut written) {
+            self.written = Some(written);
+            return Err(error.into());
+        }
+        self.status.segment_finished(segment.id, written.bytes);
+        Ok(())
+    }
+
+    fn write(&self, segment: &Sealed) -> Result<Written, DrainError> {
         let read = |source| DurableError { path: segment.path.clone(), action: "read", source };
         let bytes = self.disk.read(&segment.path).map_err(read)?;
         let durable =
@@ -87,33 +117,59 @@ impl Drain {
         let (scores, bad_scores) = rows::<Score>(segment, &scan.found);
         let name = format!("part-{}", segment.id.name());
         let (disk, data_dir) = (&*self.disk, &self.data_dir);
-        let written = [
+        let files = [
             write_samples_on(disk, data_dir, &name, samples)?,
             write_samples_on(disk, data_dir, &name, scores)?,
         ];
-        let seen = self.wal_dir.join(format!("{}.seen", segment.id.name()));
-        self.write_seen(&seen, &scan.found)?;
-        let unreadable = bad_samples + bad_scores;
-        self.status.damaged(unreadable);
-        // Damage inside a log that was acknowledged: nothing can be repaired, but somebody may want to look.
-        let lost_acknowledged = segment.durable_bytes.is_some_and(|len| len > 0) && scan.torn;
-        let keep = scan.damaged > 0 || unreadable > 0 || lost_acknowledged;
-        self.remove(&segment.path, keep)?;
-        self.seen.push_back(seen);
-        self.forget_old_keys();
-        for file in written.iter().flatten() {
+        for file in files.iter().flatten() {
             self.status.files.fetch_add(1, Relaxed);
             self.status.file_bytes.fetch_add(file.bytes, Relaxed);
             self.status.rows.fetch_add(file.rows, Relaxed);
         }
-        self.status.segment_finished(segment.id, durable.min(bytes.len()) as u64);
+        let unreadable = bad_samples + bad_scores;
+        self.status.damaged(unreadable);
+        // Damage inside a log that was acknowledged: nothing can be repaired, but somebody may want to look.
+        let lost_acknowledged = segment.durable_bytes.is_some_and(|len| len > 0) && scan.torn;
+        Ok(Written {
+            id: segment.id,
+            bytes: durable.min(bytes.len()) as u64,
+            keys: Some(encode_seen(scan.found.iter().map(|found| found.key))),
+            keep: scan.damaged > 0 || unreadable > 0 || lost_acknowledged,
+            away: false,
+        })
+    }
+
+    fn end(&mut self, segment: &Sealed, written: &mut Written) -> Result<(), DurableError> {
+        if written.keep && !written.away {
+            // Before the key file, behind which a start deletes the segment.
+            self.keep_aside(&segment.path)?;
+            written.away = true;
+        }
+        if let Some(keys) = &written.keys {
+            let seen = self.wal_dir.join(format!("{}.seen", segment.id.name()));
+            self.write_seen(&seen, keys)?;
+            written.keys = None;
+            self.seen.push_back(seen);
+            self.forget_old_keys();
+        }
+        if !written.away {
+            match self.disk.remove(&segment.path) {
+                Err(source) if source.kind() != ErrorKind::NotFound => {
+                    return Err(DurableError { path: segment.path.clone(), action: "remove", source });
+                }
+                _ => written.away = true,
+            }
+        }
+        if let Err(error) = sync_folder_on(&*self.disk, &self.wal_dir) {
+            // A segment that is back after a power cut is removed by the start, its key file is durable.
+            self.status.log(&error.to_string());
+        }
         Ok(())
     }
 
-    fn write_seen(&self, path: &Path, found: &[Found<'_>]) -> Result<(), DurableError> {
-        let content = encode_seen(found.iter().map(|found| found.key));
+    fn write_seen(&self, path: &Path, content: &[u8]) -> Result<(), DurableError> {
         write_atomically_on(&*self.disk, path, |file| {
-            std::io::Write::write_all(file, &content).map_err(|source| DurableError {
+            file.write_all(content).map_err(|source| DurableError {
                 path: path.to_path_buf(),
                 action: "write",
                 source,
@@ -121,20 +177,19 @@ impl Drain {
         })
     }
 
-    fn remove(&self, path: &Path, keep: bool) -> Result<(), DurableError> {
-        let result = if keep {
-            let kept = path.with_extension("damaged");
-            self.status.log(&format!(
-                "{}: holds damaged records; the good ones are in Parquet, the file is kept as {}",
-                path.display(),
-                kept.display()
-            ));
-            self.disk.rename(path, &kept)
-        } else {
-            self.disk.remove(path)
-        };
-        result.map_err(|source| DurableError { path: path.to_path_buf(), action: "remove", source })?;
-        sync_folder_on(&*self.disk, &self.wal_dir)
+    fn keep_aside(&self, path: &Path) -> Result<(), DurableError> {
+        let kept = path.with_extension("damaged");
+        self.status.log(&format!(
+            "{}: holds damaged records; the good ones are in Parquet, the file is kept as {}",
+            path.display(),
+            kept.display()
+        ));
+        match self.disk.rename(path, &kept) {
+            Err(source) if source.kind() != ErrorKind::NotFound => {
+                Err(DurableError { path: path.to_path_buf(), action: "rename", source })
+            }
+            _ => Ok(()),
+        }
     }
 
     fn forget_old_keys(&mut self) {

@@ -53,14 +53,23 @@ pub(crate) enum Class {
 pub(crate) struct Fault {
     call: Call,
     nth: usize,
-    error: io::ErrorKind,
+    errno: i32,
     /// The call takes effect before it fails.
     late: bool,
 }
 
+/// The disk is broken.
+pub(crate) const EIO: i32 = 5;
+/// The disk is full.
+pub(crate) const ENOSPC: i32 = 28;
+
 impl Fault {
     pub(crate) fn nth(call: Call, nth: usize) -> Self {
-        Self { call, nth, error: io::ErrorKind::Other, late: false }
+        Self { call, nth, errno: EIO, late: false }
+    }
+
+    pub(crate) fn with(self, errno: i32, late: bool) -> Self {
+        Self { errno, late, ..self }
     }
 }
 
@@ -73,6 +82,8 @@ struct Inner {
     /// Calls that change something until the power is cut.
     power: Option<usize>,
     off: bool,
+    /// An injected fault came to pass.
+    hit: bool,
     changes: usize,
 }
 
@@ -84,6 +95,8 @@ struct SimFile {
     disk: SimDisk,
     file: usize,
     class: Option<Class>,
+    /// After it nothing but a cut is allowed on this file.
+    failed: bool,
 }
 
 impl SimDisk {
@@ -96,12 +109,14 @@ impl SimDisk {
             ignored: None,
             power: None,
             off: false,
+            hit: false,
             changes: 0,
         })))
     }
 
     pub(crate) fn inject(&self, faults: &[Fault]) {
-        self.lock().faults = faults.to_vec();
+        let mut inner = self.lock();
+        (inner.faults, inner.hit) = (faults.to_vec(), false);
     }
 
     /// Leaves every sync of a class out, as if the code did not have it.
@@ -117,6 +132,11 @@ impl SimDisk {
     /// The power is off, or the process killed: nothing works until it is back.
     pub(crate) fn is_off(&self) -> bool {
         self.lock().off
+    }
+
+    /// Whether an injected fault came to pass.
+    pub(crate) fn was_hit(&self) -> bool {
+        self.lock().hit
     }
 
     /// Calls that changed something.
@@ -173,9 +193,13 @@ impl SimDisk {
             }
         }
         let nth = inner.calls.iter().filter(|made| **made == call).count();
-        match inner.faults.iter().find(|fault| fault.call == call && fault.nth == nth) {
+        let fault = inner.faults.iter().find(|fault| fault.call == call && fault.nth == nth).cloned();
+        inner.hit |= fault.is_some();
+        match fault {
             // A write that fails is a short one.
-            Some(fault) => Err((fault.error.into(), fault.late || call == Call::Write)),
+            Some(fault) => {
+                Err((io::Error::from_raw_os_error(fault.errno), fault.late || call == Call::Write))
+            }
             None => Ok(()),
         }
     }
@@ -227,7 +251,7 @@ impl SimDisk {
                 }
             }
         })?;
-        Ok(Box::new(SimFile { disk: self.clone(), file, class: class_of_file(path) }))
+        Ok(Box::new(SimFile { disk: self.clone(), file, class: class_of_file(path), failed: false }))
     }
 }
 
@@ -311,6 +335,9 @@ impl Disk for SimDisk {
 
 impl io::Write for SimFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // The Parquet writer flushes what it has when it is dropped, into a temporary file that is removed.
+        let is_segment = self.class == Some(Class::SegmentData);
+        assert!(!self.failed || !is_segment || self.disk.is_off(), "a write after a failure");
         let write = |disk: &SimDisk, bytes: &[u8]| {
             let mut inner = disk.lock();
             let file = &mut inner.state.files[self.file];
@@ -325,6 +352,7 @@ impl io::Write for SimFile {
                 if takes_effect {
                     write(&self.disk, &bytes[..bytes.len() / 2]);
                 }
+                self.failed = true;
                 Err(error)
             }
         }
@@ -337,7 +365,10 @@ impl io::Write for SimFile {
 
 impl DiskFile for SimFile {
     fn sync(&mut self) -> io::Result<()> {
-        self.disk.sync(Call::Sync, self.file, self.class)
+        assert!(!self.failed || self.disk.is_off(), "a sync after a failure");
+        let result = self.disk.sync(Call::Sync, self.file, self.class);
+        self.failed = result.is_err();
+        result
     }
 
     fn set_len(&mut self, bytes: u64) -> io::Result<()> {

@@ -7,8 +7,10 @@
 //! journal fails.
 
 mod disk;
+mod faults;
 mod power;
 mod state;
+mod world;
 
 pub(crate) use disk::{Call, Class, Fault, SimDisk};
 
@@ -29,4 +31,9 @@ impl Random {
     pub(crate) fn once_in(&mut self, of: usize) -> bool {
         self.below(of) == 0
     }
+}
+
+/// A number from the environment, for the long runs.
+pub(crate) fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }

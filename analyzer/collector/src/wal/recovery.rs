@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 
 use weir_sample::disk::Disk;
-use weir_sample::durable::{DurableError, create_folder_on, parent, sync_folder_on};
+use weir_sample::durable::{DurableError, create_folder_on, parent, sync_folder_on, write_atomically_on};
 
 use super::keys::{RecentKeys, decode_seen};
 use super::segment::scan;
@@ -99,7 +99,7 @@ fn list(disk: &dyn Disk, folder: &Path, status: &Status) -> Result<(Names, Names
             (Some(id), Some("wal")) => drop(segments.insert(id, path)),
             (Some(id), Some("seen")) => drop(seen.insert(id, path)),
             _ if path.file_name().is_some_and(|name| name == crate::lock::LOCK_FILE) => {}
-            // A key file that was being written; its segment is still there and makes it again.
+            // A file that was being written; what it was made from is still there.
             _ if is_unfinished(&path) => drop(disk.remove(&path)),
             _ => status.log(&format!("{}: not read, and not touched", path.display())),
         }
@@ -107,10 +107,11 @@ fn list(disk: &dyn Disk, folder: &Path, status: &Status) -> Result<(Names, Names
     Ok((segments, seen))
 }
 
-/// `.<segment>.seen.tmp`, as this program and nobody else names its files.
+/// `.<segment>.seen.tmp` or `.wal.tmp`, as this program and nobody else names its files.
 fn is_unfinished(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let inner = name.strip_prefix('.').and_then(|name| name.strip_suffix(".seen.tmp"));
+    let inner = name.strip_prefix('.').and_then(|name| name.strip_suffix(".tmp"));
+    let inner = inner.and_then(|name| name.strip_suffix(".seen").or_else(|| name.strip_suffix(".wal")));
     inner.and_then(SegmentId::parse).is_some()
 }
 
@@ -121,9 +122,15 @@ fn wait_for(
     recovered: &mut Recovered,
     status: &Status,
 ) -> Result<(), DurableError> {
-    let wrap = |source| DurableError { path: path.clone(), action: "sync", source };
-    disk.sync_file(&path).map_err(wrap)?;
     let bytes = read(disk, &path)?;
+    if let Err(error) = disk.sync_file(&path) {
+        // A second sync would prove nothing; a new file does.
+        status.log(&format!("{}: cannot sync: {error}; its content is written anew", path.display()));
+        write_atomically_on(disk, &path, |file| {
+            let wrap = |source| DurableError { path: path.clone(), action: "write", source };
+            file.write_all(&bytes).map_err(wrap)
+        })?;
+    }
     let scan = scan(id, &bytes);
     if let Some(version) = scan.newer {
         status.log(&format!(
