@@ -1,0 +1,87 @@
+//! Where secrets are in a plain text: one walk over its bytes, and the patterns of tokens.
+//!
+//! The walk stops at bytes with which something can begin (a digit, `@`, `:`, `=`, `+`, `(`); each finder looks around that byte,
+//! bounded on both sides, so the time is linear in the text.
+
+mod address;
+mod network;
+mod number;
+mod phone;
+mod token;
+
+use std::ops::Range;
+
+pub(super) use token::Tokens;
+
+use super::secret::Secret;
+
+/// A find in a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) range: Range<usize>,
+    pub(super) secret: Secret,
+}
+
+/// Everything that is found, in no order; finds may overlap.
+pub(super) fn spans(text: &str, tokens: &Tokens) -> Vec<Span> {
+    let mut spans = Vec::new();
+    tokens.find(text, &mut spans);
+    let mut found = |range: Range<usize>, secret| spans.push(Span { range, secret });
+    let bytes = text.as_bytes();
+    let mut previous = b' ';
+    let mut at = 0;
+    // Until here the colons of an address were looked at.
+    let mut colons_until = 0;
+    while let Some(&byte) = bytes.get(at) {
+        match byte {
+            b'0'..=b'9' if !previous.is_ascii_digit() => digits(text, at, &mut found),
+            b'@' => address::email(text, at).into_iter().for_each(|range| found(range, Secret::Email)),
+            b'+' | b'(' => phone::marked(bytes, at).into_iter().for_each(|range| found(range, Secret::Phone)),
+            b':' => {
+                if at >= colons_until {
+                    let (end, address) = network::around_colon(text, at);
+                    colons_until = end;
+                    address.into_iter().for_each(|(range, secret)| found(range, secret));
+                }
+                token::assigned(bytes, at).into_iter().for_each(|range| found(range, Secret::ApiKey));
+                address::password(bytes, at).into_iter().for_each(|range| found(range, Secret::Password));
+            }
+            b'=' => token::assigned(bytes, at).into_iter().for_each(|range| found(range, Secret::ApiKey)),
+            b'-' => network::around_hyphen(bytes, at).into_iter().for_each(|range| found(range, Secret::Mac)),
+            _ => {}
+        }
+        previous = byte;
+        at += 1;
+    }
+    spans
+}
+
+/// What begins with (or, for an IBAN, just before) the first digit of a run.
+fn digits(text: &str, at: usize, found: &mut impl FnMut(Range<usize>, Secret)) {
+    let bytes = text.as_bytes();
+    if let Some(range) = number::card(bytes, at) {
+        found(range, Secret::Card);
+    }
+    if let Some(range) = number::iban(bytes, at) {
+        found(range, Secret::Iban);
+    }
+    if let Some(range) = network::ipv4(bytes, at) {
+        found(range, Secret::Ip);
+    }
+    if let Some(range) = phone::national(bytes, at) {
+        found(range, Secret::Phone);
+    }
+}
+
+fn is_digit(bytes: &[u8], at: usize) -> bool {
+    bytes.get(at).is_some_and(u8::is_ascii_digit)
+}
+
+fn is_alphanumeric(bytes: &[u8], at: usize) -> bool {
+    bytes.get(at).is_some_and(u8::is_ascii_alphanumeric)
+}
+
+/// The byte before a place.
+fn before(bytes: &[u8], at: usize) -> Option<u8> {
+    bytes.get(at.checked_sub(1)?).copied()
+}
