@@ -21,6 +21,7 @@ use crate::lock::DataLock;
 use crate::redact::Redactor;
 use crate::server::{Shared, permits, router};
 use crate::status::{LogSink, Status};
+use crate::wal::FILE_BYTES_MAX;
 use crate::wal::recovery::{Recovered, open_folder, recover};
 use crate::wal::writer::{Rotation, Writer};
 
@@ -39,7 +40,7 @@ pub struct Limits {
     pub queue_requests_max: usize,
     /// Log that is not in Parquet yet, bytes; beyond it requests get 503.
     pub wal_bytes_max: u64,
-    /// Size at which a segment is sealed, bytes; it bounds the memory that becomes Parquet at once.
+    /// Size at which a segment is sealed, bytes, at most 256 MiB; it bounds the memory that becomes Parquet at once.
     pub segment_bytes_max: u64,
 }
 
@@ -289,7 +290,7 @@ fn start_threads(
     let rotation = Rotation {
         age_max: options.flush_interval,
         rows_max: options.flush_rows,
-        bytes_max: options.limits.segment_bytes_max,
+        bytes_max: options.limits.segment_bytes_max.min(FILE_BYTES_MAX / 2),
     };
     let place = (Arc::clone(&options.disk), wal_dir.clone());
     let writer = Writer::new(place, recovered.keys, rotation, sealed, Arc::clone(status), run);

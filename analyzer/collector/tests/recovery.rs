@@ -98,16 +98,67 @@ async fn foreign_files_are_named_and_not_touched() {
     let data = tempfile::tempdir().unwrap();
     let wal = data.path().join("wal");
     std::fs::create_dir_all(&wal).unwrap();
-    let names = ["notes.txt", "x.wal", "0000000000000001-00000001.wal", "0000000000000001-00000002.seen"];
+    let names = [
+        "notes.txt",
+        "x.wal",
+        ".notes.seen.tmp",
+        "0000000000000001-00000001.wal",
+        "0000000000000001-00000002.seen",
+    ];
     for name in names {
         std::fs::write(wal.join(name), "something else").unwrap();
     }
     let (ids, lines) = drained(data.path()).await;
     assert!(ids.is_empty());
-    for name in ["notes.txt", "x.wal"] {
+    for name in ["notes.txt", "x.wal", ".notes.seen.tmp", "0000000000000001-00000002.seen"] {
         assert_eq!(std::fs::read_to_string(wal.join(name)).unwrap(), "something else");
         assert!(lines.iter().any(|line| line.contains(name)), "{name}: {lines:?}");
     }
     let kept = std::fs::read_to_string(wal.join("0000000000000001-00000001.damaged"));
     assert_eq!(kept.unwrap(), "something else", "a segment without one good record is kept, too");
+}
+
+#[tokio::test]
+async fn a_damaged_key_file_costs_no_row_of_its_segment() {
+    let data = tempfile::tempdir().unwrap();
+    let segment = crashed(data.path(), 4).await;
+    std::fs::write(segment.with_extension("seen"), "something else").unwrap();
+    let (ids, lines) = drained(data.path()).await;
+    assert_eq!(ids.len(), 4);
+    assert!(lines.iter().any(|line| line.contains("is no whole key file")), "{lines:?}");
+}
+
+#[tokio::test]
+async fn a_segment_of_a_newer_format_and_one_that_is_too_large_are_named_and_left() {
+    let data = tempfile::tempdir().unwrap();
+    let segment = crashed(data.path(), 4).await;
+    // Version 2, with a checksum that fits.
+    let mut header = std::fs::read(&segment).unwrap()[..32].to_vec();
+    header[8] = 2;
+    let crc = crc32fast::hash(&header[..28]).to_le_bytes();
+    header[28..].copy_from_slice(&crc);
+    std::fs::write(&segment, &header).unwrap();
+    let large = segment.with_file_name("0000000000000001-00000001.wal");
+    std::fs::File::create(&large).unwrap().set_len((512 << 20) + 1).unwrap();
+    let (ids, lines) = drained(data.path()).await;
+    assert!(ids.is_empty());
+    assert_eq!(std::fs::read(&segment).unwrap(), header);
+    assert_eq!(std::fs::metadata(&large).unwrap().len(), (512 << 20) + 1);
+    for text in ["has format version 2, this program reads 1", "a file of the log at most 536870912"] {
+        assert!(lines.iter().any(|line| line.contains(text)), "{text}: {lines:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_record_whose_length_is_a_lie_costs_only_itself() {
+    for length in [u32::MAX, 32 << 20, 1, 0] {
+        let data = tempfile::tempdir().unwrap();
+        let segment = crashed(data.path(), 4).await;
+        let mut bytes = std::fs::read(&segment).unwrap();
+        // The length of the first record, behind the header and its marker.
+        bytes[36..40].copy_from_slice(&length.to_le_bytes());
+        std::fs::write(&segment, &bytes).unwrap();
+        assert_eq!(drained(data.path()).await.0, ["s-1", "s-2", "s-3"], "{length}");
+        assert!(segment.with_extension("damaged").exists());
+    }
 }

@@ -34,6 +34,12 @@ pub trait Disk: Debug + Send + Sync {
     /// What the system said.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
 
+    /// The size of a file, bytes.
+    ///
+    /// # Errors
+    /// What the system said.
+    fn size(&self, path: &Path) -> io::Result<u64>;
+
     /// Makes the content of a file durable that another process may have written.
     ///
     /// # Errors
@@ -110,6 +116,10 @@ impl Disk for RealDisk {
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         std::fs::read(path)
+    }
+
+    fn size(&self, path: &Path) -> io::Result<u64> {
+        Ok(std::fs::metadata(path)?.len())
     }
 
     fn sync_file(&self, path: &Path) -> io::Result<()> {

@@ -270,6 +270,11 @@ impl Disk for SimDisk {
         Ok(inner.state.files[inner.state.file(path)?].live.clone())
     }
 
+    fn size(&self, path: &Path) -> io::Result<u64> {
+        let inner = self.lock();
+        Ok(inner.state.files[inner.state.file(path)?].live.len() as u64)
+    }
+
     fn sync_file(&self, path: &Path) -> io::Result<()> {
         let file = self.lock().state.file(path)?;
         self.sync(Call::SyncFile, file, Some(Class::RecoveredSegment))

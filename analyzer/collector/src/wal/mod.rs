@@ -11,7 +11,8 @@
 //!
 //! # Limits
 //! [`RECORD_BYTES_MAX`] per record, [`GROUP_BYTES_MAX`] and the length of the queue per group commit, [`KEYS_MAX`] keys in memory,
-//! [`SEEN_FILES_MAX`] key files on disk; segment and log sizes are options of the collector.
+//! [`SEEN_FILES_MAX`] key files on disk; segment and log sizes are options of the collector. A start reads no file above
+//! [`FILE_BYTES_MAX`], and one file at a time.
 //!
 //! # Invariants
 //! - An acknowledgement follows the fdatasync of its records, and the fsync of the folder when the segment is new.
@@ -40,5 +41,7 @@ pub(crate) const GROUP_BYTES_MAX: usize = 16 << 20;
 pub(crate) const KEYS_MAX: usize = 1_000_000;
 /// Key files that are kept, so that retries are recognised across a restart.
 pub(crate) const SEEN_FILES_MAX: usize = 256;
+/// Largest file of the log that is read, bytes; a larger one is not ours. Segments are sealed at half of it at the latest.
+pub(crate) const FILE_BYTES_MAX: u64 = 512 << 20;
 /// Version of the segments' format.
 pub(crate) const FORMAT_VERSION: u32 = 1;

@@ -56,6 +56,9 @@ pub(crate) fn recover(disk: &dyn Disk, folder: &Path, status: &Status) -> Result
     };
     let mut finished = BTreeSet::new();
     for (id, path) in seen {
+        if is_too_large(disk, &path, status)? {
+            continue;
+        }
         match decode_seen(&read(disk, &path)?) {
             Some(keys) => {
                 for key in keys {
@@ -73,7 +76,7 @@ pub(crate) fn recover(disk: &dyn Disk, folder: &Path, status: &Status) -> Result
     for (id, path) in segments {
         if finished.contains(&id) {
             disk.remove(&path).map_err(|source| DurableError { path, action: "remove", source })?;
-        } else {
+        } else if !is_too_large(disk, &path, status)? {
             wait_for(disk, id, path, &mut recovered, status)?;
         }
     }
@@ -150,6 +153,21 @@ fn wait_for(
     recovered.waiting_bytes += bytes.len() as u64;
     recovered.waiting.push(Sealed { id, path, durable_bytes: None, skip });
     Ok(())
+}
+
+/// A file of our name that this program cannot have written: named, and left as it is.
+fn is_too_large(disk: &dyn Disk, path: &Path, status: &Status) -> Result<bool, DurableError> {
+    let wrap = |source| DurableError { path: path.to_path_buf(), action: "read the size", source };
+    let bytes = disk.size(path).map_err(wrap)?;
+    let is = bytes > super::FILE_BYTES_MAX;
+    if is {
+        status.log(&format!(
+            "{}: has {bytes} bytes, a file of the log at most {}; not read, and not touched",
+            path.display(),
+            super::FILE_BYTES_MAX
+        ));
+    }
+    Ok(is)
 }
 
 fn read(disk: &dyn Disk, path: &Path) -> Result<Vec<u8>, DurableError> {

@@ -84,6 +84,9 @@ impl Disk for FaultyDisk {
         self.call("read", path)?;
         RealDisk.read(path)
     }
+    fn size(&self, path: &Path) -> io::Result<u64> {
+        RealDisk.size(path)
+    }
     fn sync_file(&self, path: &Path) -> io::Result<()> {
         self.call("sync_file", path)?;
         RealDisk.sync_file(path)
