@@ -21,6 +21,8 @@ pub struct Active {
     pub revision_text: String,
     /// Where samples go, and the outbox's bounds.
     pub terms: Terms,
+    /// Bytes of bodies that may be captured at a time.
+    pub capture_bytes_max: usize,
     /// Bytes kept of a body's head.
     pub body_bytes_max: usize,
     /// Bytes kept of a body's tail.
@@ -71,6 +73,7 @@ impl Active {
             ),
             revision_text: policy.revision.to_string(),
             terms: terms(&policy),
+            capture_bytes_max: size(policy.limits.capture_bytes()),
             body_bytes_max: size(policy.limits.body_bytes_max),
             body_tail_bytes_max: size(policy.limits.body_tail_bytes_max),
             pending_pairs_max: size(policy.limits.pending_pairs_max),

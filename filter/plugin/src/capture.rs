@@ -1,6 +1,6 @@
 //! The head and the tail of a body, within limits, with its true size.
 //!
-//! Memory: at most `head_max + 2 * tail_max` bytes. Only what is kept is read from the host: of a large chunk behind a
+//! Memory: at most `head_max + 2 * tail_max` bytes, and less where there is no room. Only what is kept is read from the host: of a large chunk behind a
 //! full head, its last `tail_max` bytes.
 
 use crate::host::Answer;
@@ -16,6 +16,8 @@ pub struct HeadTail {
     total: u64,
     /// A read failed: what is behind the head can no longer be joined to it.
     torn: bool,
+    /// Something was left out because there was no room for it.
+    crowded: bool,
 }
 
 /// The parts of a body that were kept. With an empty tail, the head may be the whole body.
@@ -32,14 +34,15 @@ pub struct Kept {
 impl HeadTail {
     /// Limits in bytes.
     pub fn new(head_max: usize, tail_max: usize) -> Self {
-        Self { head: Vec::new(), tail: Vec::new(), head_max, tail_max, total: 0, torn: false }
+        Self { head: Vec::new(), tail: Vec::new(), head_max, tail_max, total: 0, torn: false, crowded: false }
     }
 
-    /// Takes a chunk of `len` bytes. `read(start, len, into)` appends bytes of the chunk. The result tells whether
-    /// every read succeeded; the size is counted in any case.
+    /// Takes a chunk of `len` bytes, of which up to `room` are kept. `read(start, len, into)` appends bytes of the chunk.
+    /// The result tells whether every read succeeded; the size is counted in any case.
     pub fn push(
         &mut self,
         len: usize,
+        room: usize,
         mut read: impl FnMut(usize, usize, &mut Vec<u8>) -> Answer<()>,
     ) -> bool {
         self.total = self.total.saturating_add(len as u64);
@@ -49,12 +52,25 @@ impl HeadTail {
             0
         };
         let mut complete = true;
+        let wanted = to_head;
+        let to_head = wanted.min(room);
         if to_head > 0 {
             complete = read_exactly(0, to_head, &mut self.head, &mut read);
             self.torn = !complete;
         }
+        if to_head < wanted {
+            self.torn = true;
+            self.crowded = true;
+        }
         let behind = len - to_head;
         let to_tail = behind.min(self.tail_max);
+        if to_tail > room - to_head {
+            // The tail must be the end of the body without a hole.
+            self.tail.clear();
+            self.torn = true;
+            self.crowded = true;
+            return complete;
+        }
         if to_tail > 0 {
             if self.tail.len() + to_tail > self.tail_max.saturating_mul(2) {
                 let keep_from = self.tail.len().saturating_sub(self.tail_max.saturating_sub(to_tail));
@@ -74,6 +90,16 @@ impl HeadTail {
     /// True size so far.
     pub fn total(&self) -> u64 {
         self.total
+    }
+
+    /// Bytes of memory that are held.
+    pub fn held(&self) -> usize {
+        self.head.capacity() + self.tail.capacity()
+    }
+
+    /// Whether something was left out because there was no room for it.
+    pub fn is_crowded(&self) -> bool {
+        self.crowded
     }
 
     /// Whether more has passed than is kept.
@@ -116,7 +142,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn push(keep: &mut HeadTail, chunk: &[u8]) -> bool {
-        keep.push(chunk.len(), |start, len, into| {
+        keep.push(chunk.len(), usize::MAX, |start, len, into| {
             into.extend_from_slice(&chunk[start..start + len]);
             Ok(())
         })
@@ -143,7 +169,7 @@ mod tests {
         fn a_refused_read_never_joins_what_does_not_meet(chunks in proptest::collection::vec((proptest::collection::vec(any::<u8>(), 1..50), any::<bool>()), 1..20)) {
             let mut keep = HeadTail::new(64, 16);
             for (chunk, refuse) in &chunks {
-                let taken = keep.push(chunk.len(), |start, len, into| {
+                let taken = keep.push(chunk.len(), usize::MAX, |start, len, into| {
                     if *refuse { return Err(Refused(1)); }
                     into.extend_from_slice(&chunk[start..start + len]);
                     Ok(())
@@ -158,6 +184,27 @@ mod tests {
             if chunks.iter().any(|(_, refuse)| *refuse) {
                 prop_assert!(((kept.head.len() + kept.tail.len()) as u64) < kept.total);
             }
+        }
+
+        #[test]
+        fn without_room_what_is_kept_is_still_the_ends_of_the_body(chunks in proptest::collection::vec((proptest::collection::vec(any::<u8>(), 1..50), 0usize..60), 1..20)) {
+            let mut keep = HeadTail::new(64, 16);
+            for (chunk, room) in &chunks {
+                let before = keep.head.len() + keep.tail.len();
+                keep.push(chunk.len(), *room, |start, len, into| {
+                    into.extend_from_slice(&chunk[start..start + len]);
+                    Ok(())
+                });
+                prop_assert!(keep.head.len() + keep.tail.len() <= before + room);
+            }
+            let body: Vec<u8> = chunks.iter().flat_map(|(chunk, _)| chunk.clone()).collect();
+            let crowded = keep.is_crowded();
+            let kept = keep.finish();
+            prop_assert_eq!(kept.total, body.len() as u64);
+            prop_assert!(body.starts_with(&kept.head));
+            prop_assert!(body.ends_with(&kept.tail));
+            let whole = kept.head.len() + kept.tail.len() == body.len();
+            prop_assert!(!crowded || !whole);
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::details::{Tag, tags};
 use crate::exchange::{EndedLeg, Exchange, Seen};
 use crate::headers::Headers;
 use crate::host::{Body, Host};
+use crate::memory::{Charge, Memory};
 use crate::metrics::{Count, Metrics};
 use crate::sampling::Sampled;
 use crate::texts::{TEXT_BYTES_MAX, Texts};
@@ -30,10 +31,16 @@ pub(crate) struct Captured {
     request_bytes: u64,
     pub(crate) sampled: Sampled,
     pub(crate) tags: Vec<Tag>,
+    charge: Charge,
 }
 
 impl Captured {
-    pub(crate) fn new(exchange: Rc<Exchange>, kind: LegKind, request_ended: bool) -> Self {
+    pub(crate) fn new(
+        exchange: Rc<Exchange>,
+        kind: LegKind,
+        request_ended: bool,
+        memory: &mut Memory,
+    ) -> Self {
         let active = &exchange.active;
         let keep = || HeadTail::new(active.body_bytes_max, active.body_tail_bytes_max);
         Self {
@@ -45,16 +52,26 @@ impl Captured {
             request_bytes: 0,
             sampled: Sampled::default(),
             tags: Vec::new(),
+            charge: memory.begin(),
             seen: Seen { start: exchange.start, request_ended, ..Seen::default() },
             exchange,
         }
     }
 
-    pub(crate) fn request_body(&mut self, host: &impl Host, metrics: &mut Metrics, size: usize, end: bool) {
+    pub(crate) fn request_body(
+        &mut self,
+        host: &impl Host,
+        metrics: &mut Metrics,
+        memory: &mut Memory,
+        size: usize,
+        end: bool,
+    ) {
         self.seen.request_ended |= end;
         self.request_bytes = self.request_bytes.saturating_add(size as u64);
+        let room = self.room(memory);
         if let Some(request) = &mut self.request {
-            push(request, host, metrics, Body::Request, size);
+            push(request, host, metrics, Body::Request, size, room);
+            self.hold(memory);
         }
     }
 
@@ -91,6 +108,7 @@ impl Captured {
         &mut self,
         host: &impl Host,
         metrics: &mut Metrics,
+        memory: &mut Memory,
         size: usize,
         end: bool,
         now: u64,
@@ -108,7 +126,9 @@ impl Captured {
             }
             self.seen.last_chunk = now;
             self.seen.chunks += 1;
-            push(&mut self.response, host, metrics, Body::Response, size);
+            let room = self.room(memory);
+            push(&mut self.response, host, metrics, Body::Response, size, room);
+            self.hold(memory);
         }
         if end {
             self.response_end(metrics, now);
@@ -129,6 +149,28 @@ impl Captured {
         if self.seen.headers == 0 && self.seen.status != 0 {
             self.seen.headers = self.seen.end;
         }
+    }
+
+    /// Gives its memory back to those that are being captured; also where the leg is not kept.
+    pub(crate) fn release(&mut self, metrics: &mut Metrics, memory: &mut Memory) {
+        let held = self.held();
+        memory.end(std::mem::take(&mut self.charge), held);
+        if self.response.is_crowded() || self.request.as_ref().is_some_and(HeadTail::is_crowded) {
+            metrics.count(Count::Crowded);
+        }
+    }
+
+    fn held(&self) -> usize {
+        self.response.held() + self.request.as_ref().map_or(0, HeadTail::held)
+    }
+
+    fn room(&self, memory: &Memory) -> usize {
+        memory.room(&self.charge, self.held(), self.exchange.active.capture_bytes_max)
+    }
+
+    fn hold(&mut self, memory: &mut Memory) {
+        let held = self.held();
+        memory.hold(&mut self.charge, held);
     }
 
     pub(crate) fn into_leg(self, copying: &mut Copying) -> EndedLeg {
@@ -162,8 +204,8 @@ impl Captured {
     }
 }
 
-fn push(keep: &mut HeadTail, host: &impl Host, metrics: &mut Metrics, body: Body, size: usize) {
-    let complete = keep.push(size, |start, len, into| host.body(body, start, len, into));
+fn push(keep: &mut HeadTail, host: &impl Host, metrics: &mut Metrics, body: Body, size: usize, room: usize) {
+    let complete = keep.push(size, room, |start, len, into| host.body(body, start, len, into));
     if !complete {
         metrics.count(Count::HostRefusals);
     }

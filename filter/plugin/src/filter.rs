@@ -18,6 +18,7 @@ use crate::captured::Captured;
 use crate::copying::Copying;
 use crate::guarding::Watched;
 use crate::host::Host;
+use crate::memory::Memory;
 use crate::metrics::{Count, Metrics};
 use crate::outbox::Outbox;
 use crate::pairing::Pending;
@@ -36,6 +37,7 @@ pub struct Filter<H> {
     pub(crate) outbox: Outbox,
     pub(crate) copying: Copying,
     pub(crate) sampler: Sampler,
+    pub(crate) memory: Memory,
     pub(crate) roots: Vec<(u32, Role)>,
     pub(crate) streams: HashMap<u32, Stream, BuildHasherDefault<IdHasher>>,
     /// The root that ticks and sends, with its policy: the latest that was configured.
@@ -89,6 +91,7 @@ impl<H: Host> Filter<H> {
             outbox: Outbox::default(),
             copying: Copying::default(),
             sampler: Sampler::default(),
+            memory: Memory::default(),
             roots: Vec::new(),
             streams: HashMap::default(),
             latest: None,
@@ -135,7 +138,7 @@ impl<H: Host> Filter<H> {
     /// A chunk of a request's body.
     pub fn on_request_body(&mut self, context: u32, size: usize, end: bool) {
         if let Some(Stream::Captured(captured)) = self.streams.get_mut(&context) {
-            captured.request_body(&self.host, &mut self.metrics, size, end);
+            captured.request_body(&self.host, &mut self.metrics, &mut self.memory, size, end);
         }
     }
 
@@ -185,7 +188,7 @@ impl<H: Host> Filter<H> {
             false => self.now(),
         };
         if let Some(Stream::Captured(captured)) = self.streams.get_mut(&context) {
-            captured.response_body(&self.host, &mut self.metrics, size, end, now);
+            captured.response_body(&self.host, &mut self.metrics, &mut self.memory, size, end, now);
         }
     }
 
@@ -253,6 +256,7 @@ impl<H: Host> Filter<H> {
             end => end,
         };
         captured.close(&mut self.metrics, now);
+        captured.release(&mut self.metrics, &mut self.memory);
         self.watch_captured(&captured);
         if !self.keep(&mut captured) {
             return;

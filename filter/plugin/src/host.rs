@@ -84,6 +84,9 @@ pub trait Host {
     /// A property of the proxy, such as `["node", "id"]`. `false` when it is not there.
     fn property(&self, path: &[&str], into: &mut Vec<u8>) -> Answer<bool>;
 
+    /// Bytes of memory that this VM has; it never gives any back.
+    fn memory_bytes(&self) -> u64;
+
     /// Sends a POST; the answer comes with the token that is returned.
     fn post(&self, call: &Call<'_>) -> Answer<u32>;
 

@@ -12,6 +12,7 @@
 //! | `upstream` | a copy on a cluster |
 //! | `captured`, `capture`, `exchange` | what is kept of a leg |
 //! | `sampling`, `details` | what is captured in any case, and what of it besides bodies and times |
+//! | `memory` | room for bodies that are being captured |
 //! | `copying`, `guard` | caps on copies; a candidate that fails is taken away |
 //! | `pairing`, `outbox`, `metrics` | bounded tables between the legs, the sink and the host |
 //! | `host` | everything the host is asked for, as a trait |
@@ -35,6 +36,7 @@ mod copying;
 mod details;
 mod guard;
 mod guarding;
+mod memory;
 mod root;
 mod sampling;
 mod stream;

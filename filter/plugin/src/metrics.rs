@@ -36,6 +36,9 @@
 //! | `weir_guard_trips_total` | cohort, reason (failures, slow) | cohorts that a guard took from the candidate |
 //! | `weir_guard_held_total` | | exchanges that control served because of it |
 //! | `weir_guard_held_cohorts` (gauge) | | cohorts that are taken from the candidate now, all workers |
+//! | `weir_crowded_total` | | legs whose bodies were cut short for want of memory |
+//! | `weir_capture_bytes` (gauge) | | memory of bodies that are being captured, all workers |
+//! | `weir_guest_memory_bytes` (gauge) | | memory of the VMs, all workers; never given back |
 //! | `weir_heartbeat_total` | | ticks; no growth means that the filter is bypassed |
 //! | `weir_outbox_bytes` (gauge) | | estimated bytes in all workers' outboxes |
 //! | `weir_pending_pairs` (gauge) | | exchanges waiting for a leg, all workers |
@@ -86,6 +89,8 @@ pub enum Skip {
     Tokens,
     /// As many samples as allowed were taken in this second.
     PerSecond,
+    /// The bodies that are being captured take all the memory that they may.
+    Memory,
 }
 
 /// Why an exchange takes no part: it is neither captured nor copied.
@@ -153,6 +158,8 @@ pub enum Count {
     Heartbeat,
     /// `weir_guard_held_total`
     GuardHeld,
+    /// `weir_crowded_total`
+    Crowded,
 }
 
 /// Index of a series of `weir_requests_total`.
@@ -167,6 +174,8 @@ pub struct Metrics {
     guard_trips: Vec<Counter>,
     held_cohorts: Sum,
     outbox_bytes: Sum,
+    capture_bytes: Sum,
+    guest_memory: Sum,
     pending_pairs: Sum,
     revision: Option<(u64, bool)>,
     revision_id: Option<u32>,
@@ -243,6 +252,12 @@ impl Metrics {
         self.held_cohorts.now = i64::try_from(cohorts).unwrap_or(i64::MAX);
     }
 
+    /// Sets this worker's part of the gauges of memory.
+    pub(crate) fn set_memory(&mut self, capture_bytes: usize, guest_memory_bytes: u64) {
+        self.capture_bytes.now = i64::try_from(capture_bytes).unwrap_or(i64::MAX);
+        self.guest_memory.now = i64::try_from(guest_memory_bytes).unwrap_or(i64::MAX);
+    }
+
     /// Sets this worker's part of the gauges.
     pub fn set_levels(&mut self, outbox_bytes: usize, pending_pairs: usize) {
         self.outbox_bytes.now = i64::try_from(outbox_bytes).unwrap_or(i64::MAX);
@@ -274,6 +289,8 @@ impl Metrics {
             self.held_cohorts.flush(host, "weir_guard_held_cohorts");
         }
         self.outbox_bytes.flush(host, "weir_outbox_bytes");
+        self.capture_bytes.flush(host, "weir_capture_bytes");
+        self.guest_memory.flush(host, "weir_guest_memory_bytes");
         self.pending_pairs.flush(host, "weir_pending_pairs");
         if let Some((revision, false)) = self.revision {
             let id = define(host, &mut self.revision_id, MetricKind::Gauge, "weir_config_revision");
@@ -343,7 +360,8 @@ impl Count {
             Self::Drops(variant, why) => 31 + 2 * (why as usize) + variant as usize,
             Self::GuardHeld => 39,
             Self::SetApart(why) => 40 + why as usize,
-            Self::Skipped(leg, why) => 46 + 3 * (why as usize) + leg as usize,
+            Self::Crowded => 46,
+            Self::Skipped(leg, why) => 47 + 3 * (why as usize) + leg as usize,
         }
     }
 
@@ -358,6 +376,7 @@ impl Count {
             Self::ConfigAccepted => "weir_config_accepted_total".to_owned(),
             Self::Heartbeat => "weir_heartbeat_total".to_owned(),
             Self::GuardHeld => "weir_guard_held_total".to_owned(),
+            Self::Crowded => "weir_crowded_total".to_owned(),
             Self::Mirrored(leg) => format!("weir_mirrored_total;leg={}", leg.as_str()),
             Self::SetApart(why) => format!("weir_set_apart_total;reason={}", why.as_str()),
             Self::Pairs(leg) => format!("weir_pairs_total;leg={}", leg.as_str()),
@@ -376,6 +395,7 @@ impl Count {
                     Skip::PerMinute => "per_minute",
                     Skip::Tokens => "tokens",
                     Skip::PerSecond => "per_second",
+                    Skip::Memory => "memory",
                 }
             ),
             Self::HalfPairs(leg, why) => format!(
@@ -457,6 +477,7 @@ mod tests {
             Count::ConfigAccepted,
             Count::Heartbeat,
             Count::GuardHeld,
+            Count::Crowded,
         ];
         for leg in LEGS {
             all.extend([Count::Mirrored(leg), Count::Pairs(leg), Count::Unmatched(leg)]);
@@ -472,6 +493,7 @@ mod tests {
                     Skip::PerMinute,
                     Skip::Tokens,
                     Skip::PerSecond,
+                    Skip::Memory,
                 ]
                 .map(|why| Count::Skipped(leg, why)),
             );

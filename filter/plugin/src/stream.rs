@@ -126,6 +126,11 @@ impl<H: Host> Filter<H> {
             self.metrics.count(Count::Skipped(LegKind::Primary, Skip::Busy));
             return self.uncaptured(active, &assignment);
         }
+        let legs = 1 + usize::from(decision.shadow) + usize::from(decision.noise);
+        if !self.memory.fits(legs, active.capture_bytes_max) {
+            self.metrics.count(Count::Skipped(LegKind::Primary, Skip::Memory));
+            return self.uncaptured(active, &assignment);
+        }
         let request_id = headers.get(b"x-request-id").unwrap_or_default();
         let request_id_hash = table_hash(self.epoch(), request_id);
         let now = self.now();
@@ -166,7 +171,7 @@ impl<H: Host> Filter<H> {
             self.pending.insert(Rc::clone(&exchange), now, active.pending_pairs_max, &mut self.metrics);
         }
         self.capturing += 1;
-        let mut captured = Captured::new(exchange, LegKind::Primary, end);
+        let mut captured = Captured::new(exchange, LegKind::Primary, end, &mut self.memory);
         captured.sampled = sampled;
         tags(&active.request_headers, headers, &mut captured.tags);
         Stream::Captured(Box::new(captured))

@@ -29,7 +29,7 @@ impl<H: Host> Filter<H> {
             self.tell_upstream(&active, exchange.cohort, false);
         }
         self.capturing += 1;
-        let captured = Captured::new(exchange, leg, end);
+        let captured = Captured::new(exchange, leg, end, &mut self.memory);
         self.streams.insert(context, Stream::Captured(Box::new(captured)));
     }
 

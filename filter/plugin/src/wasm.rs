@@ -152,6 +152,11 @@ impl Host for WasmHost {
         abi::property(path.join("\0").as_bytes(), into).map_err(Refused)
     }
 
+    fn memory_bytes(&self) -> u64 {
+        const PAGE_BYTES: u64 = 65_536;
+        core::arch::wasm32::memory_size(0) as u64 * PAGE_BYTES
+    }
+
     fn post(&self, call: &Call<'_>) -> Answer<u32> {
         let headers = headers::encode(&[
             (":method", "POST"),

@@ -289,6 +289,7 @@ pub(crate) fn check_limits(
     body_tail_bytes_max: &u64,
     outbox_bytes_max: &u64,
     batch_bytes_max: &u64,
+    capture_bytes_max: &Option<u64>,
     at: &Path<'_>,
     problems: &mut Collector,
 ) {
@@ -298,6 +299,12 @@ pub(crate) fn check_limits(
         problems
             .report(&at.key("outboxBytesMax"), "is less than one sample can have")
             .number_value(outbox_bytes_max)
+            .hint(format!("two bodies of bodyBytesMax + bodyTailBytesMax are {sample_bytes} bytes"));
+    }
+    if let Some(capture_bytes_max) = capture_bytes_max.filter(|max| sample_bytes > *max) {
+        problems
+            .report(&at.key("captureBytesMax"), "is less than one sample can have")
+            .number_value(capture_bytes_max)
             .hint(format!("two bodies of bodyBytesMax + bodyTailBytesMax are {sample_bytes} bytes"));
     }
     if batch_bytes_max > outbox_bytes_max {

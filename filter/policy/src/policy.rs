@@ -216,6 +216,8 @@ document! {
         pub body_tail_bytes_max: u64 = 8_192 => 0..=1_048_576,
         /// Bytes of samples that wait to be sent.
         pub outbox_bytes_max: u64 = 4_194_304 => 65_536..=268_435_456,
+        /// Bytes of bodies that are being captured; 8 MiB, or two samples where that is more, where it is left away.
+        pub capture_bytes_max: Option<u64> => 65_536..=268_435_456,
         /// Exchanges whose other leg is awaited.
         pub pending_pairs_max: u64 = 10_000 => 1..=1_000_000,
         /// Bytes of one batch of samples.
@@ -228,7 +230,7 @@ document! {
         pub sample_age_ms_max: u64 = 60_000 => 1_000..=3_600_000,
     }
     check check_tail(body_bytes_max, body_tail_bytes_max);
-    check check_limits(body_bytes_max, body_tail_bytes_max, outbox_bytes_max, batch_bytes_max);
+    check check_limits(body_bytes_max, body_tail_bytes_max, outbox_bytes_max, batch_bytes_max, capture_bytes_max);
     check check_times(flush_interval_ms, sample_age_ms_max);
 }
 
@@ -357,6 +359,16 @@ impl Cohort {
     #[must_use]
     pub fn tier(&self) -> &str {
         self.tier.as_deref().unwrap_or(&self.name)
+    }
+}
+
+impl Limits {
+    /// Bytes of bodies that may be captured at a time.
+    #[must_use]
+    pub fn capture_bytes(&self) -> u64 {
+        const USUAL: u64 = 8 << 20;
+        let two_samples = 4 * (self.body_bytes_max + self.body_tail_bytes_max);
+        self.capture_bytes_max.unwrap_or(USUAL.max(two_samples))
     }
 }
 

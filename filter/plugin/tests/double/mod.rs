@@ -179,6 +179,10 @@ impl Host for Double {
         Ok(found.is_some())
     }
 
+    fn memory_bytes(&self) -> u64 {
+        1 << 20
+    }
+
     fn post(&self, call: &Call<'_>) -> Answer<u32> {
         self.call()?;
         self.0.posts.borrow_mut().push(call.body.to_vec());
