@@ -1,8 +1,10 @@
 //! Killed at random moments under load, nothing acknowledged is lost and nothing is stored twice.
 //!
 //! The oracle mints an id for each sample; an acknowledgement turns it into an obligation. Requests without an acknowledgement are sent
-//! again after the restart, byte for byte, as the filter's outbox does. The seed is printed; WEIR_CRASH_SEED repeats it,
-//! WEIR_CRASH_KILLS sets the number of kills.
+//! again after the restart, byte for byte, as the filter's outbox does, and so is one batch that was acknowledged before the kill. A
+//! tenth of the kills hits a start, at a moment of the time that a start takes; the others count only after sustained load:
+//! WEIR_CRASH_ROWS samples acknowledged since the restart. WEIR_CRASH_KILLS sets the number of kills; the seed is printed, and
+//! WEIR_CRASH_SEED repeats it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod common;
@@ -14,7 +16,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::*;
 use weir_collector::Collector;
@@ -43,35 +45,37 @@ async fn collector_process() {
 struct Victim {
     child: Child,
     address: SocketAddr,
+    start_time: Duration,
+}
+
+fn spawn(data: &Path) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "collector_process", "--nocapture"])
+        .env(DATA, data)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+fn kill(mut child: Child) {
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 impl Victim {
-    async fn start(data: &Path, mut kill_in_start: Option<Duration>) -> Self {
-        loop {
-            let mut child = Command::new(std::env::current_exe().unwrap())
-                .args(["--ignored", "--exact", "collector_process", "--nocapture"])
-                .env(DATA, data)
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::null())
-                .spawn()
-                .unwrap();
-            if let Some(pause) = kill_in_start.take() {
-                tokio::time::sleep(pause).await;
-                child.kill().unwrap();
-                child.wait().unwrap();
-                continue;
-            }
-            let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-            let address =
-                lines.find_map(|line| line.strip_prefix("listening ").map(|it| it.parse().unwrap()));
-            return Self { child, address: address.expect("the collector started") };
-        }
-    }
-
-    fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+    /// Started, and one fresh sample accepted.
+    async fn start(data: &Path, fresh: &mut Client) -> Self {
+        let spawned = Instant::now();
+        let mut child = spawn(data);
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let address = lines.find_map(|line| line.strip_prefix("listening ").map(|it| it.parse().unwrap()));
+        let address = address.expect("the collector started");
+        let (ids, body) = fresh.batch(1);
+        assert_eq!(post(address, body).await.unwrap().status(), 200);
+        fresh.acknowledged.extend(ids);
+        Self { child, address, start_time: spawned.elapsed() }
     }
 }
 
@@ -79,49 +83,82 @@ impl Victim {
 struct Client {
     worker: String,
     next: u64,
-    pending: Option<(Vec<String>, Vec<u8>)>,
+    pending: Option<Batch>,
+    /// Acknowledged before the kill, and sent once more.
+    again: Option<Batch>,
     acknowledged: Vec<String>,
     minted: u64,
 }
 
+/// The ids and the bytes of a request.
+type Batch = (Vec<String>, Vec<u8>);
+
 impl Client {
-    fn batch(&mut self) -> (Vec<String>, Vec<u8>) {
-        let legs: Vec<_> = (self.next..self.next + BATCH_ROWS)
+    fn new(worker: String) -> Self {
+        Self { worker, next: 0, pending: None, again: None, acknowledged: Vec::new(), minted: 0 }
+    }
+
+    fn batch(&mut self, rows: u64) -> Batch {
+        let legs: Vec<_> = (self.next..self.next + rows)
             .map(|n| leg(&format!("{}-{n}", self.worker), n, &format!("answer {n} to {SECRET}")))
             .collect();
-        self.next += BATCH_ROWS;
-        self.minted += BATCH_ROWS;
+        self.next += rows;
+        self.minted += rows;
         (legs.iter().map(|leg| leg.sample_id.clone()).collect(), batch(&self.worker, &legs))
     }
 
-    async fn load(
-        mut self,
-        address: SocketAddr,
-        stop: Arc<AtomicBool>,
-        acknowledged: Arc<AtomicU64>,
-    ) -> Self {
+    async fn load(mut self, address: SocketAddr, stop: Arc<AtomicBool>, counts: Arc<Counts>) -> Self {
         let client = reqwest::Client::new();
+        let send = async |body: Vec<u8>| {
+            let request = client.post(format!("http://{address}/v1/logs")).header("content-type", PROTOBUF);
+            request.body(body).send().await.is_ok_and(|response| response.status() == 200)
+        };
+        if let Some((ids, body)) = self.again.take()
+            && send(body).await
+        {
+            counts.duplicates.fetch_add(ids.len() as u64, Relaxed);
+        }
         while !stop.load(Relaxed) {
-            let (ids, body) = self.pending.take().unwrap_or_else(|| self.batch());
-            let request = client
-                .post(format!("http://{address}/v1/logs"))
-                .header("content-type", PROTOBUF)
-                .body(body.clone())
-                .send()
-                .await;
-            match request {
-                Ok(response) if response.status() == 200 => {
-                    acknowledged.fetch_add(ids.len() as u64, Relaxed);
-                    self.acknowledged.extend(ids);
-                }
-                _ => {
-                    self.pending = Some((ids, body));
-                    tokio::time::sleep(Duration::from_millis(2)).await;
-                }
+            let (ids, body) = self.pending.take().unwrap_or_else(|| self.batch(BATCH_ROWS));
+            if send(body.clone()).await {
+                counts.acknowledged.fetch_add(ids.len() as u64, Relaxed);
+                self.acknowledged.extend_from_slice(&ids);
+                self.again = Some((ids, body));
+            } else {
+                self.pending = Some((ids, body));
+                tokio::time::sleep(Duration::from_millis(2)).await;
             }
         }
         self
     }
+}
+
+#[derive(Default)]
+struct Counts {
+    acknowledged: AtomicU64,
+    duplicates: AtomicU64,
+}
+
+/// What the Parquet files hold of the obligations.
+#[derive(Default)]
+struct Found {
+    rows: u64,
+    ids: HashMap<String, u64>,
+    corrupted: u64,
+}
+
+fn found(data: &Path) -> Found {
+    let mut found = Found::default();
+    // File by file: a million rows are too much at once.
+    for path in weir_sample::list_files(data, weir_sample::Kind::Samples, None).unwrap() {
+        for row in weir_sample::read_file::<weir_sample::Sample>(&path).unwrap() {
+            let expected = format!("answer {} to [redacted:email]", row.sequence.unwrap());
+            found.corrupted += u64::from(row.response_text.as_deref() != Some(expected.as_str()));
+            found.rows += 1;
+            *found.ids.entry(row.sample_id).or_default() += 1;
+        }
+    }
+    found
 }
 
 /// SplitMix64: a seed gives the same moments again.
@@ -143,41 +180,42 @@ async fn killed_at_random_moments_every_acknowledged_sample_is_there_exactly_onc
         std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
     };
     let seed = number("WEIR_CRASH_SEED", u64::from(std::process::id()));
-    let kills = number("WEIR_CRASH_KILLS", 20);
+    let (kills, rows_min) = (number("WEIR_CRASH_KILLS", 100), number("WEIR_CRASH_ROWS", 200));
     println!("seed {seed}, {kills} kills");
     let mut random = Random(seed);
     let data = tempfile::tempdir().unwrap();
-    let mut clients: Vec<Client> = (0..CLIENTS)
-        .map(|n| Client {
-            worker: format!("w{n}"),
-            next: 0,
-            pending: None,
-            acknowledged: Vec::new(),
-            minted: 0,
-        })
-        .collect();
+    let mut clients: Vec<Client> = (0..CLIENTS).map(|n| Client::new(format!("w{n}"))).collect();
+    let mut fresh = Client::new("fresh".to_owned());
+    let (mut in_start, mut start_time, mut start_max, mut duplicates) =
+        (0, Duration::from_millis(40), Duration::ZERO, 0);
 
     for round in 0..kills {
-        // A tenth of the kills hits the start, recovery included.
-        let in_start = (random.below(10) == 0).then(|| Duration::from_millis(random.below(40)));
-        let victim = Victim::start(data.path(), in_start).await;
-        let (stop, acknowledged) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let tasks: Vec<_> = clients
-            .drain(..)
-            .map(|client| {
-                tokio::spawn(client.load(victim.address, Arc::clone(&stop), Arc::clone(&acknowledged)))
-            })
-            .collect();
-        // A round counts only under load: the clock starts with the first acknowledgements.
-        while acknowledged.load(Relaxed) < 5 * BATCH_ROWS {
+        if round % 10 == 9 {
+            let child = spawn(data.path());
+            tokio::time::sleep(start_time.mul_f64(random.below(1_000) as f64 / 1_000.0)).await;
+            kill(child);
+            in_start += 1;
+            continue;
+        }
+        let victim = Victim::start(data.path(), &mut fresh).await;
+        start_time = victim.start_time;
+        start_max = start_max.max(start_time);
+        let (stop, counts) = (Arc::new(AtomicBool::new(false)), Arc::new(Counts::default()));
+        let load = |client: Client| {
+            tokio::spawn(client.load(victim.address, Arc::clone(&stop), Arc::clone(&counts)))
+        };
+        let tasks: Vec<_> = clients.drain(..).map(load).collect();
+        // A round counts only under sustained load.
+        while counts.acknowledged.load(Relaxed) < rows_min {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         tokio::time::sleep(Duration::from_micros(random.below(120_000))).await;
-        victim.kill();
+        kill(victim.child);
         stop.store(true, Relaxed);
         for task in tasks {
             clients.push(task.await.unwrap());
         }
+        duplicates += counts.duplicates.load(Relaxed);
         let wal = all_bytes(&data.path().join("wal"));
         assert!(
             !wal.windows(SECRET.len()).any(|window| window == SECRET.as_bytes()),
@@ -195,31 +233,26 @@ async fn killed_at_random_moments_every_acknowledged_sample_is_there_exactly_onc
     }
     collector.stop().await.unwrap();
 
-    let rows = samples(data.path());
-    let mut found: HashMap<&str, u64> = HashMap::new();
-    rows.iter().for_each(|row| *found.entry(&row.sample_id).or_default() += 1);
+    clients.push(fresh);
+    let found = found(data.path());
     let obliged: u64 = clients.iter().map(|client| client.acknowledged.len() as u64).sum();
-    let missing: Vec<_> = clients
-        .iter()
-        .flat_map(|client| &client.acknowledged)
-        .filter(|id| !found.contains_key(id.as_str()))
-        .collect();
-    let double: Vec<_> = found.iter().filter(|(_, count)| **count != 1).collect();
+    let minted: u64 = clients.iter().map(|client| client.minted).sum();
+    let missing = clients.iter().flat_map(|client| &client.acknowledged);
+    let missing: Vec<_> = missing.filter(|id| !found.ids.contains_key(id.as_str())).collect();
+    let double: Vec<_> = found.ids.iter().filter(|(_, count)| **count != 1).collect();
     println!(
-        "{obliged} acknowledged, {} rows, {} missing, {} double",
-        rows.len(),
+        "{} kills under load, {in_start} in a start; {obliged} acknowledged, {duplicates} of them sent again; {} rows: {} missing, {} double, {} corrupted; longest from start to a fresh sample {} ms",
+        kills - in_start,
+        found.rows,
         missing.len(),
-        double.len()
+        double.len(),
+        found.corrupted,
+        start_max.as_millis()
     );
     assert!(missing.is_empty(), "missing: {:?}", &missing[..missing.len().min(5)]);
     assert!(double.is_empty(), "double: {:?}", &double[..double.len().min(5)]);
-    assert_eq!(
-        rows.len() as u64,
-        clients.iter().map(|client| client.minted).sum::<u64>(),
-        "nothing is invented"
-    );
-    for row in &rows {
-        let expected = format!("answer {} to [redacted:email]", row.sequence.unwrap());
-        assert_eq!(row.response_text.as_deref(), Some(expected.as_str()), "nothing is corrupted");
-    }
+    assert_eq!(found.rows, minted, "nothing is invented");
+    assert_eq!(found.corrupted, 0);
+    assert!(duplicates > 0 && in_start > 0);
+    assert!(start_max < Duration::from_secs(5), "a fresh sample took {start_max:?}");
 }
