@@ -18,8 +18,9 @@ use weir_sample::durable::DurableError;
 
 use crate::drain::Drain;
 use crate::lock::DataLock;
+use crate::otlp::RequestLimits;
 use crate::redact::Redactor;
-use crate::server::{Shared, permits, router};
+use crate::server::{Shared, permits, router, workers};
 use crate::status::{LogSink, Status};
 use crate::wal::FILE_BYTES_MAX;
 use crate::wal::recovery::{Recovered, open_folder, recover};
@@ -28,12 +29,18 @@ use crate::wal::writer::{Rotation, Writer};
 /// Bounds of the collector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Largest request body, bytes.
+    /// Largest request body on the wire, bytes.
     pub body_bytes_max: usize,
+    /// Largest request body after undoing its content encoding, bytes.
+    pub decoded_bytes_max: usize,
+    /// Decoded bytes for each byte on the wire, beyond the first MiB.
+    pub ratio_max: usize,
     /// Time for a request body to arrive.
     pub body_timeout: Duration,
-    /// Resources, scopes, records and attributes of one request together.
+    /// Resources, scopes, records, attributes and values of one request together.
     pub messages_max: usize,
+    /// Records or spans of one request.
+    pub records_max: usize,
     /// Request bodies in memory at once, bytes; beyond it requests get 503.
     pub inflight_bytes_max: usize,
     /// Requests that wait for the log; beyond it requests get 503.
@@ -134,12 +141,26 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             body_bytes_max: 16 << 20,
+            decoded_bytes_max: 16 << 20,
+            ratio_max: 100,
             body_timeout: Duration::from_secs(10),
-            messages_max: 500_000,
+            messages_max: 200_000,
+            records_max: 50_000,
             inflight_bytes_max: 64 << 20,
             queue_requests_max: 1_024,
             wal_bytes_max: 1 << 30,
             segment_bytes_max: 64 << 20,
+        }
+    }
+}
+
+impl Limits {
+    pub(crate) fn of_request(&self) -> RequestLimits {
+        RequestLimits {
+            decoded_bytes_max: self.decoded_bytes_max,
+            ratio_max: self.ratio_max,
+            messages_max: self.messages_max,
+            records_max: self.records_max,
         }
     }
 }
@@ -189,6 +210,7 @@ impl Collector {
             redactor,
             requests,
             limits: options.limits,
+            workers: workers(),
             memory: Arc::new(Semaphore::new(permits(options.limits.inflight_bytes_max) as usize)),
         };
         let (stop, stopped) = oneshot::channel::<()>();

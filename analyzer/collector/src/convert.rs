@@ -7,17 +7,22 @@ use std::cell::Cell;
 
 use weir_sample::capture::{sample_from_wire, score_from_wire};
 use weir_sample::row::encode_row;
+use weir_sample::text::clean;
 use weir_sample::{Kind, Record};
-use weir_wire::otlp::{ExportLogsServiceRequest, KeyValue, LogRecord, any_value::Value};
-use weir_wire::{Leg, Score, names};
+use weir_wire::otlp::{KeyValue, LogRecord, any_value::Value};
+use weir_wire::{Event, Leg, Score, names};
 use xxhash_rust::xxh3::Xxh3;
 
+use crate::otlp::ItemGroup;
 use crate::redact::{Finds, Redactor};
 use crate::wal::{Entry, RECORD_BYTES_MAX};
 
 /// Reasons that are told per request; the rest is counted.
 const REASONS_MAX: usize = 3;
 
+/// Events that are told per request, and their size, bytes.
+const EVENTS_MAX: usize = 16;
+const EVENT_BYTES_MAX: usize = 512;
 /// What the encoded bodies of one request may become together, bytes; later ones are cut, and flagged.
 const DECODED_BODIES_BYTES_MAX: usize = 256 << 20;
 
@@ -28,6 +33,8 @@ pub(crate) struct Converted {
     pub(crate) finds: Finds,
     pub(crate) bad_records: u64,
     pub(crate) other_events: u64,
+    /// What the filter reports about itself, a line for the operator each.
+    pub(crate) events: Vec<String>,
     reasons: Vec<String>,
     /// What decoding bodies may still produce, bytes.
     decode_budget: Cell<usize>,
@@ -36,6 +43,10 @@ pub(crate) struct Converted {
 impl Converted {
     pub(crate) fn rejected(&self) -> u64 {
         self.bad_records + self.other_events
+    }
+
+    fn new() -> Self {
+        Self { decode_budget: Cell::new(DECODED_BODIES_BYTES_MAX), ..Self::default() }
     }
 
     /// Why records were refused, for the sender.
@@ -48,6 +59,12 @@ impl Converted {
         text
     }
 
+    /// A record that no row can be made of.
+    fn bad(&mut self, index: usize, why: &str) {
+        self.bad_records += 1;
+        self.refuse(index, why);
+    }
+
     fn refuse(&mut self, index: usize, why: &str) {
         if self.reasons.len() < REASONS_MAX {
             self.reasons.push(format!("record {index}: {why}"));
@@ -56,16 +73,18 @@ impl Converted {
 }
 
 /// Converts every record; their numbers in reasons count through the request, from 0.
-pub(crate) fn convert(request: ExportLogsServiceRequest, redactor: &Redactor, received_us: i64) -> Converted {
-    let mut converted =
-        Converted { decode_budget: Cell::new(DECODED_BODIES_BYTES_MAX), ..Converted::default() };
+pub(crate) fn convert(groups: Vec<ItemGroup<LogRecord>>, redactor: &Redactor, received_us: i64) -> Converted {
+    let mut converted = Converted::new();
     let mut index = 0;
-    for resource_logs in request.resource_logs {
-        let attributes = resource_logs.resource.map(|resource| resource.attributes).unwrap_or_default();
+    for group in groups {
+        let attributes = &group.resource.attributes;
         let source =
-            Source { proxy: text(&attributes, names::PROXY), worker: text(&attributes, names::WORKER) };
-        for record in resource_logs.scope_logs.into_iter().flat_map(|scope_logs| scope_logs.log_records) {
-            converted.add(index, record, &source, redactor, received_us);
+            Source { proxy: text(attributes, names::PROXY), worker: text(attributes, names::WORKER) };
+        for item in group.items {
+            match item {
+                Ok(record) => converted.add(index, record, &source, redactor, received_us),
+                Err(why) => converted.bad(index, &why),
+            }
             index += 1;
         }
     }
@@ -88,27 +107,43 @@ impl Converted {
     ) {
         let result = match record.event_name.as_str() {
             names::EVENT_LEG => self.leg(record, source, redactor, received_us),
+            names::EVENT_FILTER => return self.event(index, record),
             names::EVENT_SCORE => self.score(record, redactor, received_us),
             other => {
                 self.other_events += 1;
                 let short: String = other.chars().take(40).collect();
                 self.refuse(
                     index,
-                    &format!("event name {short:?} is not kept; allowed: weir.leg, weir.score"),
+                    &format!("event name {short:?} is not kept; allowed: weir.leg, weir.score, weir.event"),
                 );
                 return;
             }
         };
         match result {
             Ok(entry) if entry.row.len() + 64 <= RECORD_BYTES_MAX => self.entries.push(entry),
-            Ok(_) => {
-                self.bad_records += 1;
-                self.refuse(index, &format!("is larger than {RECORD_BYTES_MAX} bytes"));
+            Ok(_) => self.bad(index, &format!("is larger than {RECORD_BYTES_MAX} bytes")),
+            Err(why) => self.bad(index, &why),
+        }
+    }
+
+    fn event(&mut self, index: usize, record: LogRecord) {
+        match Event::from_record(record) {
+            Ok(event) if self.events.len() < EVENTS_MAX => {
+                let line = format!(
+                    "{}: experiment {}, cohort {}, revision {}: {} ({} failed and {} slow of {} answers)",
+                    event.kind,
+                    event.experiment,
+                    event.cohort,
+                    event.revision,
+                    event.reason,
+                    event.failures,
+                    event.slow,
+                    event.answers,
+                );
+                self.events.push(clean(&line, EVENT_BYTES_MAX));
             }
-            Err(why) => {
-                self.bad_records += 1;
-                self.refuse(index, &why);
-            }
+            Ok(_) => {}
+            Err(error) => self.bad(index, &error.to_string()),
         }
     }
 
@@ -203,12 +238,14 @@ fn text(attributes: &[KeyValue], name: &str) -> String {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
     use super::*;
+    use crate::otlp::{Format, log_records};
     use proptest::prelude::*;
-    use weir_wire::{DecodeLimits, LegKind, Resource, Variant, decode_request, encode_batch, encode_record};
+    use weir_wire::{LegKind, Resource, Variant, encode_batch, encode_record};
 
     fn converted(bytes: &[u8]) -> Converted {
-        let request = decode_request(bytes, DecodeLimits::default()).unwrap();
-        convert(request, &Redactor::new().unwrap(), 5)
+        let limits = crate::Limits::default().of_request();
+        let groups = log_records(Format::Protobuf, bytes, limits).unwrap();
+        convert(groups, &Redactor::new().unwrap(), 5)
     }
 
     fn leg(sequence: u64) -> Leg {
@@ -271,8 +308,9 @@ mod tests {
             let mut bytes = batch("w", &[leg(1), leg(2)]);
             if let Some(slot) = bytes.get_mut(at) { *slot = byte; }
             bytes.truncate(cut);
-            if let Ok(request) = decode_request(&bytes, DecodeLimits::default()) {
-                let result = convert(request, &Redactor::new().unwrap(), 5);
+            let limits = crate::Limits::default().of_request();
+            if let Ok(groups) = log_records(Format::Protobuf, &bytes, limits) {
+                let result = convert(groups, &Redactor::new().unwrap(), 5);
                 prop_assert!(result.entries.len() as u64 + result.rejected() <= 2 + bytes.len() as u64);
             }
         }

@@ -9,13 +9,14 @@
 //!
 //! Invariants: an acknowledgement follows durability; nothing is written before it is redacted; every queue, body and file has a
 //! named bound; a crash at any moment loses nothing acknowledged and doubles nothing (see `wal`).
-//! Not here: TLS, tokens, compression, OTLP as JSON; so only loopback is listened on, unless told otherwise.
+//! Not here: TLS, tokens; so only loopback is listened on, unless told otherwise.
 
 mod collector;
 mod convert;
 mod drain;
 pub mod import;
 mod lock;
+mod otlp;
 pub mod redact;
 mod server;
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! The HTTP side: OTLP/HTTP logs in, health and metrics out.
 //!
-//! Answers to `POST /v1/logs`: 200 with an `ExportLogsServiceResponse` (partial success when records were refused), 400 malformed,
-//! 408 too slow, 413 too large, 415 not protobuf or compressed; 503 with `Retry-After` when the log or memory is full or the disk failed. OTLP
-//! senders try again on 503 only. Errors carry a `google.rpc.Status` message (protobuf), plain text where the request was not protobuf.
-//! Limits: [`Limits`] of the collector. Invariant: 200 follows durability, never precedes it.
+//! `POST /v1/logs` takes protobuf and JSON, as they are or with gzip or zstd. Answers: 200 with an
+//! `ExportLogsServiceResponse` (partial success when records were refused), 400 malformed, 408 too slow, 413 too large, 415
+//! another media type or encoding; 503 with `Retry-After` when the log or memory is full or the disk failed. OTLP
+//! senders try again on 503 only. Errors carry a `google.rpc.Status` in the request's encoding, see `otlp::answer`.
+//! Limits: [`Limits`] of the collector; requests are decoded by a few threads at a time ([`workers`]), which bounds what
+//! encoded bodies take. Invariant: 200 follows durability, never precedes it.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -13,21 +15,21 @@ use std::time::SystemTime;
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-use weir_wire::{DecodeLimits, WireError, decode_request, encode_response};
+use weir_sample::encoding::{self, Encoding};
+use weir_wire::Signal;
 
 use crate::Limits;
 use crate::convert::{Converted, convert};
+use crate::otlp::answer::{Refusal, acknowledged};
+use crate::otlp::{self, Format, JSON, PROTOBUF};
 use crate::redact::Redactor;
 use crate::status::{Rejection, Status};
 use crate::wal::writer::Request;
-
-const PROTOBUF: &str = "application/x-protobuf";
-const RETRY_AFTER_S: &str = "2";
 
 #[derive(Clone)]
 pub(crate) struct Shared {
@@ -35,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) redactor: Arc<Redactor>,
     pub(crate) requests: SyncSender<Request>,
     pub(crate) limits: Limits,
+    /// One permit per request that is being decoded.
+    pub(crate) workers: Arc<Semaphore>,
     /// One permit per KiB of bodies in memory.
     pub(crate) memory: Arc<Semaphore>,
 }
@@ -55,23 +59,44 @@ pub(crate) fn permits(bytes: usize) -> u32 {
     u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX)
 }
 
+/// As many permits as threads are worth having, at most 4.
+pub(crate) fn workers() -> Arc<Semaphore> {
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    Arc::new(Semaphore::new(threads.clamp(1, 4)))
+}
+
 async fn logs(State(shared): State<Shared>, headers: HeaderMap, body: Body) -> Response {
-    match receive(&shared, &headers, body).await {
+    respond(shared, headers, body, Signal::Logs).await
+}
+
+async fn respond(shared: Shared, headers: HeaderMap, body: Body, signal: Signal) -> Response {
+    let format = Format::of(header(&headers, &CONTENT_TYPE));
+    match receive(&shared, &headers, body, format, signal).await {
         Ok(response) => response,
         Err(refusal) => {
             shared.status.reject(refusal.rejection, 1);
-            refusal.into_response()
+            refusal.into_response(format)
         }
     }
 }
 
-async fn receive(shared: &Shared, headers: &HeaderMap, body: Body) -> Result<Response, Refusal> {
-    check_media(headers)?;
+async fn receive(
+    shared: &Shared,
+    headers: &HeaderMap,
+    body: Body,
+    format: Option<Format>,
+    signal: Signal,
+) -> Result<Response, Refusal> {
+    let (format, layers) = check_media(headers, format)?;
     let (bytes, permit) = read_body(shared, headers, body).await?;
-    let converted = decode(shared, bytes).await?;
+    let permits = (permit, reserve_decoded(shared, bytes.len(), &layers)?);
+    let converted = decode(shared, bytes, format, layers, signal).await?;
     let (rejected, reason) = (converted.rejected(), converted.reason());
     let status = &shared.status;
     status.redacted(&converted.finds);
+    for line in &converted.events {
+        status.log(line);
+    }
     let stored = if converted.entries.is_empty() {
         Ok(Default::default())
     } else {
@@ -86,7 +111,7 @@ async fn receive(shared: &Shared, headers: &HeaderMap, body: Body) -> Result<Res
         answer.await.map_err(|_| Refusal::overload("the collector is stopping"))?
     };
     // Held until here: rows that wait for the log are memory, too.
-    drop(permit);
+    drop(permits);
     let stored = stored.map_err(|error| Refusal::new(Rejection::Storage, error.to_string()))?;
     status.requests.fetch_add(1, Relaxed);
     status.samples.fetch_add(stored.samples, Relaxed);
@@ -94,29 +119,51 @@ async fn receive(shared: &Shared, headers: &HeaderMap, body: Body) -> Result<Res
     status.duplicates.fetch_add(stored.duplicates, Relaxed);
     status.reject(Rejection::BadRecord, converted.bad_records);
     status.reject(Rejection::OtherEvent, converted.other_events);
-    let message = encode_response((rejected > 0).then_some((rejected, reason.as_str())));
-    Ok((StatusCode::OK, [(CONTENT_TYPE, PROTOBUF)], message).into_response())
+    Ok(acknowledged(format, signal, rejected, &reason))
 }
 
-fn check_media(headers: &HeaderMap) -> Result<(), Refusal> {
-    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let media = text(CONTENT_TYPE).split(';').next().unwrap_or_default().trim();
-    if !media.eq_ignore_ascii_case(PROTOBUF) {
-        let shown: String = media.chars().take(60).collect();
-        let message = format!(
-            "content-type {shown:?} is not supported; allowed: {PROTOBUF}\n  hint: set the exporter's protocol to http/protobuf"
-        );
-        return Err(Refusal { plain: true, ..Refusal::new(Rejection::MediaType, message) });
+fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> &'a str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+fn check_media(headers: &HeaderMap, format: Option<Format>) -> Result<(Format, Vec<Encoding>), Refusal> {
+    let shown = |text: &str| text.chars().take(60).collect::<String>();
+    let refuse = |message| Refusal::new(Rejection::MediaType, message);
+    let Some(format) = format else {
+        let media = shown(header(headers, &CONTENT_TYPE));
+        return Err(refuse(format!(
+            "content-type {media:?} is not supported; allowed: {PROTOBUF}, {JSON}\n  hint: set the exporter's protocol to http/protobuf or http/json"
+        )));
+    };
+    match encoding::parse_header(header(headers, &CONTENT_ENCODING)) {
+        Ok(layers)
+            if layers.iter().all(|layer| matches!(layer, Encoding::Gzip | Encoding::Zstd))
+                && layers.len() <= 1 =>
+        {
+            Ok((format, layers))
+        }
+        _ => {
+            let found = shown(header(headers, &CONTENT_ENCODING));
+            Err(refuse(format!(
+                "content-encoding {found:?} is not supported; allowed: identity, gzip, zstd\n  hint: set the exporter's compression to gzip, or turn it off"
+            )))
+        }
     }
-    let encoding = text(CONTENT_ENCODING).trim();
-    if !encoding.is_empty() && !encoding.eq_ignore_ascii_case("identity") {
-        let shown: String = encoding.chars().take(60).collect();
-        let message = format!(
-            "content-encoding {shown:?} is not supported; allowed: identity\n  hint: turn the exporter's compression off"
-        );
-        return Err(Refusal::new(Rejection::MediaType, message));
+}
+
+/// Memory for what a body becomes when its content encoding is undone.
+fn reserve_decoded(
+    shared: &Shared,
+    wire_bytes: usize,
+    layers: &[Encoding],
+) -> Result<Option<OwnedSemaphorePermit>, Refusal> {
+    if layers.is_empty() {
+        return Ok(None);
     }
-    Ok(())
+    let by_ratio = wire_bytes.saturating_mul(shared.limits.ratio_max).max(encoding::RATIO_FREE_BYTES);
+    let bytes = shared.limits.decoded_bytes_max.min(by_ratio);
+    let permit = Arc::clone(&shared.memory).try_acquire_many_owned(permits(bytes));
+    permit.map(Some).map_err(|_| Refusal::overload("too many requests are in work"))
 }
 
 async fn read_body(
@@ -163,28 +210,30 @@ fn is_length_limit(error: &axum::Error) -> bool {
     false
 }
 
-async fn decode(shared: &Shared, bytes: Bytes) -> Result<Converted, Refusal> {
+async fn decode(
+    shared: &Shared,
+    bytes: Bytes,
+    format: Format,
+    layers: Vec<Encoding>,
+    signal: Signal,
+) -> Result<Converted, Refusal> {
+    let gone = || Refusal::overload("the request could not be worked on");
+    let worker = Arc::clone(&shared.workers).acquire_owned().await.map_err(|_| gone())?;
     let redactor = Arc::clone(&shared.redactor);
-    let limits = DecodeLimits {
-        request_bytes_max: shared.limits.body_bytes_max,
-        messages_max: shared.limits.messages_max,
-    };
+    let limits = shared.limits.of_request();
     let work = move || {
-        let request = decode_request(&bytes, limits).map_err(|error| {
-            let rejection = match error {
-                WireError::TooLarge { .. } | WireError::TooMany { .. } => Rejection::TooLarge,
-                _ => Rejection::Malformed,
-            };
-            Refusal::new(rejection, error.to_string())
-        })?;
+        let _worker = worker;
+        let bytes = if layers.is_empty() { bytes } else { otlp::decoded(&bytes, &layers, limits)?.into() };
         let received_us =
             SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_micros();
-        Ok(convert(request, &redactor, i64::try_from(received_us).unwrap_or(i64::MAX)))
+        let received_us = i64::try_from(received_us).unwrap_or(i64::MAX);
+        match signal {
+            Signal::Logs => Ok(convert(otlp::log_records(format, &bytes, limits)?, &redactor, received_us)),
+            Signal::Traces => Err(gone()),
+        }
     };
     // Off the network's threads: redaction of a full batch takes milliseconds.
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|_| Refusal::overload("the request could not be worked on"))?
+    tokio::task::spawn_blocking(work).await.map_err(|_| gone())?
 }
 
 async fn ready(State(shared): State<Shared>) -> Response {
@@ -201,56 +250,4 @@ async fn ready(State(shared): State<Shared>) -> Response {
 
 async fn metrics(State(shared): State<Shared>) -> Response {
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], shared.status.prometheus()).into_response()
-}
-
-/// A request that is not acknowledged.
-struct Refusal {
-    rejection: Rejection,
-    message: String,
-    /// The sender does not speak protobuf.
-    plain: bool,
-}
-
-impl Refusal {
-    fn new(rejection: Rejection, message: String) -> Self {
-        Self { rejection, message, plain: false }
-    }
-
-    fn overload(message: &str) -> Self {
-        Self::new(Rejection::Overload, message.to_owned())
-    }
-}
-
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        let code = match self.rejection {
-            Rejection::BadRecord | Rejection::OtherEvent | Rejection::Malformed => StatusCode::BAD_REQUEST,
-            Rejection::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Rejection::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Rejection::Timeout => StatusCode::REQUEST_TIMEOUT,
-            Rejection::Overload | Rejection::Storage => StatusCode::SERVICE_UNAVAILABLE,
-        };
-        let mut response = if self.plain {
-            (code, format!("{}\n", self.message)).into_response()
-        } else {
-            (code, [(CONTENT_TYPE, PROTOBUF)], rpc_status(&self.message)).into_response()
-        };
-        if code == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(RETRY_AFTER, axum::http::HeaderValue::from_static(RETRY_AFTER_S));
-        }
-        response
-    }
-}
-
-/// A `google.rpc.Status` with its message (field 2) only.
-fn rpc_status(message: &str) -> Vec<u8> {
-    let mut bytes = vec![0x12];
-    let mut len = message.len();
-    while len > 0x7f {
-        bytes.push((len & 0x7f) as u8 | 0x80);
-        len >>= 7;
-    }
-    bytes.push(len as u8);
-    bytes.extend_from_slice(message.as_bytes());
-    bytes
 }

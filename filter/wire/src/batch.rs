@@ -4,6 +4,7 @@ use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
 
 use crate::WireError;
+use crate::budget::{self, Signal};
 use crate::names;
 use crate::otlp::{self, ExportLogsServiceRequest, ExportLogsServiceResponse, KeyValue};
 
@@ -33,7 +34,7 @@ pub struct Shared<'a> {
 pub struct DecodeLimits {
     /// Size of the encoded request.
     pub request_bytes_max: usize,
-    /// Resources, scopes, records and attributes together: bounds the memory of the decoded request, in which an
+    /// Resources, scopes, records, attributes and values together: bounds the memory of the decoded request, in which an
     /// empty message of two bytes takes a hundred.
     pub messages_max: usize,
 }
@@ -94,6 +95,19 @@ pub fn encode_response(rejected: Option<(u64, &str)>) -> Vec<u8> {
     .encode_to_vec()
 }
 
+/// Refuses a request that is larger, or holds more messages, than the limits; for signals that are decoded elsewhere.
+pub fn check_request(bytes: &[u8], signal: Signal, limits: DecodeLimits) -> Result<(), WireError> {
+    if bytes.len() > limits.request_bytes_max {
+        return Err(WireError::TooLarge { bytes: bytes.len(), bytes_max: limits.request_bytes_max });
+    }
+    let mut budget = limits.messages_max;
+    if budget::spend(bytes, signal, &mut budget) {
+        Ok(())
+    } else {
+        Err(WireError::TooMany { messages_max: limits.messages_max })
+    }
+}
+
 /// Decodes a request from the network. What a scope says holds for each of its records that does not say otherwise, and
 /// stands among the record's attributes afterwards. Errors: too large, too many messages, not such a message.
 pub fn decode_request(bytes: &[u8], limits: DecodeLimits) -> Result<ExportLogsServiceRequest, WireError> {
@@ -101,16 +115,26 @@ pub fn decode_request(bytes: &[u8], limits: DecodeLimits) -> Result<ExportLogsSe
         return Err(WireError::TooLarge { bytes: bytes.len(), bytes_max: limits.request_bytes_max });
     }
     let mut budget = limits.messages_max;
-    if !within_budget(bytes, Level::Request, &mut budget) {
+    if !budget::spend(bytes, Signal::Logs, &mut budget) {
         return Err(WireError::TooMany { messages_max: limits.messages_max });
     }
     let mut request =
         ExportLogsServiceRequest::decode(bytes).map_err(|error| WireError::Malformed(error.to_string()))?;
+    share_scopes(&mut request, budget, limits)?;
+    Ok(request)
+}
+
+/// Gives what a scope says to each of its records that does not say otherwise, within a budget of messages.
+pub fn share_scopes(
+    request: &mut ExportLogsServiceRequest,
+    mut budget: usize,
+    limits: DecodeLimits,
+) -> Result<(), WireError> {
     for scope_logs in request.resource_logs.iter_mut().flat_map(|logs| &mut logs.scope_logs) {
         share(scope_logs, &mut budget)
             .map_err(|()| WireError::TooMany { messages_max: limits.messages_max })?;
     }
-    Ok(request)
+    Ok(())
 }
 
 /// Copies of a scope's attributes count as messages, too: a large scope may not be multiplied by many small records.
@@ -128,116 +152,8 @@ fn share(scope_logs: &mut otlp::ScopeLogs, budget: &mut usize) -> Result<(), ()>
     Ok(())
 }
 
-/// Where in a request the counting walk stands.
-#[derive(Clone, Copy)]
-enum Level {
-    Request,
-    ResourceLogs,
-    ScopeLogs,
-    /// Anything with values inside values: every nested message counts.
-    Leaf,
-}
-
-/// Counts messages without allocating. Malformed bytes are left to the decoder.
-fn within_budget(mut bytes: &[u8], level: Level, budget: &mut usize) -> bool {
-    while let Some((tag, wire, rest)) = field_key(bytes) {
-        let Some((content, rest)) = field_content(wire, rest) else {
-            return true;
-        };
-        bytes = rest;
-        let Some(content) = content else { continue };
-        let next = match (level, tag) {
-            (Level::Request, 1) => Level::ResourceLogs,
-            (Level::ResourceLogs, 2) => Level::ScopeLogs,
-            (Level::ScopeLogs, 2) | (Level::ResourceLogs, 1) | (Level::ScopeLogs, 1) => Level::Leaf,
-            // Lists and maps inside a value are not looked into, but bounded by their bytes: 2 for each item. A record's
-            // body (5) is a value, an attribute (6 of a record, 1 of a resource, 3 of a scope) has one.
-            (Level::Leaf, _) => {
-                let nested = content.len() > NESTED_BYTES_FREE
-                    && (is_nested(content) || value_of(content).is_some_and(is_nested));
-                let nested = if nested { content.len() / 2 } else { 1 };
-                match budget.checked_sub(nested) {
-                    Some(left) => *budget = left,
-                    None => return false,
-                }
-                continue;
-            }
-            _ => continue,
-        };
-        match budget.checked_sub(1) {
-            Some(left) => *budget = left,
-            None => return false,
-        }
-        if !within_budget(content, next, budget) {
-            return false;
-        }
-    }
-    true
-}
-
 /// Up to this size a shared attribute counts as one message in each record.
 const SHARED_BYTES_FREE: usize = 256;
-
-/// Below this size an attribute's nested values are not worth counting.
-const NESTED_BYTES_FREE: usize = 256;
-
-/// The value of an attribute.
-fn value_of(mut key_value: &[u8]) -> Option<&[u8]> {
-    loop {
-        let (tag, wire, rest) = field_key(key_value)?;
-        let (content, rest) = field_content(wire, rest)?;
-        if tag == 2 {
-            return content;
-        }
-        key_value = rest;
-    }
-}
-
-/// Whether a value is a list or a map (fields 5 and 6). Text may look like one, and is then counted too high.
-fn is_nested(mut value: &[u8]) -> bool {
-    while let Some((tag, wire, rest)) = field_key(value) {
-        if matches!((tag, wire), (5 | 6, 2)) {
-            return true;
-        }
-        match field_content(wire, rest) {
-            Some((_, rest)) => value = rest,
-            None => return false,
-        }
-    }
-    false
-}
-
-fn field_key(bytes: &[u8]) -> Option<(u64, u64, &[u8])> {
-    let (key, rest) = varint(bytes)?;
-    Some((key >> 3, key & 7, rest))
-}
-
-/// The content of a length-delimited field (or none for other types), and what follows the field.
-#[allow(clippy::type_complexity)]
-fn field_content(wire: u64, bytes: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
-    match wire {
-        0 => varint(bytes).map(|(_, rest)| (None, rest)),
-        1 => bytes.get(8..).map(|rest| (None, rest)),
-        5 => bytes.get(4..).map(|rest| (None, rest)),
-        2 => {
-            let (len, rest) = varint(bytes)?;
-            let (content, rest) = rest.split_at_checked(usize::try_from(len).ok()?)?;
-            Some((Some(content), rest))
-        }
-        _ => None,
-    }
-}
-
-fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
-    let mut value = 0u64;
-    for (index, byte) in bytes.iter().take(10).enumerate() {
-        value |= u64::from(byte & 0x7f) << (7 * index as u32).min(63);
-        if byte & 0x80 == 0 {
-            return Some((value, bytes.get(index + 1..).unwrap_or_default()));
-        }
-    }
-    None
-}
 
 fn encode_resource(resource: &Resource) -> Vec<u8> {
     otlp::Resource {

@@ -8,6 +8,7 @@
 //! Invariants: no I/O, no clock, no randomness; nothing here panics, whatever the bytes.
 
 mod batch;
+mod budget;
 mod event;
 mod leg;
 pub mod names;
@@ -16,9 +17,10 @@ mod record;
 mod score;
 
 pub use batch::{
-    DecodeLimits, Resource, Shared, batch_len, decode_request, encode_batch, encode_response,
-    encode_shared_batch,
+    DecodeLimits, Resource, Shared, batch_len, check_request, decode_request, encode_batch, encode_response,
+    encode_shared_batch, share_scopes,
 };
+pub use budget::Signal;
 pub use event::{Event, GUARD_TRIPPED, encode_event};
 pub use leg::{Leg, LegKind, LegView, Variant, encode_leg, encode_record};
 pub use score::{Score, encode_score};
@@ -44,9 +46,9 @@ pub enum WireError {
         /// The limit.
         messages_max: usize,
     },
-    /// Not an `ExportLogsServiceRequest`.
+    /// Not such a message.
     #[error(
-        "request: not an OTLP logs request: {0}\n  hint: send protobuf (content-type application/x-protobuf), not JSON"
+        "request: not an OTLP request: {0}\n  hint: the content-type says protobuf (application/x-protobuf) or JSON (application/json); is it true?"
     )]
     Malformed(String),
     /// The record is another kind of event.
