@@ -27,6 +27,7 @@
 //! | `weir_unmatched_total` | leg | upstream exchanges that no downstream exchange is known of, or a repeated attempt |
 //! | `weir_samples_total` | leg, variant | legs put into the outbox |
 //! | `weir_sent_total` | variant | legs that the sink confirmed |
+//! | `weir_resent_total` | | records sent once more, which the sink may have got twice (it knows them by their numbers) |
 //! | `weir_drops_total` | variant, reason | legs that were given up |
 //! | `weir_sink_failures_total` | | batches that were refused, not answered or not dispatched |
 //! | `weir_host_refusals_total` | | host calls that failed |
@@ -160,6 +161,8 @@ pub enum Count {
     GuardHeld,
     /// `weir_crowded_total`
     Crowded,
+    /// `weir_resent_total`
+    Resent,
 }
 
 /// Index of a series of `weir_requests_total`.
@@ -361,7 +364,8 @@ impl Count {
             Self::GuardHeld => 39,
             Self::SetApart(why) => 40 + why as usize,
             Self::Crowded => 46,
-            Self::Skipped(leg, why) => 47 + 3 * (why as usize) + leg as usize,
+            Self::Resent => 47,
+            Self::Skipped(leg, why) => 48 + 3 * (why as usize) + leg as usize,
         }
     }
 
@@ -377,6 +381,7 @@ impl Count {
             Self::Heartbeat => "weir_heartbeat_total".to_owned(),
             Self::GuardHeld => "weir_guard_held_total".to_owned(),
             Self::Crowded => "weir_crowded_total".to_owned(),
+            Self::Resent => "weir_resent_total".to_owned(),
             Self::Mirrored(leg) => format!("weir_mirrored_total;leg={}", leg.as_str()),
             Self::SetApart(why) => format!("weir_set_apart_total;reason={}", why.as_str()),
             Self::Pairs(leg) => format!("weir_pairs_total;leg={}", leg.as_str()),
@@ -478,6 +483,7 @@ mod tests {
             Count::Heartbeat,
             Count::GuardHeld,
             Count::Crowded,
+            Count::Resent,
         ];
         for leg in LEGS {
             all.extend([Count::Mirrored(leg), Count::Pairs(leg), Count::Unmatched(leg)]);

@@ -85,6 +85,8 @@ struct Batch {
     /// The policy of all records.
     active: Rc<Active>,
     records: Vec<Record>,
+    /// It was sent before, so that the sink may have it.
+    sent: bool,
     flight: Option<Flight>,
 }
 
@@ -183,6 +185,10 @@ impl Outbox {
         });
         match sent {
             Ok(token) => {
+                if batch.sent {
+                    metrics.count_many(Count::Resent, batch.records.len() as u64);
+                }
+                batch.sent = true;
                 let wait_ms = u64::from(terms.timeout_ms) + ANSWER_GRACE_MS;
                 batch.flight =
                     Some(Flight { root, token, deadline: now.saturating_add(nanoseconds(wait_ms)) });
@@ -330,7 +336,7 @@ impl Outbox {
             records.push(Record { bytes, variant: Some(variant), since: item.since });
         }
         let active = policy.or(events_of).filter(|_| !records.is_empty())?;
-        Some(Batch { active, records, flight: None })
+        Some(Batch { active, records, sent: false, flight: None })
     }
 
     /// The oldest leg, if it is the first of the batch, or of the batch's policy and its estimate (which is above its
