@@ -24,6 +24,8 @@ pub(crate) fn evaluation(verdict: Verdict) -> Evaluation {
         alpha: 0.05,
         error_rates: weir_gate::ErrorRates::default(),
         score: None,
+        segments: Vec::new(),
+        findings: Vec::new(),
         looks: String::from("any number"),
         health: CaptureHealth { pairs: 1_000, ..CaptureHealth::default() },
     }
@@ -51,6 +53,7 @@ pub(crate) fn gate(outcome: Outcome) -> GateResult {
         outcome,
         needed_more: None,
         explanation: String::new(),
+        segment: weir_gate::Segment::new(),
     }
 }
 

@@ -143,6 +143,8 @@ fn evaluation(verdict: Verdict) -> Evaluation {
         alpha: 0.05,
         error_rates: weir_gate::ErrorRates::default(),
         score: None,
+        segments: Vec::new(),
+        findings: Vec::new(),
         looks: String::from("any number"),
         health: CaptureHealth { pairs: 100, ..CaptureHealth::default() },
     }

@@ -346,6 +346,8 @@ mod tests {
             alpha: 0.05,
             error_rates: weir_gate::ErrorRates::default(),
             score: None,
+            segments: Vec::new(),
+            findings: Vec::new(),
             looks: "any number".into(),
             health,
         }

@@ -229,6 +229,7 @@ pub(crate) mod tests {
             needed_more: (outcome == Outcome::Undecided).then_some(240),
             explanation: "order_id is there in 61.2 % of the candidate's answers, 100.0 % of control's"
                 .into(),
+            segment: weir_gate::Segment::new(),
         }
     }
 

@@ -15,6 +15,8 @@
 //!
 //! [`ErrorRates`] says all three for the gates at hand.
 //!
+//! Segments have an alpha of their own, and call a human at most (`segments`).
+//!
 //! The promise needs a set of gates that is fixed: a score column that appears during a rollout makes every gate's
 //! share smaller from then on, and what was spent before is not taken back.
 //!
@@ -24,8 +26,10 @@
 
 use crate::gates::{Gate, Gates, Severity};
 use crate::judge::{absent, better_of, judge};
+use crate::labels::{self, Segment};
 use crate::names::base_metric;
 use crate::result::{ErrorRates, Evaluation, GateResult, Outcome};
+use crate::segments;
 use crate::series::{Better, CaptureHealth, MetricSeries};
 use crate::verdict::decide;
 
@@ -66,25 +70,59 @@ pub fn evaluate(
     health: &CaptureHealth,
     spending: Spending,
 ) -> Evaluation {
-    let expanded: Vec<(&Gate, Vec<&MetricSeries>)> =
-        gates.gates.iter().map(|gate| (gate, metrics_of(gate, series))).collect();
+    let expanded = expanded(gates, series);
     let alpha = gates.alpha * spending.share();
     let counts = Counts::of(&expanded);
-    let share = alpha / counts.false_rollbacks_per_share().max(1.0);
-    let results: Vec<GateResult> =
-        expanded.into_iter().flat_map(|(gate, metrics)| results_of(gate, &metrics, share)).collect();
-    let (verdict, reasons) = decide(&results, health);
+    let share = counts.share(alpha);
+    let results = whole(&expanded, share);
+    let segments = segments::judged(&expanded, series, alpha, counts.deciding(), results_of);
+    let findings = segments::findings(&results, &segments);
+    let mut error_rates = counts.error_rates(share);
+    if !segments.is_empty() && counts.deciding() > 0 {
+        error_rates.segments = alpha;
+        error_rates.investigate = (error_rates.investigate + alpha).min(1.0);
+    }
+    let (verdict, reasons) = segments::heed(decide(&results, health), &segments, &findings, &results);
     let score = score(&results);
     Evaluation {
         verdict,
         reasons,
         gates: results,
         alpha,
-        error_rates: counts.error_rates(share),
+        error_rates,
         score,
+        segments,
+        findings,
         looks: "any number".to_owned(),
         health: health.clone(),
     }
+}
+
+/// The gates' results alone, as [`evaluate`] gives them: for a look of which only the intervals count.
+#[must_use]
+pub fn gate_results(gates: &Gates, series: &[MetricSeries], spending: Spending) -> Vec<GateResult> {
+    let expanded = expanded(gates, series);
+    whole(&expanded, Counts::of(&expanded).share(gates.alpha * spending.share()))
+}
+
+/// A gate and the series that it is about.
+type Expanded<'a> = (&'a Gate, Vec<&'a MetricSeries>);
+
+fn expanded<'a>(gates: &'a Gates, series: &'a [MetricSeries]) -> Vec<Expanded<'a>> {
+    gates.gates.iter().map(|gate| (gate, metrics_of(gate, series))).collect()
+}
+
+/// Every gate on all of the traffic, or on the segment that it names.
+fn whole(expanded: &[Expanded<'_>], alpha: f64) -> Vec<GateResult> {
+    let of = |(gate, metrics): &Expanded<'_>| match &gate.segment {
+        None => results_of(gate, metrics, alpha, &Segment::new()),
+        Some(segment) => {
+            let parts: Vec<MetricSeries> =
+                metrics.iter().map(|series| labels::restricted(series, segment)).collect();
+            results_of(gate, &parts.iter().collect::<Vec<_>>(), alpha, segment)
+        }
+    };
+    expanded.iter().flat_map(of).collect()
 }
 
 /// How many gates can do what without cause, wildcards expanded.
@@ -97,7 +135,7 @@ struct Counts {
 }
 
 impl Counts {
-    fn of(expanded: &[(&Gate, Vec<&MetricSeries>)]) -> Self {
+    fn of(expanded: &[Expanded<'_>]) -> Self {
         let mut counts = Self::default();
         for (gate, metrics) in expanded {
             // A metric that is not there yet may come, and counts as one that can breach.
@@ -120,12 +158,22 @@ impl Counts {
         self.critical as f64 + pairs_of_majors
     }
 
+    /// Each gate's share of alpha.
+    fn share(self, alpha: f64) -> f64 {
+        alpha / self.false_rollbacks_per_share().max(1.0)
+    }
+
+    /// Gates that are not advisory.
+    fn deciding(self) -> usize {
+        self.critical + self.major + self.both
+    }
+
     fn error_rates(self, share: f64) -> ErrorRates {
-        let deciding = self.critical + self.major + self.both;
         ErrorRates {
             rollback: (share * self.false_rollbacks_per_share()).min(1.0),
             promotion: share.min(1.0),
-            investigate: (share * deciding as f64).min(1.0),
+            investigate: (share * self.deciding() as f64).min(1.0),
+            segments: 0.0,
         }
     }
 }
@@ -160,13 +208,13 @@ fn metrics_of<'s>(gate: &Gate, series: &'s [MetricSeries]) -> Vec<&'s MetricSeri
     }
 }
 
-fn results_of(gate: &Gate, metrics: &[&MetricSeries], alpha: f64) -> Vec<GateResult> {
+fn results_of(gate: &Gate, metrics: &[&MetricSeries], alpha: f64, segment: &Segment) -> Vec<GateResult> {
     if metrics.is_empty() {
-        return vec![absent(gate, alpha)];
+        return vec![absent(gate, alpha, segment)];
     }
     let wildcard = gate.metric.ends_with('*');
     let name = |series: &MetricSeries| {
         if wildcard { format!("{} ({})", gate.name, series.name) } else { gate.name.clone() }
     };
-    metrics.iter().map(|series| judge(gate, name(series), series, alpha)).collect()
+    metrics.iter().map(|series| judge(gate, name(series), series, alpha, segment)).collect()
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use weir_document::{Allowed, Collector, Decode, Items, Path, Problems, Refusal};
 
+use crate::labels::Segment;
 use crate::names;
 
 /// Most gates in a document.
@@ -50,6 +51,8 @@ weir_document::document! {
         pub margin: Margin,
         /// How much a breach weighs.
         pub severity: Severity = Severity::Major,
+        /// Only the part of the traffic with these labels: `{tier: internal}`; dimensions are `tier`, `cohort`, `autonomy`, `route`, `language`, `cluster` and `tag:NAME`. Without it the whole traffic, and each of its segments besides.
+        pub segment: Option<Segment> => Labelled,
         /// Pairs (or samples per variant) below which the gate is never inside its margin.
         pub minimum_evidence: u64 = 50 => 1..=1_000_000_000,
     }
@@ -211,6 +214,42 @@ impl Allowed<String> for Metric {
             names::FAMILIES.map(|family| format!("{family}:.+")).join("|"),
         ];
         schema.insert("pattern".to_owned(), Value::from(format!("^({})$", alternatives.join("|"))));
+    }
+}
+
+/// Labels that samples can have.
+struct Labelled;
+
+/// Dimensions of segments besides tags.
+const DIMENSIONS: [&str; 6] = ["autonomy", "cluster", "cohort", "language", "route", "tier"];
+
+impl Allowed<Segment> for Labelled {
+    fn check(&self, value: &Segment) -> Result<(), Refusal> {
+        let allowed = format!("1 to 4 of {}, tag:NAME, each with a value", DIMENSIONS.join(", "));
+        if !(1..=4).contains(&value.len()) {
+            return Err(Refusal::new("is no segment", allowed));
+        }
+        for (dimension, label) in value {
+            let tag = dimension.strip_prefix("tag:").is_some_and(|name| !name.is_empty());
+            if !tag && !DIMENSIONS.contains(&dimension.as_str()) {
+                let refusal = Refusal::new(format!("has the unknown dimension {dimension:?}"), allowed);
+                return Err(match weir_document::closest(dimension, DIMENSIONS) {
+                    Some(similar) => refusal.hint(format!("did you mean `{similar}`?")),
+                    None => refusal.hint(format!("a tag is `tag:{dimension}`")),
+                });
+            }
+            if label.is_empty() {
+                return Err(Refusal::new(format!("has no value for {dimension}"), allowed));
+            }
+        }
+        Ok(())
+    }
+
+    fn describe(&self, schema: &mut Schema) {
+        schema.insert("minProperties".to_owned(), Value::from(1));
+        schema.insert("maxProperties".to_owned(), Value::from(4));
+        let names = format!("^({}|tag:.+)$", DIMENSIONS.join("|"));
+        schema.insert("propertyNames".to_owned(), serde_json::json!({ "pattern": names }));
     }
 }
 

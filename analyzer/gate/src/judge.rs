@@ -3,14 +3,21 @@
 use weir_stats::forecast;
 
 use crate::gates::{Direction, Gate, Margin};
+use crate::labels::Segment;
 use crate::measure::{Measured, measure, measure_percentile};
 use crate::names::split_percentile;
 use crate::result::{Comparison, GateResult, Outcome};
 use crate::series::{Better, MetricSeries};
 use crate::words;
 
-/// Judges `gate` on a metric at error probability `alpha`.
-pub(crate) fn judge(gate: &Gate, name: String, series: &MetricSeries, alpha: f64) -> GateResult {
+/// Judges `gate` on a metric at error probability `alpha`; the series is that of the segment already.
+pub(crate) fn judge(
+    gate: &Gate,
+    name: String,
+    series: &MetricSeries,
+    alpha: f64,
+    segment: &Segment,
+) -> GateResult {
     let (margin, relative) = margin_of(gate.margin, series.bounds);
     let measured = match split_percentile(&gate.metric).1 {
         Some(share) => measure_percentile(series, share, relative, alpha),
@@ -45,25 +52,16 @@ pub(crate) fn judge(gate: &Gate, name: String, series: &MetricSeries, alpha: f64
         outcome,
         needed_more,
         explanation: String::new(),
+        segment: segment.clone(),
     };
     result.explanation = words::explain(&result, gate.minimum_evidence, &measured.notes);
     result
 }
 
 /// The result of a gate whose metric is not there.
-pub(crate) fn absent(gate: &Gate, alpha: f64) -> GateResult {
-    let series = MetricSeries {
-        name: gate.metric.clone(),
-        unit: String::new(),
-        better: Better::Neither,
-        bounds: None,
-        pairs: Vec::new(),
-        pair_clusters: Vec::new(),
-        noise_pairs: Vec::new(),
-        strata: Vec::new(),
-        missing: 0,
-    };
-    judge(gate, gate.name.clone(), &series, alpha)
+pub(crate) fn absent(gate: &Gate, alpha: f64, segment: &Segment) -> GateResult {
+    let series = MetricSeries { name: gate.metric.clone(), ..MetricSeries::default() };
+    judge(gate, gate.name.clone(), &series, alpha, segment)
 }
 
 /// Whether the interval lies past the margin on the good side.

@@ -11,18 +11,24 @@ mod cluster;
 mod evaluate;
 mod gates;
 mod judge;
+mod labels;
 mod measure;
 mod names;
 mod pack;
 mod restrain;
 mod result;
+mod segments;
 mod series;
 mod verdict;
 mod words;
 
-pub use evaluate::{Spending, evaluate};
+pub use evaluate::{Spending, evaluate, gate_results};
 pub use gates::{Direction, Gate, Gates, Margin, Severity};
+pub use labels::{Labels, Segment};
 pub use names::{FAMILIES, METRICS, WITH_PERCENTILES, base_metric};
 pub use restrain::{JudgeTrust, Tripwire, restrain};
-pub use result::{Comparison, ErrorRates, Evaluation, GateResult, Outcome, Reason, Verdict};
+pub use result::{
+    Comparison, ErrorRates, Evaluation, FindingKind, GateResult, Outcome, Reason, SegmentFinding,
+    SegmentResult, Verdict,
+};
 pub use series::{Better, CaptureHealth, MetricSeries, Stratum};

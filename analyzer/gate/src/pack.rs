@@ -48,7 +48,15 @@ impl Gates {
 fn gate(name: String, metric: &str, margin: Margin, severity: Severity) -> Gate {
     // A length or a token count has no better direction: a change either way is a divergence.
     let direction = BOTH_WAYS.contains(&metric).then_some(Direction::Both);
-    Gate { name, metric: metric.to_owned(), direction, margin, severity, minimum_evidence: MINIMUM_EVIDENCE }
+    Gate {
+        name,
+        metric: metric.to_owned(),
+        direction,
+        margin,
+        severity,
+        segment: None,
+        minimum_evidence: MINIMUM_EVIDENCE,
+    }
 }
 
 /// Both variants have a value, or there is a pair.

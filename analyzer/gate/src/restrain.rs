@@ -87,10 +87,7 @@ mod tests {
             better: Better::Higher,
             bounds: Some((0.0, 1.0)),
             pairs: (0..400).map(|at| (0.16 + f64::from(at % 5) / 100.0, 0.77)).collect(),
-            pair_clusters: Vec::new(),
-            noise_pairs: Vec::new(),
-            strata: Vec::new(),
-            missing: 0,
+            ..MetricSeries::default()
         };
         evaluate(&Gates::parse("gates", gates).unwrap(), &[series], &CaptureHealth::default(), Spending::ALL)
     }

@@ -2,6 +2,7 @@
 //!
 //! Invariant: every number in here is finite, so that JSON carries it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use schemars::JsonSchema;
@@ -99,6 +100,9 @@ pub struct GateResult {
     pub needed_more: Option<u64>,
     /// The result in one sentence.
     pub explanation: String,
+    /// The part of the traffic that it is about: for each dimension its value; empty for all of it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub segment: BTreeMap<String, String>,
 }
 
 /// One reason for the verdict.
@@ -119,6 +123,75 @@ pub struct ErrorRates {
     pub promotion: f64,
     /// Greatest chance that a human is called, or more, where no gate's metric is past its margin.
     pub investigate: f64,
+    /// Of it the part that segments have: the greatest chance that any gate in any segment is called past its margin where
+    /// none is; 0 as long as there are no segments.
+    #[serde(default)]
+    pub segments: f64,
+}
+
+/// A segment and every gate in it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SegmentResult {
+    /// What it is a part by: `tier`, `route`, `language`, `tag:region`, ...
+    pub dimension: String,
+    /// The dimension's value.
+    pub value: String,
+    /// Pairs, or values of the smaller arm, of the gate that has the most.
+    pub n: u64,
+    /// The greatest harm of a gate that decides that its interval leaves no doubt about, in margins: how far the near end lies on the
+    /// bad side of no change (for a gate both ways, on either side); 0 where no change is still possible.
+    pub damage: f64,
+    /// How far that gate's estimate lies on the bad side, in margins; negative where it is better.
+    pub harm: f64,
+    /// The deciding gate with the greatest damage, and of those without damage the one with the greatest harm.
+    pub worst: Option<String>,
+    /// Every gate that has values here, in the order of the gates.
+    pub gates: Vec<GateResult>,
+}
+
+impl SegmentResult {
+    /// `tier=internal`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("{}={}", self.dimension, self.value)
+    }
+
+    /// The result of the gate named in `worst`.
+    #[must_use]
+    pub fn worst_gate(&self) -> Option<&GateResult> {
+        self.gates.iter().find(|result| Some(&result.gate) == self.worst.as_ref())
+    }
+}
+
+/// How a segment contradicts the whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FindingKind {
+    /// Better than control overall, worse in the segment (both beyond doubt).
+    WorseInSegment,
+    /// Worse than control overall, better in the segment.
+    BetterInSegment,
+    /// Better overall, and worse in every segment of the dimension: Simpson's paradox.
+    WorseInAll,
+    /// Worse overall, and better in every segment of the dimension.
+    BetterInAll,
+    /// Past the margin in the segment, and not overall.
+    Hidden,
+}
+
+/// A segment that contradicts the whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SegmentFinding {
+    /// How.
+    pub kind: FindingKind,
+    /// The gate.
+    pub gate: String,
+    /// The segment's dimension.
+    pub dimension: String,
+    /// The segment's value; of a dimension all of whose segments contradict, the surest one.
+    pub value: String,
+    /// The finding in words.
+    pub text: String,
 }
 
 /// The verdict with everything that led to it.
@@ -139,6 +212,12 @@ pub struct Evaluation {
     /// decides nothing: one critical breach rolls back at any score.
     #[serde(default)]
     pub score: Option<u8>,
+    /// Every gate in every segment, the worst segment first; empty where the exchanges have no labels that differ.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub segments: Vec<SegmentResult>,
+    /// Where segments contradict the whole.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<SegmentFinding>,
     /// How often one may look: "any number".
     pub looks: String,
     /// The capture that the verdict rests on.

@@ -5,8 +5,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::labels::Labels;
+
 /// Which way a metric should move.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Better {
     /// More is better: a score, a success rate.
@@ -14,6 +16,7 @@ pub enum Better {
     /// Less is better: an error rate, a latency.
     Lower,
     /// Neither: a length; a change either way is a divergence.
+    #[default]
     Neither,
 }
 
@@ -35,7 +38,7 @@ pub struct Stratum {
 }
 
 /// Every value of one metric.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MetricSeries {
     /// Metric id, for example `json_valid` or `score:helpful`.
     pub name: String,
@@ -57,6 +60,9 @@ pub struct MetricSeries {
     pub strata: Vec<Stratum>,
     /// Samples for which the metric has no value.
     pub missing: u64,
+    /// What the exchanges are labelled with; empty where nothing is.
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
 }
 
 /// How well the capture worked; a verdict on biased capture is never a promotion.

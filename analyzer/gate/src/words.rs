@@ -3,15 +3,21 @@
 //! Numbers have one digit more than the margin needs, so that a reader sees on which side of it they are.
 
 use crate::judge::worse;
+use crate::labels;
 use crate::names;
 use crate::result::{Comparison, GateResult, Outcome};
 use crate::series::Better;
 
 /// The result of one gate in one sentence.
 pub(crate) fn explain(result: &GateResult, minimum_evidence: u64, notes: &[String]) -> String {
-    let mut text = format!("{}: {}", result.gate, names::phrase(&result.metric));
+    let mut text = match result.segment.is_empty() {
+        true => format!("{}: {}", result.gate, names::phrase(&result.metric)),
+        false => {
+            format!("{} in {}: {}", result.gate, labels::name(&result.segment), names::phrase(&result.metric))
+        }
+    };
     if result.outcome == Outcome::NoData {
-        text.push_str(&no_data(&result.metric));
+        text.push_str(&no_data(result));
     } else {
         text.push_str(&change(result));
         text.push_str(": ");
@@ -27,11 +33,14 @@ pub(crate) fn explain(result: &GateResult, minimum_evidence: u64, notes: &[Strin
     text
 }
 
-fn no_data(metric: &str) -> String {
+fn no_data(result: &GateResult) -> String {
+    let metric = &result.metric;
     if metric == "score:*" {
         ": there is no score column yet".to_owned()
-    } else {
+    } else if result.segment.is_empty() {
         format!(": there are no values of {metric}")
+    } else {
+        format!(": there are no values of {metric} with these labels")
     }
 }
 

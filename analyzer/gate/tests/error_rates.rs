@@ -17,6 +17,7 @@ fn gates(alpha: f64) -> Gates {
         direction: None,
         margin,
         severity: Severity::Critical,
+        segment: None,
         minimum_evidence: 20,
     };
     let gates = vec![

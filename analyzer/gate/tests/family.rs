@@ -16,6 +16,7 @@ fn gate(name: String, metric: &str, severity: Severity, direction: Option<Direct
         direction,
         margin: Margin::Absolute(0.03),
         severity,
+        segment: None,
         minimum_evidence: 20,
     }
 }

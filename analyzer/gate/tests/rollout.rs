@@ -27,6 +27,7 @@ fn gates() -> Gates {
         direction: None,
         margin: Margin::Absolute(0.05),
         severity: Severity::Critical,
+        segment: None,
         minimum_evidence: 50,
     });
     gates

@@ -20,6 +20,7 @@ fn judged(series: MetricSeries, margin: Margin) -> Evaluation {
         direction: None,
         margin,
         severity: Severity::Critical,
+        segment: None,
         minimum_evidence: 20,
     };
     evaluate(&Gates { alpha: ALPHA, gates: vec![gate] }, &[series], &healthy(), Spending::ALL)

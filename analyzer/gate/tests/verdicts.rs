@@ -10,7 +10,15 @@ use weir_gate::{
 };
 
 fn gate(name: &str, metric: &str, margin: Margin, severity: Severity) -> Gate {
-    Gate { name: name.into(), metric: metric.into(), direction: None, margin, severity, minimum_evidence: 50 }
+    Gate {
+        name: name.into(),
+        metric: metric.into(),
+        direction: None,
+        margin,
+        severity,
+        segment: None,
+        minimum_evidence: 50,
+    }
 }
 
 fn gates(gates: Vec<Gate>) -> Gates {

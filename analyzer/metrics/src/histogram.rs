@@ -102,10 +102,7 @@ mod tests {
             better: Better::Lower,
             bounds: None,
             pairs,
-            pair_clusters: Vec::new(),
-            noise_pairs: Vec::new(),
-            strata: Vec::new(),
-            missing: 0,
+            ..MetricSeries::default()
         }
     }
 

@@ -17,11 +17,12 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::LoadOptions;
 use crate::answer::Answer;
 use crate::error::MetricsError;
+use crate::labels::{Interner, LegLabels, RowLabels};
 use crate::metric::Metric;
-use crate::scan::{Frame, Refusal, check, scan, window};
+use crate::scan::{Frame, Refusal, Tags, check, scan, window};
 use crate::scores::{self, Judgement};
 
-const COLUMNS: [&str; 26] = [
+const COLUMNS: [&str; 29] = [
     "sample_id",
     "leg",
     "variant",
@@ -29,6 +30,9 @@ const COLUMNS: [&str; 26] = [
     "revision",
     "snapshot",
     "cohort",
+    "tier",
+    "autonomy",
+    "tags",
     "identity_hash",
     "session_id",
     "proxy",
@@ -60,6 +64,8 @@ pub(crate) struct LegFigures {
     pub(crate) revision: Option<i64>,
     pub(crate) snapshot: Option<Arc<str>>,
     pub(crate) cohort: Option<Arc<str>>,
+    /// What the exchange is labelled with; nothing where there are no labels.
+    pub(crate) labels: Option<Arc<LegLabels>>,
     /// Hash of the identity, or of the session where no identity is known.
     pub(crate) identity: Option<u64>,
     /// Proxy and worker that numbered the record.
@@ -202,9 +208,10 @@ fn read(
     let frame = scan(path, &COLUMNS, filter)?;
     let columns = Columns::of(&frame)?;
     let mut words = Words::default();
+    let mut interner = Interner::default();
     let mut legs = Vec::with_capacity(frame.rows());
     for row in 0..frame.rows() {
-        match columns.leg(row, metrics, &mut words) {
+        match columns.leg(row, metrics, &mut words, &mut interner) {
             Ok(leg) => legs.push(leg),
             Err(refusal) => return Ok(Err(refusal)),
         }
@@ -221,6 +228,9 @@ struct Columns<'a> {
     revision: Option<&'a Int64Chunked>,
     snapshot: Option<&'a StringChunked>,
     cohort: Option<&'a StringChunked>,
+    tier: Option<&'a StringChunked>,
+    autonomy: Option<&'a StringChunked>,
+    tags: Option<Tags>,
     identity_hash: Option<&'a StringChunked>,
     session_id: Option<&'a StringChunked>,
     proxy: Option<&'a StringChunked>,
@@ -252,6 +262,9 @@ impl<'a> Columns<'a> {
             revision: frame.integers("revision")?,
             snapshot: frame.text("snapshot")?,
             cohort: frame.text("cohort")?,
+            tier: frame.text("tier")?,
+            autonomy: frame.text("autonomy")?,
+            tags: frame.tags("tags")?,
             identity_hash: frame.text("identity_hash")?,
             session_id: frame.text("session_id")?,
             proxy: frame.text("proxy")?,
@@ -274,7 +287,13 @@ impl<'a> Columns<'a> {
         })
     }
 
-    fn leg(&self, row: usize, metrics: &[Metric], words: &mut Words) -> Result<LegFigures, Refusal> {
+    fn leg(
+        &self,
+        row: usize,
+        metrics: &[Metric],
+        words: &mut Words,
+        interner: &mut Interner,
+    ) -> Result<LegFigures, Refusal> {
         let leg_word = text(self.leg, row).unwrap_or_default();
         let leg = Leg::parse(leg_word)
             .ok_or_else(|| format!("row {row}: leg is {leg_word:?}; allowed: {}", Leg::ALL.join(", ")))?;
@@ -298,6 +317,13 @@ impl<'a> Columns<'a> {
             revision: self.revision.and_then(|column| column.get(row)),
             snapshot: text(self.snapshot, row).map(|label| words.get(label)),
             cohort: text(self.cohort, row).map(|label| words.get(label)),
+            labels: interner.labels(&RowLabels {
+                tier: text(self.tier, row),
+                autonomy: text(self.autonomy, row),
+                cohort: text(self.cohort, row),
+                path: text(self.path, row),
+                tags: self.tags.as_ref().map(|tags| tags.at(row)).unwrap_or_default(),
+            }),
             identity: text(self.identity_hash, row)
                 .or_else(|| text(self.session_id, row))
                 .filter(|word| !word.is_empty())

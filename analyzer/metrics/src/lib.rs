@@ -19,6 +19,7 @@ mod family;
 mod files;
 mod health;
 mod histogram;
+mod labels;
 mod legs;
 mod metric;
 mod scan;

@@ -75,6 +75,12 @@ impl Frame {
         self.typed(name, |column| column.bool())
     }
 
+    /// A column of maps from text to text.
+    pub(crate) fn tags(&self, name: &str) -> Result<Option<Tags>, MetricsError> {
+        let Ok(column) = self.frame.column(name) else { return Ok(None) };
+        Tags::new(column).map(Some).map_err(|source| MetricsError::query(&self.path, source))
+    }
+
     fn typed<'a, T>(
         &'a self,
         name: &str,
@@ -84,6 +90,39 @@ impl Frame {
             Ok(column) => view(column).map(Some).map_err(|source| MetricsError::query(&self.path, source)),
             Err(_) => Ok(None),
         }
+    }
+}
+
+/// Tags of each row: a map is a list of entries with a key and a value.
+pub(crate) struct Tags {
+    /// Where the entries of each row begin, and the end of the last one's.
+    starts: Vec<usize>,
+    keys: StringChunked,
+    values: StringChunked,
+}
+
+impl Tags {
+    fn new(column: &Column) -> PolarsResult<Self> {
+        let list = column.list()?.rechunk().into_owned();
+        let starts = list.offsets()?.iter().filter_map(|start| usize::try_from(*start).ok()).collect();
+        let entries = list.get_inner();
+        let entries = entries.struct_()?;
+        let text = |name: &str| -> PolarsResult<StringChunked> {
+            Ok(entries.field_by_name(name)?.str()?.rechunk().into_owned())
+        };
+        let (keys, values) = match text("key") {
+            Ok(keys) => (keys, text("value")?),
+            Err(_) => (text("keys")?, text("values")?),
+        };
+        Ok(Self { starts, keys, values })
+    }
+
+    /// Key and value of each tag of a row.
+    pub(crate) fn at(&self, row: usize) -> Vec<(&str, &str)> {
+        let (Some(start), Some(end)) = (self.starts.get(row), self.starts.get(row + 1)) else {
+            return Vec::new();
+        };
+        (*start..*end).filter_map(|at| Some((self.keys.get(at)?, self.values.get(at)?))).collect()
     }
 }
 

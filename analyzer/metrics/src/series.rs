@@ -15,6 +15,7 @@ use weir_gate::{Better, MetricSeries, Stratum};
 use weir_report::Prefix;
 use weir_sample::{Leg, Variant};
 
+use crate::labels::ExchangeLabels;
 use crate::legs::LegFigures;
 use crate::metric::{DISTANCE, Metric, SCORE};
 use crate::scores::Scores;
@@ -183,6 +184,9 @@ pub(crate) fn all_series(
             builder.absent.push((id.clone(), "no score of this criterion has arrived".to_owned()));
         }
     }
+    let left_out = std::mem::take(&mut builder.labels.left_out);
+    let segments = left_out.into_iter().map(|(dimension, why)| (format!("segments by {dimension}"), why));
+    builder.absent.extend(segments);
     AllSeries {
         series: builder.series,
         absent: builder.absent,
@@ -260,6 +264,8 @@ struct Builder<'a, 'b> {
     pairs: PairIndex,
     /// For each exchange the number of its identity; one of its own where none is known. Empty where none repeats.
     clusters: Vec<u32>,
+    /// What the exchanges are labelled with.
+    labels: ExchangeLabels,
     /// When it is noted how long the series are.
     times: Vec<i64>,
     /// For each of these times the lengths of each series.
@@ -290,6 +296,7 @@ impl<'a, 'b> Builder<'a, 'b> {
             prefixes: vec![Vec::new(); times.len()],
             times,
             clusters: clusters(exchanges),
+            labels: ExchangeLabels::new(&exchanges.all),
             pair_places,
             several_revisions: revisions.len() > 1,
             series: Vec::new(),
@@ -301,10 +308,12 @@ impl<'a, 'b> Builder<'a, 'b> {
     fn add(&mut self, mut series: MetricSeries, value: impl Fn(Located<'a>) -> Option<f64>) {
         let mut places = Vec::new();
         let mut strata: BTreeMap<StratumKey, Stratum> = BTreeMap::new();
+        let mut strata_labels: BTreeMap<StratumKey, (Vec<u32>, Vec<u32>)> = BTreeMap::new();
         let mut values = 0_u64;
         let mut lengths = Vec::with_capacity(self.times.len());
         for (index, (exchange, place)) in self.exchanges.all.iter().zip(&self.pair_places).enumerate() {
             let cluster = self.clusters.get(index).copied();
+            let label = self.labels.places.get(index).copied();
             while self.times.get(lengths.len()).is_some_and(|time| exchange.order().0 > *time) {
                 lengths.push(Lengths::of(&series, &strata));
             }
@@ -320,6 +329,7 @@ impl<'a, 'b> Builder<'a, 'b> {
             {
                 series.pairs.push((control, candidate));
                 series.pair_clusters.extend(cluster);
+                series.labels.pairs.extend(label);
                 places.push(*place);
             }
             if let Some((control, noise)) = exchange.noise_pair()
@@ -330,15 +340,19 @@ impl<'a, 'b> Builder<'a, 'b> {
             if let Some(primary) = exchange.primary
                 && let Some(number) = value(primary)
             {
-                let stratum = strata.entry(self.stratum_of(primary.leg)).or_default();
+                let key = self.stratum_of(primary.leg);
+                let labels = strata_labels.entry(key.clone()).or_default();
+                let stratum = strata.entry(key).or_default();
                 match primary.leg.variant {
                     Variant::Control => {
                         stratum.control.push(number);
                         stratum.control_clusters.extend(cluster);
+                        labels.0.extend(label);
                     }
                     Variant::Candidate => {
                         stratum.candidate.push(number);
                         stratum.candidate_clusters.extend(cluster);
+                        labels.1.extend(label);
                     }
                 }
             }
@@ -354,9 +368,16 @@ impl<'a, 'b> Builder<'a, 'b> {
         for (prefixes, lengths) in self.prefixes.iter_mut().zip(&lengths) {
             prefixes.push(lengths.prefix(&kept));
         }
+        series.labels.sets.clone_from(&self.labels.sets);
         for ((cohort, revision), mut stratum) in strata {
+            let key = (cohort, revision);
+            let labels = strata_labels.remove(&key).unwrap_or_default();
+            let (cohort, revision) = key;
             if stratum.control.is_empty() || stratum.candidate.is_empty() {
                 continue; // nothing to compare with
+            }
+            if !series.labels.is_empty() {
+                series.labels.strata.push(labels);
             }
             stratum.name = match revision {
                 Some(revision) => format!("{cohort}, revision {revision}"),
@@ -395,11 +416,7 @@ fn empty_series(metric: &Metric) -> MetricSeries {
         unit: metric.unit.to_owned(),
         better: metric.better,
         bounds: metric.bounds,
-        pairs: Vec::new(),
-        pair_clusters: Vec::new(),
-        noise_pairs: Vec::new(),
-        strata: Vec::new(),
-        missing: 0,
+        ..MetricSeries::default()
     }
 }
 
@@ -415,11 +432,7 @@ fn score_series<'a>(
         unit: "score".to_owned(),
         better: Better::Higher,
         bounds: unit_scale.then_some((0.0, 1.0)),
-        pairs: Vec::new(),
-        pair_clusters: Vec::new(),
-        noise_pairs: Vec::new(),
-        strata: Vec::new(),
-        missing: 0,
+        ..MetricSeries::default()
     }
 }
 
@@ -440,11 +453,7 @@ fn distance_series(criterion: &str) -> MetricSeries {
         unit: "distance".to_owned(),
         better: Better::Neither,
         bounds: Some((0.0, 2.0)),
-        pairs: Vec::new(),
-        pair_clusters: Vec::new(),
-        noise_pairs: Vec::new(),
-        strata: Vec::new(),
-        missing: 0,
+        ..MetricSeries::default()
     }
 }
 

@@ -437,10 +437,13 @@ fn evaluation(loaded: &Loaded, metric: &str, better: Better, outcome: Outcome) -
             outcome,
             needed_more: None,
             explanation: String::new(),
+            segment: weir_gate::Segment::new(),
         }],
         alpha: 0.05,
         error_rates: weir_gate::ErrorRates::default(),
         score: None,
+        segments: Vec::new(),
+        findings: Vec::new(),
         looks: "any number".into(),
         health: loaded.health.clone(),
     }

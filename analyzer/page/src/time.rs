@@ -1,7 +1,7 @@
 //! Evidence as it was at earlier times, and gates over time.
 
-use weir_gate::{Evaluation, GateResult, Gates, MetricSeries, Spending, Stratum};
-use weir_report::{Look, Report, Trajectory, TrajectoryPoint};
+use weir_gate::{GateResult, Gates, Labels, MetricSeries, Spending, Stratum};
+use weir_report::{Look, Prefix, Report, Trajectory, TrajectoryPoint};
 
 /// Takes the gates into a report and draws out how each gate's interval closed.
 ///
@@ -18,22 +18,22 @@ pub fn complete(report: &mut Report, gates: &Gates, spending: Spending) {
 #[must_use]
 pub fn trajectories(report: &Report, evidence: &[MetricSeries], gates: &Gates) -> Vec<Trajectory> {
     let spending = Spending::new(report.spending);
-    let looks: Vec<(&Look, Evaluation)> = report
+    let looks: Vec<(&Look, Vec<GateResult>)> = report
         .looks
         .iter()
         .map(|look| {
             let earlier = until(evidence, look);
-            (look, weir_gate::evaluate(gates, &earlier, &report.evaluation.health, spending))
+            (look, weir_gate::gate_results(gates, &earlier, spending))
         })
         .collect();
     report.evaluation.gates.iter().filter_map(|gate| trajectory(gate, &looks)).collect()
 }
 
-fn trajectory(gate: &GateResult, looks: &[(&Look, Evaluation)]) -> Option<Trajectory> {
+fn trajectory(gate: &GateResult, looks: &[(&Look, Vec<GateResult>)]) -> Option<Trajectory> {
     let points: Vec<TrajectoryPoint> = looks
         .iter()
-        .filter_map(|(look, evaluation)| {
-            let then = evaluation.gates.iter().find(|then| then.gate == gate.gate)?;
+        .filter_map(|(look, results)| {
+            let then = results.iter().find(|then| then.gate == gate.gate)?;
             let (low, high) = then.interval?;
             Some(TrajectoryPoint {
                 at: look.at.clone(),
@@ -81,6 +81,20 @@ pub(crate) fn until(evidence: &[MetricSeries], look: &Look) -> Vec<MetricSeries>
                 })
                 .collect(),
             missing: series.missing,
+            labels: labels_until(&series.labels, prefix),
         })
         .collect()
+}
+
+/// Sets stay as they are: those that had not appeared yet label nothing.
+fn labels_until(labels: &Labels, prefix: &Prefix) -> Labels {
+    let first = |places: &[u32], length: usize| places.iter().copied().take(length).collect();
+    let strata = labels.strata.iter().zip(&prefix.strata);
+    Labels {
+        sets: labels.sets.clone(),
+        pairs: first(&labels.pairs, prefix.pairs),
+        strata: strata
+            .map(|((control, candidate), (n, m))| (first(control, *n), first(candidate, *m)))
+            .collect(),
+    }
 }

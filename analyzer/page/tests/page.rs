@@ -26,10 +26,7 @@ fn report() -> Report {
         better: Better::Higher,
         bounds: Some((0.0, 1.0)),
         pairs,
-        pair_clusters: Vec::new(),
-        noise_pairs: Vec::new(),
-        strata: Vec::new(),
-        missing: 0,
+        ..MetricSeries::default()
     };
     let gates = gates(0.05);
     let evaluation = weir_gate::evaluate(

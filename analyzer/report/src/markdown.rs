@@ -10,6 +10,7 @@ use crate::numbers::{self, count};
 use crate::words;
 
 const GATES_MAX: usize = 100;
+const SEGMENTS_MAX: usize = 10;
 const EXEMPLARS_MAX: usize = 3;
 const EXEMPLAR_CHARACTERS_MAX: usize = 600;
 const TIMELINE_MAX: usize = 40;
@@ -30,6 +31,7 @@ pub(crate) fn render(report: &Report) -> String {
         let _ = writeln!(text, "{}. {}", number + 1, line(&reason.text));
     }
     gates(&mut text, report);
+    segments(&mut text, report);
     for (metric, reason) in report.absent.iter().take(GATES_MAX) {
         let _ = writeln!(text, "- Not measured: {}: {}", line(metric), line(reason));
     }
@@ -89,6 +91,37 @@ fn gates(text: &mut String, report: &Report) {
     }
     if gates.len() > GATES_MAX {
         let _ = writeln!(text, "\n{} more gates are in the JSON report.", gates.len() - GATES_MAX);
+    }
+    text.push('\n');
+}
+
+fn segments(text: &mut String, report: &Report) {
+    let segments = &report.evaluation.segments;
+    if segments.is_empty() {
+        return;
+    }
+    text.push_str("### Segments that moved most\n\n");
+    for finding in report.evaluation.findings.iter().take(SEGMENTS_MAX) {
+        let _ = writeln!(text, "- **Finding**: {}", line(&finding.text));
+    }
+    text.push_str("\n| Segment | Worst gate | Outcome | Control | Candidate | Change | Evidence | Damage |\n|---|---|---|--:|--:|---|---|---|\n");
+    for (segment, gate) in words::moved_most(segments, SEGMENTS_MAX) {
+        let change = gate.estimate.map_or_else(
+            || "-".to_owned(),
+            |estimate| numbers::difference(&gate.unit, gate.relative, estimate),
+        );
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} {} | {} | {} | {change} | {} | {} |",
+            line(&segment.name()),
+            line(&gate.gate),
+            words::outcome_sign(gate.outcome),
+            words::outcome(gate.outcome),
+            numbers::value_or_dash(&gate.unit, gate.control),
+            numbers::value_or_dash(&gate.unit, gate.candidate),
+            words::evidence(gate),
+            numbers::margins(segment.damage),
+        );
     }
     text.push('\n');
 }

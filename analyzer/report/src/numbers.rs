@@ -69,6 +69,11 @@ pub(crate) fn trimmed_percent(probability: f64) -> String {
     }
 }
 
+/// A size in margins: `2.4 margins`, `none`.
+pub(crate) fn margins(size: f64) -> String {
+    if size > 0.0 { format!("{} margins", rounded(size)) } else { "none".to_owned() }
+}
+
 /// The unit as a word after a number, empty where [`value`] shows it already.
 pub(crate) fn unit_word(unit: &str) -> &str {
     match unit {

@@ -15,6 +15,7 @@ use crate::words::{self, Plot};
 const GATE_COLUMNS: usize = 20;
 const OUTCOME_COLUMNS: usize = 11;
 const VALUE_COLUMNS: usize = 10;
+const SEGMENTS_MAX: usize = 8;
 const EXEMPLARS_MAX: usize = 3;
 
 /// Draws the report.
@@ -23,6 +24,7 @@ pub(crate) fn render(report: &Report, options: &RenderOptions) -> String {
     head(&mut page, report);
     reasons(&mut page, report);
     gates(&mut page, &report.evaluation.gates);
+    segments(&mut page, report);
     absent(&mut page, report);
     exemplars(&mut page, &report.exemplars);
     timeline(&mut page, report);
@@ -240,6 +242,34 @@ fn drawn(plot: &Plot, columns: usize) -> String {
         }
     }
     cells.into_iter().collect()
+}
+
+fn segments(page: &mut Page, report: &Report) {
+    let segments = &report.evaluation.segments;
+    if segments.is_empty() {
+        return;
+    }
+    page.heading("Segments that moved most");
+    for finding in report.evaluation.findings.iter().take(SEGMENTS_MAX) {
+        page.wrapped("  ! ", &terminal(&finding.text));
+    }
+    let columns = plot_columns(page.width);
+    for (segment, gate) in words::moved_most(segments, SEGMENTS_MAX) {
+        let named = GateResult { gate: segment.name(), ..gate.clone() };
+        let line = gate_row(page, &named, columns);
+        page.line(&line);
+        let detail = format!(
+            "{}: {}; {}; damage {}",
+            terminal(&gate.gate),
+            words::finding(gate),
+            words::evidence(gate),
+            numbers::margins(segment.damage)
+        );
+        page.wrapped("      ", &detail);
+    }
+    if segments.len() > SEGMENTS_MAX {
+        page.line(&format!("  {} segments in all; the JSON report has each", segments.len()));
+    }
 }
 
 fn absent(page: &mut Page, report: &Report) {

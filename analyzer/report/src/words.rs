@@ -1,6 +1,6 @@
 //! The words that every view uses for verdicts, outcomes and comparisons, and the geometry of interval plots.
 
-use weir_gate::{Better, Comparison, Evaluation, GateResult, Outcome, Severity, Verdict};
+use weir_gate::{Better, Comparison, Evaluation, GateResult, Outcome, SegmentResult, Severity, Verdict};
 
 use crate::numbers;
 
@@ -118,12 +118,24 @@ pub(crate) fn score(score: u8) -> String {
 pub(crate) fn promises(evaluation: &Evaluation) -> String {
     let rates = evaluation.error_rates;
     let at_most = |chance: f64| format!("at most {} %", numbers::trimmed_percent(chance));
+    let segments = match rates.segments > 0.0 {
+        true => format!(" ({} of it because of a segment)", at_most(rates.segments)),
+        false => String::new(),
+    };
     format!(
-        "a rollback without cause {}, a promotion past a margin {}, a human called without cause {}",
+        "a rollback without cause {}, a promotion past a margin {}, a human called without cause {}{segments}",
         at_most(rates.rollback),
         at_most(rates.promotion),
         at_most(rates.investigate)
     )
+}
+
+/// The segments that moved most, with the worst gate of each; those without any interval are left out.
+pub(crate) fn moved_most(
+    segments: &[SegmentResult],
+    most: usize,
+) -> impl Iterator<Item = (&SegmentResult, &GateResult)> {
+    segments.iter().filter_map(|segment| Some((segment, segment.worst_gate()?))).take(most)
 }
 
 /// Where an interval, the margin and no change lie on a line from 0 (left) to 1 (right).

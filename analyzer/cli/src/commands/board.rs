@@ -173,10 +173,7 @@ mod tests {
             better: weir_gate::Better::Lower,
             bounds: Some((0.0, 1.0)),
             pairs: vec![(0.0, 0.0); 400],
-            pair_clusters: Vec::new(),
-            noise_pairs: Vec::new(),
-            strata: Vec::new(),
-            missing: 0,
+            ..weir_gate::MetricSeries::default()
         };
         weir_gate::evaluate(&gates, &[series], &weir_gate::CaptureHealth::default(), weir_gate::Spending::ALL)
     }

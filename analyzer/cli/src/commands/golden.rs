@@ -188,10 +188,9 @@ fn series(went: &[Went], criteria: &Criteria) -> Vec<MetricSeries> {
         better: Better::Higher,
         bounds: Some((0.0, 1.0)),
         pairs,
-        pair_clusters: Vec::new(),
         noise_pairs,
-        strata: Vec::new(),
         missing: went.iter().filter(|went| !went.complete()).count() as u64,
+        ..MetricSeries::default()
     };
     let of = |repeats: &[Option<f64>]| mean(&repeats.iter().flatten().copied().collect::<Vec<_>>());
     let pairs = went.iter().filter_map(|went| Some((of(&went.control)?, of(&went.candidate)?))).collect();

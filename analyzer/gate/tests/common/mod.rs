@@ -52,10 +52,7 @@ pub fn series(
         better,
         bounds,
         pairs,
-        pair_clusters: Vec::new(),
-        noise_pairs: Vec::new(),
-        strata: Vec::new(),
-        missing: 0,
+        ..MetricSeries::default()
     }
 }
 

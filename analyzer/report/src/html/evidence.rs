@@ -2,22 +2,91 @@
 
 use std::fmt::Write as _;
 
+use weir_gate::{GateResult, SegmentResult};
+
 use super::{places, plots, text};
 use crate::model::{Distribution, Report};
 use crate::numbers::{self, count};
+use crate::words;
 
 /// Metrics whose distribution is a matter of time or money, not of content.
 const COSTS: [&str; 6] =
     ["latency_ms", "ttfb_ms", "ttft_ms", "prompt_tokens", "completion_tokens", "total_tokens"];
 
+/// Segments that are drawn.
+const SEGMENTS_MAX: usize = 20;
+/// Findings that are listed.
+const FINDINGS_MAX: usize = 20;
+
 /// Whether there is anything to say about segments.
-pub(super) fn has_segments(_: &Report) -> bool {
-    false
+pub(super) fn has_segments(report: &Report) -> bool {
+    !report.evaluation.segments.is_empty()
 }
 
 /// Where the candidate does most damage.
 pub(super) fn segments(page: &mut String, report: &Report) {
-    let _ = (page, report);
+    let segments = &report.evaluation.segments;
+    if segments.is_empty() {
+        return;
+    }
+    page.push_str(
+        "<section id=\"segments\">\n<h2>Segments</h2>\n<p class=\"note\">Every gate in every segment, each with its worst gate; \
+         the most damage first: how far past no change, in margins, the interval leaves no doubt about.</p>\n",
+    );
+    let findings = &report.evaluation.findings;
+    if !findings.is_empty() {
+        page.push_str("<ul>\n");
+        for finding in findings.iter().take(FINDINGS_MAX) {
+            let _ = writeln!(page, "<li>{}</li>", text(&finding.text));
+        }
+        page.push_str("</ul>\n");
+    }
+    page.push_str(
+        "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Table of segments\">\n<table class=\"gates\">\n\
+         <thead><tr><th scope=\"col\">Outcome</th><th scope=\"col\">Segment</th><th scope=\"col\" class=\"number\">Control</th>\
+         <th scope=\"col\" class=\"number\">Candidate</th><th scope=\"col\" class=\"number\">Change, interval</th>\
+         <th scope=\"col\">Against the margin</th><th scope=\"col\">Evidence</th></tr></thead>\n<tbody>\n",
+    );
+    for (segment, gate) in words::moved_most(segments, SEGMENTS_MAX) {
+        segment_row(page, segment, gate);
+    }
+    page.push_str("</tbody>\n</table>\n</div>\n");
+    if segments.len() > SEGMENTS_MAX {
+        let _ = writeln!(
+            page,
+            "<p class=\"note\">{} segments in all; the JSON has every gate in each.</p>",
+            segments.len()
+        );
+    }
+    page.push_str("</section>\n");
+}
+
+fn segment_row(page: &mut String, segment: &SegmentResult, gate: &GateResult) {
+    let change = match (gate.estimate, gate.interval) {
+        (Some(estimate), Some(bounds)) => format!(
+            "<strong>{}</strong><br><span class=\"small\">{}</span>",
+            text(&numbers::difference(&gate.unit, gate.relative, estimate)),
+            text(&numbers::interval(&gate.unit, gate.relative, bounds))
+        ),
+        _ => "-".to_owned(),
+    };
+    let _ = writeln!(
+        page,
+        "<tr><td><span class=\"outcome {}\">{} {}</span></td>\
+         <th scope=\"row\">{}<br><span class=\"small\">{}, damage {}</span></th>\
+         <td class=\"number\" data-label=\"Control\">{}</td><td class=\"number\" data-label=\"Candidate\">{}</td>\
+         <td class=\"number\" data-label=\"Change\">{change}</td><td class=\"plot\">{}</td><td class=\"small\">{}</td></tr>",
+        plots::tone(gate.outcome),
+        words::outcome_sign(gate.outcome),
+        words::outcome(gate.outcome),
+        text(&segment.name()),
+        text(&gate.gate),
+        numbers::margins(segment.damage),
+        text(&numbers::value_or_dash(&gate.unit, gate.control)),
+        text(&numbers::value_or_dash(&gate.unit, gate.candidate)),
+        plots::interval(gate),
+        text(&words::evidence(gate)),
+    );
 }
 
 /// Histogram and empirical distribution function of each metric.

@@ -1,7 +1,8 @@
 //! Fixed reports: a rollback, a hold, and one whose every text is hostile.
 
 use weir_gate::{
-    Better, CaptureHealth, Comparison, Evaluation, GateResult, Outcome, Reason, Severity, Verdict,
+    Better, CaptureHealth, Comparison, Evaluation, FindingKind, GateResult, Outcome, Reason, SegmentFinding,
+    SegmentResult, Severity, Verdict,
 };
 use weir_report::{
     Distribution, Exemplar, ExemplarKind, Histogram, JudgeCalibration, PromptMap, PromptPoint, Provenance,
@@ -128,8 +129,22 @@ fn evaluation() -> Evaluation {
         ],
         gates: gates(),
         alpha: 0.05,
-        error_rates: weir_gate::ErrorRates { rollback: 0.05, promotion: 0.0125, investigate: 0.0875 },
+        error_rates: weir_gate::ErrorRates {
+            rollback: 0.05,
+            promotion: 0.0125,
+            investigate: 0.1375,
+            segments: 0.05,
+        },
         score: Some(41),
+        segments: segments(),
+        findings: vec![SegmentFinding {
+            kind: FindingKind::WorseInSegment,
+            gate: "latency".into(),
+            dimension: "tag:region".into(),
+            value: "eu".into(),
+            text: "Simpson: latency is better overall and worse in tag:region=eu; latency rose by 31 %"
+                .into(),
+        }],
         looks: "any number".into(),
         health: CaptureHealth {
             primary_control: 1_391,
@@ -144,6 +159,34 @@ fn evaluation() -> Evaluation {
             problems: Vec::new(),
         },
     }
+}
+
+fn segments() -> Vec<SegmentResult> {
+    let in_segment =
+        |dimension: &str, value: &str, estimate: f64, interval: (f64, f64), outcome| GateResult {
+            n_pairs: 171,
+            n_control: 171,
+            n_candidate: 171,
+            control: Some(812.0),
+            candidate: Some(812.0 * (1.0 + estimate)),
+            estimate: Some(estimate),
+            interval: Some(interval),
+            relative: true,
+            segment: [(dimension.to_owned(), value.to_owned())].into(),
+            ..gate("latency", "latency_ms", "ms", Better::Lower, Severity::Major, 0.1, outcome)
+        };
+    let of = |dimension: &str, value: &str, damage, harm, result: GateResult| SegmentResult {
+        dimension: dimension.into(),
+        value: value.into(),
+        n: 171,
+        damage,
+        harm,
+        worst: Some("latency".into()),
+        gates: vec![result],
+    };
+    let worse = in_segment("tag:region", "eu", 0.31, (0.18, 0.44), Outcome::Breach);
+    let better = in_segment("tag:region", "us", -0.41, (-0.52, -0.3), Outcome::Improved);
+    vec![of("tag:region", "eu", 1.8, 3.1, worse), of("tag:region", "us", 0.0, -4.1, better)]
 }
 
 fn gates() -> Vec<GateResult> {
@@ -267,6 +310,7 @@ fn gate(
         outcome,
         needed_more: None,
         explanation: format!("{name} was judged on all pairs"),
+        segment: weir_gate::Segment::new(),
     }
 }
 
@@ -306,6 +350,21 @@ pub(crate) fn hostile() -> Report {
         gate.unit = HOSTILE.into();
         gate.method = HOSTILE.into();
         gate.explanation = HOSTILE.into();
+    }
+    for finding in &mut report.evaluation.findings {
+        finding.gate = HOSTILE.into();
+        finding.value = HOSTILE.into();
+        finding.text = HOSTILE.into();
+    }
+    report.evaluation.segments.truncate(1);
+    for segment in &mut report.evaluation.segments {
+        segment.dimension = HOSTILE.into();
+        segment.value = HOSTILE.into();
+        segment.worst = Some(HOSTILE.into());
+        for gate in &mut segment.gates {
+            gate.gate = HOSTILE.into();
+            gate.explanation = HOSTILE.into();
+        }
     }
     report.absent = vec![(HOSTILE.into(), HOSTILE.into())];
     report.distributions.truncate(1);

@@ -1,0 +1,84 @@
+//! What exchanges are labelled with (tier, route, language, tags), and the part of a series that has certain labels.
+//!
+//! The sets of labels are listed once and named by their places, so that a series carries one small number per value.
+//!
+//! Invariant: the places of a series' sets are in order of first appearance among all exchanges, so that the sets of an
+//! earlier look are the beginning of the sets of a later one.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::series::{MetricSeries, Stratum};
+
+/// A part of the traffic: for each dimension (`tier`, `route`, `tag:region`, ...) the value that it must have.
+pub type Segment = BTreeMap<String, String>;
+
+/// The labels of the values of a series.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Labels {
+    /// Sets of labels, each with its dimensions and their values; the same for every series of the same samples.
+    pub sets: Vec<Vec<(String, String)>>,
+    /// For each pair of the series the place of its set.
+    pub pairs: Vec<u32>,
+    /// For each stratum, for each value of control and of the candidate, the place of its set.
+    pub strata: Vec<(Vec<u32>, Vec<u32>)>,
+}
+
+impl Labels {
+    /// Whether nothing is labelled.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.sets.is_empty()
+    }
+}
+
+/// The part of a series whose exchanges have every label of `segment`; without labels nothing is left.
+pub(crate) fn restricted(series: &MetricSeries, segment: &Segment) -> MetricSeries {
+    let labels = &series.labels;
+    let inside: Vec<bool> = labels.sets.iter().map(|set| has(set, segment)).collect();
+    let kept = |places: &[u32]| -> Vec<bool> {
+        let at = |place: &u32| usize::try_from(*place).ok().and_then(|place| inside.get(place)).copied();
+        places.iter().map(|place| at(place) == Some(true)).collect()
+    };
+    let pairs = kept(&labels.pairs);
+    let strata = series.strata.iter().zip(&labels.strata);
+    let strata = strata.map(|(stratum, (control, candidate))| {
+        let (control, candidate) = (kept(control), kept(candidate));
+        Stratum {
+            name: stratum.name.clone(),
+            control: chosen(&stratum.control, &control),
+            candidate: chosen(&stratum.candidate, &candidate),
+            control_clusters: chosen(&stratum.control_clusters, &control),
+            candidate_clusters: chosen(&stratum.candidate_clusters, &candidate),
+        }
+    });
+    MetricSeries {
+        name: series.name.clone(),
+        unit: series.unit.clone(),
+        better: series.better,
+        bounds: series.bounds,
+        pairs: chosen(&series.pairs, &pairs),
+        pair_clusters: chosen(&series.pair_clusters, &pairs),
+        strata: strata.collect(),
+        ..MetricSeries::default()
+    }
+}
+
+/// Whether a set of labels has all labels of a segment.
+fn has(set: &[(String, String)], segment: &Segment) -> bool {
+    let label = |dimension: &String, value: &String| set.iter().any(|(d, v)| d == dimension && v == value);
+    segment.iter().all(|(dimension, value)| label(dimension, value))
+}
+
+fn chosen<T: Copy>(values: &[T], kept: &[bool]) -> Vec<T> {
+    values.iter().zip(kept).filter(|(_, kept)| **kept).map(|(value, _)| *value).collect()
+}
+
+/// `tier=internal, route=/v1/chat`.
+pub(crate) fn name(segment: &Segment) -> String {
+    let labels: Vec<String> =
+        segment.iter().map(|(dimension, value)| format!("{dimension}={value}")).collect();
+    labels.join(", ")
+}

@@ -1,0 +1,271 @@
+//! What an exchange is labelled with, so that gates can be judged in parts of the traffic: tier, autonomy, cohort, route,
+//! language, prompt cluster, tags.
+//!
+//! - `route` is the path without its query, with `*` for parts that look like identifiers; `language` and `cluster` are the
+//!   tags of these names (`lang` too); every other tag is `tag:NAME`.
+//! - A dimension with more than [`VALUES_MAX`] values names individuals, not segments, and is left out, with the reason; so
+//!   is what would make more than [`SETS_MAX`] combinations, and a cohort that is the tier by another name.
+//! - Tags that say how an answer was captured are no labels: they come from the answer, and differ with it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use crate::series::Exchange;
+
+/// Values of a dimension at most.
+pub(crate) const VALUES_MAX: usize = 24;
+/// Combinations of labels at most.
+pub(crate) const SETS_MAX: usize = 1_000;
+/// Bytes of a label at most; a longer one is no label.
+const LABEL_BYTES_MAX: usize = 64;
+/// Tags of the capture itself begin so.
+const OWN_TAGS: &str = "weir.";
+
+/// Labels of a leg, by dimension.
+pub(crate) type LegLabels = BTreeMap<Arc<str>, Arc<str>>;
+
+/// Labels that repeat from row to row, kept once.
+#[derive(Default)]
+pub(crate) struct Interner {
+    words: HashMap<String, Arc<str>>,
+    sets: HashMap<String, Option<Arc<LegLabels>>>,
+}
+
+/// What a row says about itself.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RowLabels<'a> {
+    pub(crate) tier: Option<&'a str>,
+    pub(crate) autonomy: Option<&'a str>,
+    pub(crate) cohort: Option<&'a str>,
+    pub(crate) path: Option<&'a str>,
+    pub(crate) tags: Vec<(&'a str, &'a str)>,
+}
+
+impl Interner {
+    /// The labels of a row; nothing where there are none.
+    pub(crate) fn labels(&mut self, row: &RowLabels<'_>) -> Option<Arc<LegLabels>> {
+        let mut key = String::new();
+        for part in [row.tier, row.autonomy, row.cohort, row.path] {
+            key.push_str(part.unwrap_or_default());
+            key.push('\u{1f}');
+        }
+        for (name, value) in &row.tags {
+            for part in [name, value] {
+                key.push_str(part);
+                key.push('\u{1f}');
+            }
+        }
+        if let Some(known) = self.sets.get(&key) {
+            return known.clone();
+        }
+        let mut labels = LegLabels::new();
+        let route = row.path.map(route);
+        let fixed = [
+            ("tier", row.tier),
+            ("autonomy", row.autonomy),
+            ("cohort", row.cohort),
+            ("route", route.as_deref()),
+        ];
+        for (dimension, value) in fixed {
+            self.add(&mut labels, dimension, value.unwrap_or_default());
+        }
+        for (name, value) in &row.tags {
+            match *name {
+                name if name.starts_with(OWN_TAGS) => {}
+                "language" | "lang" => self.add(&mut labels, "language", value),
+                "cluster" => self.add(&mut labels, "cluster", value),
+                name => self.add(&mut labels, &format!("tag:{name}"), value),
+            }
+        }
+        let set = (!labels.is_empty()).then(|| Arc::new(labels));
+        self.sets.insert(key, set.clone());
+        set
+    }
+
+    fn add(&mut self, labels: &mut LegLabels, dimension: &str, value: &str) {
+        if !value.is_empty() && value.len() <= LABEL_BYTES_MAX {
+            labels.insert(self.word(dimension), self.word(value));
+        }
+    }
+
+    fn word(&mut self, word: &str) -> Arc<str> {
+        if let Some(known) = self.words.get(word) {
+            return Arc::clone(known);
+        }
+        let shared: Arc<str> = Arc::from(word);
+        self.words.insert(word.to_owned(), Arc::clone(&shared));
+        shared
+    }
+}
+
+/// `/v1/orders/*/notes` for `/v1/orders/12345/notes?page=2`.
+fn route(path: &str) -> String {
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    let identifier = |part: &str| {
+        let digits = part.bytes().filter(u8::is_ascii_digit).count();
+        let hex = part.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+        !part.is_empty() && (digits == part.len() || hex && digits > 0 && part.len() >= 16)
+    };
+    let parts: Vec<&str> = path.split('/').map(|part| if identifier(part) { "*" } else { part }).collect();
+    parts.join("/")
+}
+
+/// The labels of all exchanges.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ExchangeLabels {
+    /// Each combination once, in order of first appearance.
+    pub(crate) sets: Vec<Vec<(String, String)>>,
+    /// For each exchange the place of its combination; empty where nothing is labelled.
+    pub(crate) places: Vec<u32>,
+    /// Dimensions that were left out, with the reason.
+    pub(crate) left_out: Vec<(String, String)>,
+}
+
+impl ExchangeLabels {
+    pub(crate) fn new(exchanges: &[Exchange<'_>]) -> Self {
+        let of = |exchange: &Exchange<'_>| exchange.legs().find_map(|found| found.leg.labels.clone());
+        let all: Vec<Option<Arc<LegLabels>>> = exchanges.iter().map(of).collect();
+        let mut values: BTreeMap<Arc<str>, BTreeSet<Arc<str>>> = BTreeMap::new();
+        for (dimension, value) in all.iter().flatten().flat_map(|labels| labels.iter()) {
+            let known = values.entry(Arc::clone(dimension)).or_default();
+            // One more than allowed says enough.
+            if known.len() <= VALUES_MAX {
+                known.insert(Arc::clone(value));
+            }
+        }
+        let mut left_out = Vec::new();
+        let mut kept: Vec<Arc<str>> = Vec::new();
+        for (dimension, values) in &values {
+            if values.len() > VALUES_MAX {
+                left_out.push((dimension.to_string(), format!("has more than {VALUES_MAX} values")));
+            } else if &**dimension == "cohort" && same_parts(&all, "cohort", "tier") {
+                left_out.push((dimension.to_string(), "is the tier by another name".to_owned()));
+            } else {
+                kept.push(Arc::clone(dimension));
+            }
+        }
+        kept.sort_by_key(|dimension| (rank(dimension), Arc::clone(dimension)));
+        loop {
+            if let Some((sets, places)) = sets(&all, &kept) {
+                let labelled = sets.iter().any(|set| !set.is_empty());
+                left_out.sort();
+                return match labelled {
+                    true => Self { sets, places, left_out },
+                    false => Self { left_out, ..Self::default() },
+                };
+            }
+            let Some(last) = kept.pop() else { return Self { left_out, ..Self::default() } };
+            let why = format!("would make more than {SETS_MAX} combinations of labels");
+            left_out.push((last.to_string(), why));
+        }
+    }
+}
+
+/// The order in which dimensions are told, and kept where there are too many.
+fn rank(dimension: &str) -> usize {
+    const ORDER: [&str; 6] = ["tier", "route", "language", "autonomy", "cluster", "cohort"];
+    ORDER.iter().position(|known| *known == dimension).unwrap_or(ORDER.len())
+}
+
+/// Whether each value of one dimension goes with exactly one of the other and the other way round.
+fn same_parts(all: &[Option<Arc<LegLabels>>], one: &str, other: &str) -> bool {
+    let pairs: BTreeSet<(Option<&Arc<str>>, Option<&Arc<str>>)> =
+        all.iter().flatten().map(|labels| (labels.get(one), labels.get(other))).collect();
+    let count = |values: BTreeSet<Option<&Arc<str>>>| values.len();
+    let ones = count(pairs.iter().map(|pair| pair.0).collect());
+    let others = count(pairs.iter().map(|pair| pair.1).collect());
+    ones == pairs.len() && others == pairs.len()
+}
+
+type Sets = Vec<Vec<(String, String)>>;
+
+/// The combinations of the kept dimensions and each exchange's place among them; nothing where there are too many.
+fn sets(all: &[Option<Arc<LegLabels>>], kept: &[Arc<str>]) -> Option<(Sets, Vec<u32>)> {
+    let mut known: HashMap<Vec<Option<&Arc<str>>>, u32> = HashMap::new();
+    let mut sets: Sets = Vec::new();
+    let mut places = Vec::with_capacity(all.len());
+    for labels in all {
+        let key: Vec<Option<&Arc<str>>> =
+            kept.iter().map(|dimension| labels.as_ref().and_then(|labels| labels.get(dimension))).collect();
+        let place = match known.get(&key) {
+            Some(place) => *place,
+            None => {
+                if sets.len() >= SETS_MAX {
+                    return None;
+                }
+                let named = kept.iter().zip(&key);
+                let set = named
+                    .filter_map(|(dimension, value)| Some((dimension.to_string(), (*value)?.to_string())));
+                let place = u32::try_from(sets.len()).ok()?;
+                sets.push(set.collect());
+                known.insert(key, place);
+                place
+            }
+        };
+        places.push(place);
+    }
+    Some((sets, places))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+    use super::*;
+
+    fn legs(values: &[&[(&str, &str)]]) -> Vec<Option<Arc<LegLabels>>> {
+        let of = |labels: &&[(&str, &str)]| {
+            let labels = labels.iter().map(|(dimension, value)| (Arc::from(*dimension), Arc::from(*value)));
+            Some(Arc::new(labels.collect()))
+        };
+        values.iter().map(of).collect()
+    }
+
+    #[test]
+    fn a_route_is_the_path_without_query_and_identifiers() {
+        for (path, expected) in [
+            ("/v1/chat?x=1", "/v1/chat"),
+            ("/v1/orders/12345/notes", "/v1/orders/*/notes"),
+            ("/users/9f8b1c2d-0000-4000-8000-1234567890ab", "/users/*"),
+            ("/beef/deadbeef", "/beef/deadbeef"),
+            ("", ""),
+        ] {
+            assert_eq!(route(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn combinations_are_listed_in_order_of_appearance() {
+        let all =
+            legs(&[&[("tier", "b"), ("route", "/x")], &[("tier", "a")], &[("tier", "b"), ("route", "/x")]]);
+        let kept = [Arc::from("tier"), Arc::from("route")];
+        let (sets, places) = sets(&all, &kept).unwrap();
+        let text = |(dimension, value): (&str, &str)| (dimension.to_owned(), value.to_owned());
+        assert_eq!(sets, [[("tier", "b"), ("route", "/x")].map(text).to_vec(), vec![text(("tier", "a"))]]);
+        assert_eq!(places, [0, 1, 0]);
+    }
+
+    #[test]
+    fn a_cohort_with_other_borders_than_the_tier_is_a_dimension_of_its_own() {
+        let same = legs(&[&[("tier", "a"), ("cohort", "x")], &[("tier", "b"), ("cohort", "y")]]);
+        assert!(same_parts(&same, "cohort", "tier"));
+        let other = legs(&[&[("tier", "a"), ("cohort", "x")], &[("tier", "b"), ("cohort", "x")]]);
+        assert!(!same_parts(&other, "cohort", "tier"));
+    }
+
+    #[test]
+    fn labels_that_are_empty_or_long_are_none() {
+        let mut interner = Interner::default();
+        let long = "x".repeat(65);
+        let row = RowLabels {
+            tier: Some(""),
+            tags: vec![("note", &long), ("weir.choices", "2"), ("lang", "de"), ("region", "eu")],
+            ..RowLabels::default()
+        };
+        let labels = interner.labels(&row).unwrap();
+        let pairs: Vec<(&str, &str)> =
+            labels.iter().map(|(dimension, value)| (&**dimension, &**value)).collect();
+        assert_eq!(pairs, [("language", "de"), ("tag:region", "eu")]);
+        assert!(interner.labels(&RowLabels::default()).is_none());
+    }
+}
