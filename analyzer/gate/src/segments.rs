@@ -44,10 +44,32 @@ fn slots(series: &[MetricSeries]) -> Vec<Slot> {
             slots.push(Slot { dimension: dimension.clone(), value: value.clone(), weight });
         }
     }
-    let several =
-        |slot: &Slot| seen.iter().filter(|(dimension, _)| **dimension == slot.dimension).count() > 1;
-    let kept: Vec<bool> = slots.iter().map(several).collect();
-    slots.into_iter().zip(kept).filter(|(_, kept)| *kept).map(|(slot, _)| slot).collect()
+    let kept = dimensions(&slots, sets.into_iter().flatten());
+    slots.retain(|slot| kept.contains(&slot.dimension));
+    slots
+}
+
+/// Dimensions with several values, of those that divide the traffic alike (cohort and tier, often) the first.
+fn dimensions<'a>(
+    slots: &[Slot],
+    sets: impl Iterator<Item = &'a Vec<(String, String)>> + Clone,
+) -> BTreeSet<String> {
+    let mut kept = BTreeSet::new();
+    let mut parts = BTreeSet::new();
+    for dimension in slots.iter().map(|slot| &slot.dimension) {
+        let value = |set: &'a Vec<(String, String)>| {
+            set.iter().find(|(name, _)| name == dimension).map(|(_, value)| value.as_str())
+        };
+        let values: Vec<Option<&str>> = sets.clone().map(value).collect();
+        // The place of the first set with the same value stands for the value, whatever it is called.
+        let first = |value: &Option<&str>| value.and_then(|_| values.iter().position(|other| other == value));
+        let part: Vec<Option<usize>> = values.iter().map(first).collect();
+        let several = part.iter().flatten().collect::<BTreeSet<_>>().len() > 1;
+        if several && !kept.contains(dimension) && parts.insert(part) {
+            kept.insert(dimension.clone());
+        }
+    }
+    kept
 }
 
 /// Judges gates in each segment; `judge` gives a gate's results on a part of the evidence at an alpha. The worst segment

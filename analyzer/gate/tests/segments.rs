@@ -238,3 +238,20 @@ fn unchanged_rollouts_with_segments_call_nobody_in_more_than_alpha_of_the_runs()
     // Binomial(120, 0.2): more than 38 with probability 0.001.
     assert!(called <= 38, "{called} of {runs}");
 }
+
+#[test]
+fn a_cohort_that_is_the_tier_by_another_name_is_not_judged_again() {
+    let mut series = planted();
+    for set in &mut series.labels.sets {
+        let cohort = format!("cohort of {}", set[0].1);
+        set.push(("cohort".to_owned(), cohort));
+    }
+    let evaluation = judged(vec![gate(Severity::Critical)], &[series.clone()]);
+    let dimensions: Vec<&str> =
+        evaluation.segments.iter().map(|segment| segment.dimension.as_str()).collect();
+    assert_eq!(dimensions, ["tier", "tier"]);
+    series.labels.sets[1][1].1 = series.labels.sets[0][1].1.clone();
+    series.labels.sets.push(vec![("cohort".to_owned(), "third".to_owned())]);
+    let evaluation = judged(vec![gate(Severity::Critical)], &[series]);
+    assert_eq!(evaluation.segments.len(), 3, "{:#?}", evaluation.segments);
+}

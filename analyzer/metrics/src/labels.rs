@@ -4,7 +4,7 @@
 //! - `route` is the path without its query, with `*` for parts that look like identifiers; `language` and `cluster` are the
 //!   tags of these names (`lang` too); every other tag is `tag:NAME`.
 //! - A dimension with more than [`VALUES_MAX`] values names individuals, not segments, and is left out, with the reason; so
-//!   is what would make more than [`SETS_MAX`] combinations, and a cohort that is the tier by another name.
+//!   is what would make more than [`SETS_MAX`] combinations.
 //! - Tags that say how an answer was captured are no labels: they come from the answer, and differ with it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -138,8 +138,6 @@ impl ExchangeLabels {
         for (dimension, values) in &values {
             if values.len() > VALUES_MAX {
                 left_out.push((dimension.to_string(), format!("has more than {VALUES_MAX} values")));
-            } else if &**dimension == "cohort" && same_parts(&all, "cohort", "tier") {
-                left_out.push((dimension.to_string(), "is the tier by another name".to_owned()));
             } else {
                 kept.push(Arc::clone(dimension));
             }
@@ -165,16 +163,6 @@ impl ExchangeLabels {
 fn rank(dimension: &str) -> usize {
     const ORDER: [&str; 6] = ["tier", "route", "language", "autonomy", "cluster", "cohort"];
     ORDER.iter().position(|known| *known == dimension).unwrap_or(ORDER.len())
-}
-
-/// Whether each value of one dimension goes with exactly one of the other and the other way round.
-fn same_parts(all: &[Option<Arc<LegLabels>>], one: &str, other: &str) -> bool {
-    let pairs: BTreeSet<(Option<&Arc<str>>, Option<&Arc<str>>)> =
-        all.iter().flatten().map(|labels| (labels.get(one), labels.get(other))).collect();
-    let count = |values: BTreeSet<Option<&Arc<str>>>| values.len();
-    let ones = count(pairs.iter().map(|pair| pair.0).collect());
-    let others = count(pairs.iter().map(|pair| pair.1).collect());
-    ones == pairs.len() && others == pairs.len()
 }
 
 type Sets = Vec<Vec<(String, String)>>;
@@ -243,14 +231,6 @@ mod tests {
         let text = |(dimension, value): (&str, &str)| (dimension.to_owned(), value.to_owned());
         assert_eq!(sets, [[("tier", "b"), ("route", "/x")].map(text).to_vec(), vec![text(("tier", "a"))]]);
         assert_eq!(places, [0, 1, 0]);
-    }
-
-    #[test]
-    fn a_cohort_with_other_borders_than_the_tier_is_a_dimension_of_its_own() {
-        let same = legs(&[&[("tier", "a"), ("cohort", "x")], &[("tier", "b"), ("cohort", "y")]]);
-        assert!(same_parts(&same, "cohort", "tier"));
-        let other = legs(&[&[("tier", "a"), ("cohort", "x")], &[("tier", "b"), ("cohort", "x")]]);
-        assert!(!same_parts(&other, "cohort", "tier"));
     }
 
     #[test]
