@@ -105,6 +105,11 @@ pub fn gate_results(gates: &Gates, series: &[MetricSeries], spending: Spending) 
     whole(&expanded, Counts::of(&expanded).share(gates.alpha * spending.share()))
 }
 
+/// Each gate's share of alpha for exactly these gates and metrics.
+pub(crate) fn deciding_share(gates: &Gates, series: &[MetricSeries], spending: Spending) -> f64 {
+    Counts::of(&expanded(gates, series)).share(gates.alpha * spending.share())
+}
+
 /// A gate and the series that it is about.
 type Expanded<'a> = (&'a Gate, Vec<&'a MetricSeries>);
 

@@ -1,6 +1,6 @@
 //! One gate on one metric: the interval against the margin, and the forecast.
 
-use weir_stats::forecast;
+use weir_stats::forecast::{self, Shape};
 
 use crate::gates::{Direction, Gate, Margin};
 use crate::labels::Segment;
@@ -18,6 +18,17 @@ pub(crate) fn judge(
     alpha: f64,
     segment: &Segment,
 ) -> GateResult {
+    judge_measured(gate, name, series, alpha, segment).0
+}
+
+/// The same, and how the interval's width falls with n.
+pub(crate) fn judge_measured(
+    gate: &Gate,
+    name: String,
+    series: &MetricSeries,
+    alpha: f64,
+    segment: &Segment,
+) -> (GateResult, Option<Shape>) {
     let (margin, relative) = margin_of(gate.margin, series.bounds);
     let measured = match split_percentile(&gate.metric).1 {
         Some(share) => measure_percentile(series, share, relative, alpha),
@@ -55,7 +66,7 @@ pub(crate) fn judge(
         segment: segment.clone(),
     };
     result.explanation = words::explain(&result, gate.minimum_evidence, &measured.notes);
-    result
+    (result, measured.shape)
 }
 
 /// The result of a gate whose metric is not there.

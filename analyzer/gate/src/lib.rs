@@ -15,6 +15,9 @@ mod labels;
 mod measure;
 mod names;
 mod pack;
+mod plan;
+mod random;
+mod rehearse;
 mod restrain;
 mod result;
 mod segments;
@@ -26,6 +29,10 @@ pub use evaluate::{Spending, evaluate, gate_results};
 pub use gates::{Direction, Gate, Gates, Margin, Severity};
 pub use labels::{Labels, Segment};
 pub use names::{FAMILIES, METRICS, WITH_PERCENTILES, base_metric};
+pub use plan::{GatePlan, PlanOptions, plan, stated_pool};
+pub use rehearse::{
+    Frequency, GateRehearsal, Rehearsal, RehearseOptions, Rehearsed, rehearsal, rehearse_one,
+};
 pub use restrain::{JudgeTrust, Tripwire, restrain};
 pub use result::{
     Comparison, ErrorRates, Evaluation, FindingKind, GateResult, Outcome, Reason, SegmentFinding,

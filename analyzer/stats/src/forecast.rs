@@ -29,6 +29,13 @@ pub enum Shape {
 }
 
 impl Shape {
+    /// Half width at `to` as a multiple of that at `from`; infinite where there is no interval at either.
+    #[must_use]
+    pub fn shrink(self, from: u64, to: u64) -> f64 {
+        let now = self.at(from as f64);
+        if now.is_finite() && now > 0.0 { self.at(to as f64) / now } else { f64::INFINITY }
+    }
+
     /// Half width at `n`, up to a constant factor; infinite where there is no interval.
     fn at(self, n: f64) -> f64 {
         match self {

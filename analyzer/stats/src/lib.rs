@@ -14,6 +14,7 @@
 //! [`StatsError`]; every returned number is finite.
 
 pub mod asymptotic;
+pub mod binomial;
 pub mod bounded;
 pub mod clusters;
 mod error;
