@@ -116,6 +116,9 @@ impl Drain {
         let (samples, bad_samples) = rows::<Sample>(segment, &scan.found);
         let (scores, bad_scores) = rows::<Score>(segment, &scan.found);
         let name = format!("part-{}", segment.id.name());
+        let mut gaps = self.status.gaps();
+        samples.iter().for_each(|sample| gaps.observe(sample));
+        drop(gaps);
         let (disk, data_dir) = (&*self.disk, &self.data_dir);
         let files = [
             write_samples_on(disk, data_dir, &name, samples)?,

@@ -14,6 +14,7 @@
 mod collector;
 mod convert;
 mod drain;
+mod gaps;
 pub mod import;
 mod lock;
 mod otlp;

@@ -1,6 +1,6 @@
 //! What the collector knows about itself: counters, the backlog, and the text of `/metrics` (Prometheus).
 //!
-//! Invariant: no captured text is ever in here; labels come from closed sets.
+//! Invariant: no captured text is ever in here; labels come from closed sets, but for the names of proxies.
 
 use std::collections::VecDeque;
 use std::fmt::Write;
@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use crate::gaps::Gaps;
 use crate::redact::{Finds, Secret};
 use crate::wal::SegmentId;
 
@@ -64,6 +65,7 @@ pub(crate) struct Status {
     damaged: AtomicU64,
     torn: AtomicU64,
     waiting: Mutex<VecDeque<(SegmentId, Instant)>>,
+    gaps: Mutex<Gaps>,
 }
 
 impl Status {
@@ -86,6 +88,7 @@ impl Status {
             damaged: AtomicU64::new(0),
             torn: AtomicU64::new(0),
             waiting: Mutex::default(),
+            gaps: Mutex::default(),
         }
     }
 
@@ -215,7 +218,13 @@ impl Status {
         family(&mut text, name, "gauge", "Age of the oldest record that is not in Parquet yet.");
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{name} {lag:.3}");
+        self.gaps().prometheus(&mut text);
         text
+    }
+
+    /// What is known about the numbers of workers.
+    pub(crate) fn gaps(&self) -> std::sync::MutexGuard<'_, Gaps> {
+        self.gaps.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn waiting(&self) -> std::sync::MutexGuard<'_, VecDeque<(SegmentId, Instant)>> {

@@ -10,6 +10,7 @@ use weir_sample::Leg;
 
 use crate::Loaded;
 use crate::error::MetricsError;
+use crate::files::heirs;
 use crate::scan::scan;
 use crate::series::PairOrigin;
 
@@ -71,7 +72,15 @@ impl Loaded {
         }
         let mut texts = BTreeMap::new();
         for (path, ids) in wanted {
-            read_texts(path, &ids, &mut texts)?;
+            match read_texts(path, &ids, &mut texts) {
+                // Merged into another file since it was loaded.
+                Err(_) if !path.exists() => {
+                    for heir in heirs(path)? {
+                        read_texts(&heir, &ids, &mut texts)?;
+                    }
+                }
+                done => done?,
+            }
         }
         let fill = |(_, mut exemplar): (usize, Exemplar)| {
             let text = |leg: Leg, request: bool| {

@@ -1,11 +1,13 @@
 //! Which files there are: `DATA/samples/experiment=E/date=YYYY-MM-DD/hour=HH/part-*.parquet`.
 //!
 //! Names that start with a dot or end in `.tmp` are writes under way and are passed over. Anything else that does not
-//! fit is an error that lists every such file.
+//! fit is an error that lists every such file. Files that a merged one stands for do not count (`weir_sample::replaced`).
 
 use std::fs::{self, DirEntry};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+
+use weir_sample::replaced::{settled, without_replaced};
 
 use crate::error::MetricsError;
 
@@ -57,12 +59,27 @@ pub(crate) fn experiment(data_dir: &Path, wanted: Option<&str>) -> Result<String
     }
 }
 
-/// The part files of one experiment in `samples` or `scores`, sorted; none where the folder is missing.
+/// The part files of one experiment in `samples` or `scores` whose rows count, sorted; none where the folder is missing.
 pub(crate) fn part_files(
     data_dir: &Path,
     kind: &str,
     experiment: &str,
 ) -> Result<Vec<PathBuf>, MetricsError> {
+    settled(|| all_part_files(data_dir, kind, experiment)).map(without_replaced)
+}
+
+/// Where the rows of a part file that is gone may be now: the files of its folder.
+pub(crate) fn heirs(path: &Path) -> Result<Vec<PathBuf>, MetricsError> {
+    let folder = path.parent().unwrap_or(path);
+    let list = || {
+        let mut parts = Vec::new();
+        level(folder, &[], &mut parts, &mut Vec::new())?;
+        Ok::<_, MetricsError>(parts)
+    };
+    settled(list).map(without_replaced)
+}
+
+fn all_part_files(data_dir: &Path, kind: &str, experiment: &str) -> Result<Vec<PathBuf>, MetricsError> {
     let root = data_dir.join(kind);
     let mut parts = Vec::new();
     let mut foreign = Vec::new();

@@ -39,6 +39,9 @@ pub use crate::metric::{known_metrics, metric_exists};
 
 use crate::series::PairIndex;
 
+/// Listings of a folder in which files are merged while they are read.
+const LISTINGS_MAX: u32 = 100;
+
 /// What to read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LoadOptions {
@@ -105,8 +108,23 @@ pub fn load(options: &LoadOptions) -> Result<Loaded, MetricsError> {
 pub fn load_cached(options: &LoadOptions, cache: &mut Cache) -> Result<Loaded, MetricsError> {
     let metrics = metric::registry(&options.metrics)?;
     let experiment = files::experiment(&options.data_dir, options.experiment.as_deref())?;
-    let samples = files::part_files(&options.data_dir, files::SAMPLES, &experiment)?;
-    let scores = files::part_files(&options.data_dir, files::SCORES, &experiment)?;
-    cache.refresh(options, &experiment, &metrics, &samples, &scores)?;
+    let list = || -> Result<_, MetricsError> {
+        let samples = files::part_files(&options.data_dir, files::SAMPLES, &experiment)?;
+        Ok((samples, files::part_files(&options.data_dir, files::SCORES, &experiment)?))
+    };
+    let mut listed = list()?;
+    let mut tries = 0;
+    while let Err(error) = cache.refresh(options, &experiment, &metrics, &listed.0, &listed.1) {
+        let now = list()?;
+        tries += 1;
+        // A file that was merged away under the reader is no error; one that is still there is.
+        let gone = [(&listed.0, &now.0), (&listed.1, &now.1)]
+            .into_iter()
+            .any(|(before, now)| before.iter().any(|path| now.binary_search(path).is_err()));
+        if !gone || tries > LISTINGS_MAX {
+            return Err(error);
+        }
+        listed = now;
+    }
     Ok(assemble::loaded(&experiment, &metrics, options, cache))
 }

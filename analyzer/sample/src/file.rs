@@ -5,7 +5,7 @@
 //! batch, [`ROW_GROUP_ROWS_MAX`] a row group.
 //! Invariant: the same rows under the same name give the same bytes, so writing again is harmless.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -24,6 +24,7 @@ use crate::disk::{Disk, RealDisk};
 use crate::durable::{DurableError, create_folder_on, write_atomically_on};
 use crate::layout::Partition;
 use crate::record::{Access, Kind, Record, SCHEMA_VERSION};
+use crate::replaced::{METADATA_REPLACES, settled, without_replaced};
 
 /// Metadata key of the schema version.
 pub const METADATA_SCHEMA_VERSION: &str = "weir.schema_version";
@@ -171,12 +172,36 @@ pub fn write_file_on<R: Record>(
     disk: &dyn Disk,
     path: &Path,
     experiment: &str,
+    rows: Vec<R>,
+) -> Result<WrittenFile, FileError> {
+    write_merged_on(disk, path, experiment, rows, &BTreeSet::new())
+}
+
+/// As [`write_file`], for a file that stands for others of its folder: from the moment it appears those do not count
+/// (see [`crate::replaced`]). They are not deleted here.
+///
+/// # Errors
+/// Those of [`write_file`].
+pub fn write_merged<R: Record>(
+    path: &Path,
+    experiment: &str,
+    rows: Vec<R>,
+    replaces: &BTreeSet<String>,
+) -> Result<WrittenFile, FileError> {
+    write_merged_on(&RealDisk, path, experiment, rows, replaces)
+}
+
+fn write_merged_on<R: Record>(
+    disk: &dyn Disk,
+    path: &Path,
+    experiment: &str,
     mut rows: Vec<R>,
+    replaces: &BTreeSet<String>,
 ) -> Result<WrittenFile, FileError> {
     rows.sort_by_key(Record::ts_us);
     let parquet_error = |source| FileError::Parquet { path: path.to_path_buf(), source };
     let bytes = write_atomically_on(disk, path, |file| {
-        let properties = properties::<R>(experiment).map_err(parquet_error)?;
+        let properties = properties::<R>(experiment, replaces).map_err(parquet_error)?;
         let mut writer =
             ArrowWriter::try_new(file, schema::<R>(), Some(properties)).map_err(parquet_error)?;
         for batch in batches(&rows) {
@@ -228,7 +253,8 @@ pub fn check_file<R: Record>(path: &Path) -> Result<FileFacts, FileError> {
     open::<R, _>(path, open_file(path)?).map(|(facts, _)| facts)
 }
 
-/// All files of a kind (of one experiment, or of all), sorted by path; temporary files are left out.
+/// The files of a kind (of one experiment, or of all) whose rows count, sorted by path; temporary files and those that a
+/// merged file stands for are left out.
 ///
 /// # Errors
 /// A folder that cannot be read. A missing folder is an empty answer.
@@ -237,11 +263,25 @@ pub fn list_files(
     kind: Kind,
     experiment: Option<&str>,
 ) -> Result<Vec<PathBuf>, DurableError> {
-    let mut found = Vec::new();
+    list_all_files(data_dir, kind, experiment).map(without_replaced)
+}
+
+/// As [`list_files`], with the files that a merged file stands for.
+///
+/// # Errors
+/// A folder that cannot be read. A missing folder is an empty answer.
+pub fn list_all_files(
+    data_dir: &Path,
+    kind: Kind,
+    experiment: Option<&str>,
+) -> Result<Vec<PathBuf>, DurableError> {
     let root = data_dir.join(kind.as_str());
-    walk(&experiment.map_or(root.clone(), |name| root.join(format!("experiment={name}"))), &mut found)?;
-    found.sort();
-    Ok(found)
+    let root = experiment.map_or(root.clone(), |name| root.join(format!("experiment={name}")));
+    settled(|| {
+        let mut found = Vec::new();
+        walk(&root, &mut found)?;
+        Ok(found)
+    })
 }
 
 fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), DurableError> {
@@ -325,13 +365,20 @@ fn check_columns<R: Record, T: ChunkReader + 'static>(
     Ok(())
 }
 
-fn properties<R: Record>(experiment: &str) -> Result<WriterProperties, ParquetError> {
+fn properties<R: Record>(
+    experiment: &str,
+    replaces: &BTreeSet<String>,
+) -> Result<WriterProperties, ParquetError> {
     let pair = |key: &str, value: &str| KeyValue::new(key.to_owned(), value.to_owned());
-    let metadata = vec![
+    let mut metadata = vec![
         pair(METADATA_SCHEMA_VERSION, SCHEMA_VERSION),
         pair(METADATA_EXPERIMENT, experiment),
         pair(METADATA_KIND, R::KIND.as_str()),
     ];
+    if !replaces.is_empty() {
+        let names: Vec<&str> = replaces.iter().map(String::as_str).collect();
+        metadata.push(pair(METADATA_REPLACES, &names.join("\n")));
+    }
     let ts = R::COLUMNS.iter().position(|column| column.name == "ts").and_then(|at| i32::try_from(at).ok());
     let sorting =
         ts.map(|column_idx| vec![SortingColumn { column_idx, descending: false, nulls_first: false }]);

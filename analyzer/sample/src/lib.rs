@@ -1,9 +1,9 @@
 //! The sample record: one captured leg (or one judgement of it) at rest, as Parquet in Hive folders.
 //!
 //! What is here: the rows and their table of columns (`record`), Arrow and Parquet (`arrow`, `file`), folders
-//! (`layout`), durable file creation (`durable`) on a file system that tests can break (`disk`), the row encoding of the
-//! write-ahead log (`row`), JSONL lines (`import`), content encodings (`encoding`), text out of captured bodies (`text`) and
-//! captured legs to rows (`capture`).
+//! (`layout`), which files count (`replaced`), durable file creation (`durable`) on a file system that tests can break
+//! (`disk`), the row encoding of the write-ahead log (`row`), JSONL lines (`import`), content encodings (`encoding`), text
+//! out of captured bodies (`text`) and captured legs to rows (`capture`).
 //! What is not: statistics, networks, clocks.
 
 pub mod arrow;
@@ -15,12 +15,13 @@ pub mod file;
 pub mod import;
 pub mod layout;
 pub mod record;
+pub mod replaced;
 pub mod row;
 pub mod text;
 
 pub use file::{
-    FileError, FileFacts, WrittenFile, check_file, list_files, read_bytes, read_file, write_file,
-    write_file_on, write_samples, write_samples_on,
+    FileError, FileFacts, WrittenFile, check_file, list_all_files, list_files, read_bytes, read_file,
+    write_file, write_file_on, write_merged, write_samples, write_samples_on,
 };
 pub use layout::{Partition, experiment_folder, is_experiment};
 pub use record::{Access, Column, Kind, Leg, Record, ResponseFormat, SCHEMA_VERSION, Sample, Score, Variant};

@@ -140,3 +140,79 @@ fn a_file_written_before_the_later_columns_still_reads() {
     assert_eq!(rows, [expected("a", 1_790_000_000_000_000), expected("b", 1_790_000_000_000_001)]);
     assert!(Sample::COLUMNS.len() > 45, "the file is not older than the columns of today");
 }
+
+/// A file as another version would have written it: these columns only, and columns that nobody knows yet.
+fn foreign_version(path: &std::path::Path, rows: &[Sample], keep: &[&str], future: bool) {
+    use parquet::arrow::ArrowWriter;
+    use parquet::file::metadata::KeyValue;
+    use parquet::file::properties::WriterProperties;
+    let batch = weir_sample::arrow::to_batch(rows).unwrap();
+    let kept: Vec<usize> = keep.iter().map(|name| batch.schema().index_of(name).unwrap()).collect();
+    let mut batch = batch.project(&kept).unwrap();
+    if future {
+        let column = arrow_array::StringArray::from(vec!["something"; rows.len()]);
+        let mut fields = batch.schema().fields().to_vec();
+        fields.push(std::sync::Arc::new(arrow_schema::Field::new(
+            "from_the_future",
+            arrow_schema::DataType::Utf8,
+            true,
+        )));
+        let mut columns = batch.columns().to_vec();
+        columns.push(std::sync::Arc::new(column));
+        let schema = std::sync::Arc::new(arrow_schema::Schema::new(fields));
+        batch = arrow_array::RecordBatch::try_new(schema, columns).unwrap();
+    }
+    let pair = |key: &str, value: &str| KeyValue::new(key.to_owned(), value.to_owned());
+    let metadata =
+        vec![pair("weir.schema_version", "1"), pair("weir.kind", "samples"), pair("weir.experiment", "e-1")];
+    let properties = WriterProperties::builder().set_key_value_metadata(Some(metadata)).build();
+    let mut writer =
+        ArrowWriter::try_new(std::fs::File::create(path).unwrap(), batch.schema(), Some(properties)).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+}
+
+#[test]
+fn files_of_older_and_newer_versions_are_read_what_they_lack_is_unknown_and_what_is_new_is_passed_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("part-other.parquet");
+    let row = Sample { status: Some(200), response_text: Some("yes".into()), ..sample("a", TS) };
+    foreign_version(
+        &path,
+        std::slice::from_ref(&row),
+        &["sample_id", "leg", "variant", "ts", "status"],
+        true,
+    );
+    let older = Sample { response_text: None, ..row };
+    assert_eq!(read_file::<Sample>(&path).unwrap(), [older]);
+
+    foreign_version(&path, &[sample("a", TS)], &["sample_id", "variant", "ts"], false);
+    let message = check_file::<Sample>(&path).unwrap_err().to_string();
+    assert!(message.contains("column `leg` is missing; expected Utf8"), "{message}");
+}
+
+#[test]
+fn files_are_zstd_with_dictionaries_statistics_and_page_index_and_say_that_they_are_sorted_by_time() {
+    use parquet::basic::{Compression, Encoding};
+    use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("part-1.parquet");
+    let rows = (0..5_000).map(|n| Sample { tier: Some("beta".into()), ..sample(&format!("s{n}"), TS - n) });
+    write_file(&path, "e-1", rows.collect::<Vec<_>>()).unwrap();
+    let file = std::fs::File::open(&path).unwrap();
+    let metadata = ParquetMetaDataReader::new()
+        .with_page_index_policy(PageIndexPolicy::Required)
+        .parse_and_finish(&file)
+        .unwrap();
+    let group = metadata.row_group(0);
+    assert_eq!(group.sorting_columns().unwrap()[0].column_idx, 3);
+    assert_eq!(group.column(3).column_path().string(), "ts");
+    for column in group.columns() {
+        assert!(matches!(column.compression(), Compression::ZSTD(_)), "{}", column.column_path());
+        assert!(column.statistics().is_some(), "{}", column.column_path());
+    }
+    let tier = group.columns().iter().find(|column| column.column_path().string() == "tier").unwrap();
+    assert!(tier.encodings().any(|encoding| encoding == Encoding::RLE_DICTIONARY));
+    assert_eq!(metadata.offset_index().unwrap()[0].len(), group.columns().len());
+    assert!(metadata.column_index().is_some());
+}
