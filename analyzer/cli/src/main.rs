@@ -44,6 +44,8 @@ fn run(command: &Command) -> Outcome {
         Command::Validate(arguments) => commands::validate::run(arguments),
         Command::Assign(arguments) => commands::assign::run(arguments),
         Command::Import(arguments) => commands::import::run(arguments),
+        Command::Compact(arguments) => commands::upkeep::run_compact(arguments),
+        Command::Forget(arguments) => commands::upkeep::run_forget(arguments),
         Command::Analyze(arguments) => commands::analyze::run(arguments),
         Command::Embed(arguments) => commands::embed::run(arguments),
         Command::Label(arguments) => commands::judge::label(arguments),

@@ -23,6 +23,7 @@ mod server;
 #[cfg(test)]
 mod simulation;
 mod status;
+pub mod upkeep;
 mod wal;
 
 pub use collector::{Collector, CollectorError, CollectorOptions, Limits, RunningCollector};

@@ -96,6 +96,10 @@ pub struct FileFacts {
     pub experiment: String,
     /// Rows in the file.
     pub rows: u64,
+    /// Size of the values in memory, about, bytes.
+    pub unpacked_bytes: u64,
+    /// Columns of a newer version, which a reader of this one passes over.
+    pub unknown_columns: usize,
 }
 
 /// A file that was written.
@@ -305,11 +309,11 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), DurableError> {
     Ok(())
 }
 
-fn open_file(path: &Path) -> Result<File, DurableError> {
+pub(crate) fn open_file(path: &Path) -> Result<File, DurableError> {
     File::open(path).map_err(|source| DurableError { path: path.to_path_buf(), action: "open", source })
 }
 
-fn open<R: Record, T: ChunkReader + 'static>(
+pub(crate) fn open<R: Record, T: ChunkReader + 'static>(
     path: &Path,
     source: T,
 ) -> Result<(FileFacts, ParquetRecordBatchReaderBuilder<T>), FileError> {
@@ -335,6 +339,18 @@ fn open<R: Record, T: ChunkReader + 'static>(
     let facts = FileFacts {
         experiment: value(METADATA_EXPERIMENT).unwrap_or_default(),
         rows: u64::try_from(metadata.num_rows()).unwrap_or(0),
+        unpacked_bytes: builder
+            .metadata()
+            .row_groups()
+            .iter()
+            .map(|group| u64::try_from(group.total_byte_size()).unwrap_or(0))
+            .sum(),
+        unknown_columns: builder
+            .schema()
+            .fields()
+            .iter()
+            .filter(|field| R::COLUMNS.iter().all(|column| column.name != field.name()))
+            .count(),
     };
     Ok((facts, builder))
 }

@@ -40,6 +40,31 @@ impl Partition {
         })
     }
 
+    /// The partition whose folder this is; `None` for a folder that is none.
+    pub fn of_folder(data_dir: &Path, folder: &Path) -> Option<Self> {
+        let parts: Vec<&str> =
+            folder.strip_prefix(data_dir).ok()?.iter().map(|part| part.to_str()).collect::<Option<_>>()?;
+        let [kind, experiment, date, hour] = parts.as_slice() else { return None };
+        let kind = [Kind::Samples, Kind::Scores].into_iter().find(|known| known.as_str() == *kind)?;
+        let partition = Self {
+            kind,
+            experiment: experiment.strip_prefix("experiment=").filter(|name| is_experiment(name))?.to_owned(),
+            date: date.strip_prefix("date=")?.to_owned(),
+            hour: hour.strip_prefix("hour=")?.to_owned(),
+        };
+        // The name must be the one that its time gives.
+        let again = Self::of(kind, &partition.experiment, partition.start_us()?)?;
+        (again == partition).then_some(partition)
+    }
+
+    /// The first microsecond of the hour, since 1970 UTC.
+    pub fn start_us(&self) -> Option<i64> {
+        let hour: i8 = self.hour.parse().ok()?;
+        let time =
+            self.date.parse::<jiff::civil::Date>().ok()?.at(0, 0, 0, 0).with().hour(hour).build().ok()?;
+        Some(time.to_zoned(TimeZone::UTC).ok()?.timestamp().as_microsecond())
+    }
+
     /// The folder below `data_dir`.
     pub fn folder(&self, data_dir: &Path) -> PathBuf {
         experiment_folder(data_dir, self.kind, &self.experiment)

@@ -17,6 +17,7 @@ pub mod layout;
 pub mod record;
 pub mod replaced;
 pub mod row;
+pub mod search;
 pub mod text;
 
 pub use file::{

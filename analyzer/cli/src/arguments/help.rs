@@ -1,7 +1,7 @@
 //! Examples for `--help` and the man pages. A test parses every one of them.
 
 /// Examples of a command: a line with a dollar sign is typed, the one before it says why.
-const EXAMPLES: [(&str, &str); 17] = [
+const EXAMPLES: [(&str, &str); 19] = [
     (
         "validate",
         "Every problem of three documents at once:
@@ -27,6 +27,16 @@ Parquet every second, for a rollout that looks often:
         "import",
         "Logs of another gateway, one answer to a line:
   $ weir import --format jsonl logs.jsonl --data data --experiment support-answers",
+    ),
+    (
+        "compact",
+        "Every night, from cron: small files merged, 30 days and at most 200 GiB kept:
+  $ weir compact --data /var/lib/weir --keep-days 30 --keep-bytes 200GiB",
+    ),
+    (
+        "forget",
+        "How much is there of user 4711? Then without --dry-run:
+  $ weir forget --data /var/lib/weir --identity 4711 --policy policy.yaml --dry-run",
     ),
     (
         "analyze",

@@ -12,6 +12,7 @@ mod judging;
 mod meaning;
 mod render;
 mod rollout;
+mod upkeep;
 
 use clap::{Parser, Subcommand};
 
@@ -24,6 +25,7 @@ pub(crate) use judging::*;
 pub(crate) use meaning::*;
 pub(crate) use render::*;
 pub(crate) use rollout::*;
+pub(crate) use upkeep::*;
 
 /// Version, commit and build.
 const VERSION: &str = concat!(
@@ -57,6 +59,10 @@ pub(crate) enum Command {
     Collect(CollectArguments),
     /// Bring in legs from other logs
     Import(ImportArguments),
+    /// Merge small files, remove what is too old
+    Compact(CompactArguments),
+    /// Erase one identity's samples from Parquet and the log
+    Forget(ForgetArguments),
     /// Compare candidate with control and give a verdict
     Analyze(AnalyzeArguments),
     /// Embed answers: how far candidate and control are apart in meaning, and what tripwires see

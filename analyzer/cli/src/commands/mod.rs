@@ -17,6 +17,7 @@ pub(crate) mod judge;
 pub(crate) mod man;
 pub(crate) mod render;
 pub(crate) mod report;
+pub(crate) mod upkeep;
 pub(crate) mod validate;
 pub(crate) mod watch;
 

@@ -1,0 +1,132 @@
+//! `weir compact`, `weir forget`: merges and retention, erasure of one identity.
+
+use std::io::IsTerminal as _;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use weir_collector::upkeep::{
+    CompactOptions, CompactSummary, ForgetOptions, ForgetSummary, UpkeepError, compact, forget,
+};
+use weir_policy::Policy;
+
+use crate::arguments::{CompactArguments, ForgetArguments};
+use crate::commands::read_text;
+use crate::exit::{Exit, Failure, OrExit as _, Outcome};
+
+/// How long a running collector may take to write its log to Parquet.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Runs `weir compact`.
+pub(crate) fn run_compact(arguments: &CompactArguments) -> Outcome {
+    let now_us = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_micros();
+    let options = CompactOptions {
+        data_dir: arguments.data.clone(),
+        experiment: arguments.experiment.clone(),
+        now_us: i64::try_from(now_us).unwrap_or(i64::MAX),
+        keep_days: arguments.keep_days,
+        keep_bytes: arguments.keep_bytes,
+        dry_run: arguments.dry_run,
+        progress,
+    };
+    let done = compact(&options).map_err(refused)?;
+    done.problems.iter().for_each(|problem| eprintln!("warning: {problem}"));
+    println!("{}", compacted(&done, arguments));
+    Ok(Exit::Pass)
+}
+
+/// Runs `weir forget`.
+pub(crate) fn run_forget(arguments: &ForgetArguments) -> Outcome {
+    let identity_hash = match (&arguments.identity, &arguments.policy, &arguments.identity_hash) {
+        (Some(identity), Some(path), _) => {
+            let policy = Policy::parse(&path.display().to_string(), &read_text(path)?).or_usage()?;
+            format!("{:016x}", weir_policy::identity_hash(policy.salt(), identity.as_bytes()))
+        }
+        (_, _, hash) => hash.clone().unwrap_or_default(),
+    };
+    let options = ForgetOptions {
+        data_dir: arguments.data.clone(),
+        identity_hash: identity_hash.clone(),
+        dry_run: arguments.dry_run,
+        patience: PATIENCE,
+        progress,
+        log: Arc::new(|line| eprintln!("log: {line}")),
+    };
+    let done = forget(&options).map_err(refused)?;
+    println!("{}", forgotten(&done, &identity_hash, arguments.dry_run));
+    done.unsearched.iter().for_each(|problem| eprintln!("warning: not searched: {problem}"));
+    Ok(if done.unsearched.is_empty() { Exit::Pass } else { Exit::Data })
+}
+
+fn compacted(done: &CompactSummary, arguments: &CompactArguments) -> String {
+    let mut text = String::new();
+    let would = if arguments.dry_run { "would be " } else { "" };
+    if arguments.keep_days.is_some() || arguments.keep_bytes.is_some() {
+        text = format!(
+            "{} {would}removed, {} with {}\n",
+            counted(done.removed_files, "file"),
+            counted(done.removed_hours, "hour"),
+            size(done.removed_bytes)
+        );
+    }
+    text += &format!("{} {would}merged into {}", counted(done.merged_files, "file"), done.new_files);
+    if done.merged_files > 0 && arguments.dry_run {
+        text += &format!(": {}, {}", counted(done.rows, "row"), size(done.bytes_before));
+    } else if done.merged_files > 0 {
+        text += &format!(
+            ": {}, {} to {}, {} left out",
+            counted(done.rows, "row"),
+            size(done.bytes_before),
+            size(done.bytes_after),
+            counted(done.duplicates, "duplicate")
+        );
+    }
+    if done.open_hours > 0 {
+        text += &format!("; {} not closed yet", counted(done.open_hours, "hour"));
+    }
+    if done.left_over > 0 {
+        text += &format!("; {} of an interrupted run removed", counted(done.left_over, "file"));
+    }
+    text
+}
+
+fn forgotten(done: &ForgetSummary, hash: &str, dry_run: bool) -> String {
+    let what = format!(
+        "{} and {} of identity {hash}",
+        counted(done.samples, "sample"),
+        counted(done.scores, "score"),
+    );
+    if dry_run {
+        let files = done.rewritten_files + done.removed_files;
+        let in_log = counted(done.in_log, "sample");
+        return format!("{what} would be erased from {}, and {in_log} from the log", counted(files, "file"));
+    }
+    format!(
+        "{what} erased; {} written anew, {} removed",
+        counted(done.rewritten_files, "file"),
+        done.removed_files
+    )
+}
+
+fn counted(number: u64, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+#[allow(clippy::cast_precision_loss)] // shown with one digit
+fn size(bytes: u64) -> String {
+    let units = [(1_u64 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    match units.into_iter().find(|(unit, _)| bytes >= *unit) {
+        Some((unit, name)) => format!("{:.1} {name}", bytes as f64 / unit as f64),
+        None => format!("{bytes} bytes"),
+    }
+}
+
+/// A line that is written over; only where somebody watches.
+fn progress(done: u64, all: u64) {
+    if std::io::stderr().is_terminal() {
+        eprint!("\r{done} of {all}{}", if done == all { "\r\x1b[K" } else { "" });
+    }
+}
+
+fn refused(error: UpkeepError) -> Failure {
+    Failure { exit: Exit::Data, error: error.into() }
+}
