@@ -448,3 +448,25 @@ fn evaluation(loaded: &Loaded, metric: &str, better: Better, outcome: Outcome) -
         health: loaded.health.clone(),
     }
 }
+
+#[test]
+fn files_that_a_merged_one_stands_for_do_not_count_and_a_look_goes_on_after_the_merge() {
+    let data = tempfile::tempdir().unwrap();
+    write(data.path(), "part-0", vec![control("a", 1, "1234"), control("b", 2, "12")]);
+    write(data.path(), "part-1", vec![shadow("a", 1, "12"), shadow("b", 2, "1")]);
+    let mut cache = Cache::default();
+    let before = load_cached(&options(data.path()), &mut cache).unwrap();
+    let files = weir_sample::list_files(data.path(), weir_sample::Kind::Samples, None).unwrap();
+    let rows = files.iter().flat_map(|path| weir_sample::read_file::<Sample>(path).unwrap()).collect();
+    let names = ["part-0.parquet", "part-1.parquet"].map(str::to_owned).into();
+    let merged = files[0].with_file_name("part-compact-0.parquet");
+    weir_sample::write_merged::<Sample>(&merged, "support", rows, &names).unwrap();
+    for left in 0..=2 {
+        let after = load_cached(&options(data.path()), &mut cache).unwrap();
+        assert_eq!((after.samples, after.duplicates), (4, 0), "{left} of the old files are gone");
+        assert_eq!(series(&after, "response_chars").pairs, series(&before, "response_chars").pairs);
+        if let Some(path) = files.get(left) {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+}

@@ -6,6 +6,7 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use weir_sample::disk::{Disk, RealDisk};
 use weir_sample::durable::DurableError;
 use weir_sample::row::decode_row;
 use weir_sample::{Kind, Sample};
@@ -41,7 +42,8 @@ pub(super) fn write_out(data_dir: &Path, patience: Duration, log: &LogSink) -> R
 
 fn drain_here(data_dir: &Path, folder: &Path, log: &LogSink) -> Result<usize, UpkeepError> {
     let status = Arc::new(Status::new(Arc::clone(log)));
-    let recovered = recover(folder, &status)?;
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let recovered = recover(&*disk, folder, &status)?;
     let (sealed, to_drain) = channel();
     for segment in recovered.waiting {
         // The receiver is at hand, so this cannot fail.
@@ -52,6 +54,7 @@ fn drain_here(data_dir: &Path, folder: &Path, log: &LogSink) -> Result<usize, Up
     // A first failure ends it: nobody waits here for a full disk.
     let _ = stop_at.set(Instant::now());
     let drain = Drain {
+        disk,
         data_dir: data_dir.to_path_buf(),
         wal_dir: folder.to_path_buf(),
         seen: recovered.seen,

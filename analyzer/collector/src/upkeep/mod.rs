@@ -57,6 +57,9 @@ pub enum UpkeepError {
     File(#[from] FileError),
 }
 
+/// Files by partition.
+pub(crate) type Hours = Vec<(Partition, Vec<PathBuf>)>;
+
 /// Held as long as upkeep lasts.
 #[derive(Debug)]
 pub(crate) struct UpkeepLock(#[allow(dead_code, reason = "closing the file releases the lock")] File);
@@ -81,7 +84,7 @@ impl UpkeepLock {
 pub(crate) fn partitions(
     data_dir: &Path,
     experiment: Option<&str>,
-) -> Result<(Vec<(Partition, Vec<PathBuf>)>, Vec<PathBuf>), DurableError> {
+) -> Result<(Hours, Vec<PathBuf>), DurableError> {
     let mut found: BTreeMap<(i64, Partition), Vec<PathBuf>> = BTreeMap::new();
     let mut foreign = Vec::new();
     for kind in [Kind::Samples, Kind::Scores] {

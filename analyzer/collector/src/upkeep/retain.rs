@@ -5,11 +5,9 @@ use std::path::{Path, PathBuf};
 use weir_sample::Partition;
 use weir_sample::durable::{DurableError, sync_folder};
 
-use super::{CompactOptions, CompactSummary, remove, size};
+use super::{CompactOptions, CompactSummary, Hours, remove, size};
 
 const DAY_US: i64 = 86_400_000_000;
-
-type Hours = Vec<(Partition, Vec<PathBuf>)>;
 
 /// Removes what is not to be kept; returns what is left. `hours` are oldest first.
 pub(crate) fn retain(
