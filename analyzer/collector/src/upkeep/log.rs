@@ -60,6 +60,7 @@ fn drain_here(data_dir: &Path, folder: &Path, log: &LogSink) -> Result<usize, Up
         seen: recovered.seen,
         status,
         stop_at,
+        written: None,
     };
     Ok(drain.run(&to_drain))
 }
