@@ -37,6 +37,13 @@ unsafe extern "C" {
         data: *mut *mut u8,
         size: *mut usize,
     ) -> u32;
+    fn proxy_set_buffer_bytes(
+        buffer: u32,
+        start: usize,
+        size: usize,
+        data: *const u8,
+        data_size: usize,
+    ) -> u32;
     fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> u32;
     fn proxy_get_header_map_value(
         map: u32,
@@ -157,6 +164,13 @@ pub(crate) fn buffer(buffer: u32, start: usize, len: usize, into: &mut Vec<u8>) 
         // SAFETY: the host writes pointer and size into live variables.
         unsafe { proxy_get_buffer_bytes(buffer, start, len, data, size) }
     });
+    checked(status, ())
+}
+
+/// Puts these bytes in place of a whole buffer.
+pub(crate) fn replace_buffer(buffer: u32, bytes: &[u8]) -> Result<(), u32> {
+    // SAFETY: pointer and size are of live bytes.
+    let status = unsafe { proxy_set_buffer_bytes(buffer, 0, usize::MAX, bytes.as_ptr(), bytes.len()) };
     checked(status, ())
 }
 

@@ -9,6 +9,7 @@ use crate::details::{Kept, kept};
 use crate::guard::Guards;
 use crate::metrics::{Metrics, RequestSeries};
 use crate::outbox::Terms;
+use crate::rewrite::Rewriting;
 
 /// A policy in use. Exchanges keep the one that they started with.
 #[derive(Debug)]
@@ -35,6 +36,8 @@ pub struct Active {
     pub(crate) request_headers: Vec<Kept>,
     /// Response headers that are kept.
     pub(crate) response_headers: Vec<Kept>,
+    /// What the candidate's requests have other than control's.
+    pub(crate) rewriting: Option<Rewriting>,
     snapshot_control: String,
     snapshot_candidate: String,
     /// Series of control and candidate, per cohort; the last is for requests without a cohort.
@@ -77,6 +80,7 @@ impl Active {
             body_bytes_max: size(policy.limits.body_bytes_max),
             body_tail_bytes_max: size(policy.limits.body_tail_bytes_max),
             pending_pairs_max: size(policy.limits.pending_pairs_max),
+            rewriting: Rewriting::of(&policy),
             snapshot_control: label(weir_policy::Variant::Control),
             snapshot_candidate: label(weir_policy::Variant::Candidate),
             series,

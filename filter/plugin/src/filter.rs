@@ -22,6 +22,7 @@ use crate::memory::Memory;
 use crate::metrics::{Count, Metrics};
 use crate::outbox::Outbox;
 use crate::pairing::Pending;
+use crate::rewrite::Rewrites;
 use crate::sampling::Sampler;
 use crate::texts::Texts;
 
@@ -48,6 +49,8 @@ pub struct Filter<H> {
     pub(crate) next_number: u64,
     /// Legs that are being captured.
     pub(crate) capturing: usize,
+    /// Bodies that are being rewritten for the candidate.
+    pub(crate) rewrites: Rewrites,
     /// Texts that most exchanges share.
     pub(crate) texts: Texts,
     /// Reused for header maps.
@@ -99,6 +102,7 @@ impl<H: Host> Filter<H> {
             epoch: None,
             next_number: 0,
             capturing: 0,
+            rewrites: Rewrites::default(),
             texts: Texts::default(),
             scratch: Vec::new(),
             latest_time: 0,
@@ -139,6 +143,9 @@ impl<H: Host> Filter<H> {
     pub fn on_request_body(&mut self, context: u32, size: usize, end: bool) {
         if let Some(Stream::Captured(captured)) = self.streams.get_mut(&context) {
             captured.request_body(&self.host, &mut self.metrics, &mut self.memory, size, end);
+        }
+        if !self.rewrites.is_empty() {
+            self.rewrite_body(context, size, end);
         }
     }
 
@@ -210,6 +217,9 @@ impl<H: Host> Filter<H> {
 
     /// A stream or a root is gone.
     pub fn on_delete(&mut self, context: u32) {
+        if !self.rewrites.is_empty() {
+            self.rewrites.remove(&context);
+        }
         match self.streams.remove(&context) {
             Some(Stream::Captured(captured)) => self.end_leg(*captured),
             Some(Stream::Assigned { active, watched: Some(watched), .. }) => {

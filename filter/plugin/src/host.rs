@@ -81,6 +81,9 @@ pub trait Host {
     /// `len` bytes from `start` of the chunk that is being passed.
     fn body(&self, body: Body, start: usize, len: usize, into: &mut Vec<u8>) -> Answer<()>;
 
+    /// Puts these bytes in place of the chunk of a request's body that is being passed.
+    fn set_request_body(&self, bytes: &[u8]) -> Answer<()>;
+
     /// A property of the proxy, such as `["node", "id"]`. `false` when it is not there.
     fn property(&self, path: &[&str], into: &mut Vec<u8>) -> Answer<bool>;
 

@@ -15,6 +15,7 @@
 //! | `memory` | room for bodies that are being captured |
 //! | `copying`, `guard` | caps on copies; a candidate that fails is taken away |
 //! | `pairing`, `outbox`, `metrics` | bounded tables between the legs, the sink and the host |
+//! | `rewrite` | the candidate's own request |
 //! | `host` | everything the host is asked for, as a trait |
 //! | `abi`, `wasm` | the same for a real host; only in the module |
 //!
@@ -37,6 +38,7 @@ mod details;
 mod guard;
 mod guarding;
 mod memory;
+mod rewrite;
 mod root;
 mod sampling;
 mod stream;

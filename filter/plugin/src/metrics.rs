@@ -19,6 +19,7 @@
 //! | `weir_requests_total` | variant, cohort, tier | exchanges that the policy looked at |
 //! | `weir_no_identity_total` | | exchanges without any of the policy's identities (served by control) |
 //! | `weir_set_apart_total` | reason | exchanges that take no part: overrides, and bodies that cannot be rewritten |
+//! | `weir_not_rewritten_total` | | bodies for the candidate that were no JSON object after all, and passed as they were |
 //! | `weir_forged_headers_total` | | inbound `x-weir-*` headers that were removed |
 //! | `weir_mirrored_total` | leg (shadow, noise) | exchanges whose copy was asked for |
 //! | `weir_skipped_total` | leg (primary, shadow, noise), reason | captures and copies that were not made |
@@ -131,6 +132,8 @@ pub enum Count {
     Mirrored(LegKind),
     /// `weir_set_apart_total`
     SetApart(Apart),
+    /// `weir_not_rewritten_total`
+    NotRewritten,
     /// `weir_skipped_total`
     Skipped(LegKind, Skip),
     /// `weir_pairs_total`
@@ -365,7 +368,8 @@ impl Count {
             Self::SetApart(why) => 40 + why as usize,
             Self::Crowded => 46,
             Self::Resent => 47,
-            Self::Skipped(leg, why) => 48 + 3 * (why as usize) + leg as usize,
+            Self::NotRewritten => 48,
+            Self::Skipped(leg, why) => 49 + 3 * (why as usize) + leg as usize,
         }
     }
 
@@ -383,6 +387,7 @@ impl Count {
             Self::Crowded => "weir_crowded_total".to_owned(),
             Self::Resent => "weir_resent_total".to_owned(),
             Self::Mirrored(leg) => format!("weir_mirrored_total;leg={}", leg.as_str()),
+            Self::NotRewritten => "weir_not_rewritten_total".to_owned(),
             Self::SetApart(why) => format!("weir_set_apart_total;reason={}", why.as_str()),
             Self::Pairs(leg) => format!("weir_pairs_total;leg={}", leg.as_str()),
             Self::Unmatched(leg) => format!("weir_unmatched_total;leg={}", leg.as_str()),
@@ -484,6 +489,7 @@ mod tests {
             Count::GuardHeld,
             Count::Crowded,
             Count::Resent,
+            Count::NotRewritten,
         ];
         for leg in LEGS {
             all.extend([Count::Mirrored(leg), Count::Pairs(leg), Count::Unmatched(leg)]);

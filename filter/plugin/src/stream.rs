@@ -80,12 +80,12 @@ impl<H: Host> Filter<H> {
             self.return_scratch(bytes);
             return;
         }
-        let stream = self.decide(&active, Headers::new(&bytes), end);
+        let stream = self.decide(context, &active, Headers::new(&bytes), end);
         self.streams.insert(context, stream);
         self.return_scratch(bytes);
     }
 
-    fn decide(&mut self, active: &Rc<Active>, headers: Headers<'_>, end: bool) -> Stream {
+    fn decide(&mut self, context: u32, active: &Rc<Active>, headers: Headers<'_>, end: bool) -> Stream {
         let forged = self.remove_forged(active, headers);
         let view = View {
             headers,
@@ -100,8 +100,17 @@ impl<H: Host> Filter<H> {
             self.metrics.count(Count::GuardHeld);
             assignment.variant = Variant::Control;
         }
+        let unfit = active.rewriting.as_ref().and_then(|rewriting| rewriting.obstacle(headers, end));
+        if unfit.is_some() {
+            assignment.variant = Variant::Control;
+        }
         if assignment.variant == Variant::Candidate && !self.mark_candidate(active, assignment.cohort) {
             assignment.variant = Variant::Control;
+        }
+        if let Some(rewriting) =
+            active.rewriting.as_ref().filter(|_| assignment.variant == Variant::Candidate)
+        {
+            self.rewrite(context, rewriting, headers.get(b":path"), end);
         }
         if assignment.variant == Variant::Control {
             self.mark_cluster(active, Variant::Control);
@@ -109,11 +118,15 @@ impl<H: Host> Filter<H> {
         if assignment.identity.is_none() {
             self.metrics.count(Count::NoIdentity);
         }
-        if let Some(why) = set_apart(&assignment) {
+        let apart = set_apart(&assignment).or(unfit);
+        if let Some(why) = apart {
             self.metrics.count(Count::SetApart(why));
         }
         if let Some(series) = active.series(assignment.cohort, to_wire(assignment.variant)) {
             self.metrics.count_request(series);
+        }
+        if apart.is_some() {
+            return self.uncaptured(active, &assignment);
         }
         self.next_number += 1;
         let key = exchange_key(self.epoch(), self.next_number);
@@ -320,7 +333,7 @@ impl<H: Host> Filter<H> {
         why.is_none()
     }
 
-    fn set(&mut self, name: &str, value: &str) -> bool {
+    pub(crate) fn set(&mut self, name: &str, value: &str) -> bool {
         let set = self.host.set_header(Map::Request, name, value.as_bytes()).is_ok();
         if !set {
             self.metrics.count(Count::HostRefusals);

@@ -27,6 +27,9 @@ impl<H: Host> Filter<H> {
         if leg == LegKind::Shadow {
             let active = Rc::clone(&exchange.active);
             self.tell_upstream(&active, exchange.cohort, false);
+            if let Some(rewriting) = &active.rewriting {
+                self.rewrite(context, rewriting, None, end);
+            }
         }
         self.capturing += 1;
         let captured = Captured::new(exchange, leg, end, &mut self.memory);

@@ -14,6 +14,7 @@ use crate::host::{Answer, Body, Call, Host, Level, Map, MetricKind, Refused};
 
 /// `Action::Continue`: there is no other answer to give.
 const CONTINUE: u32 = 0;
+const REQUEST_BODY: u32 = 0;
 const PLUGIN_CONFIGURATION: u32 = 7;
 
 thread_local! {
@@ -142,10 +143,14 @@ impl Host for WasmHost {
 
     fn body(&self, body: Body, start: usize, len: usize, into: &mut Vec<u8>) -> Answer<()> {
         let buffer = match body {
-            Body::Request => 0,
+            Body::Request => REQUEST_BODY,
             Body::Response => 1,
         };
         abi::buffer(buffer, start, len, into).map_err(Refused)
+    }
+
+    fn set_request_body(&self, bytes: &[u8]) -> Answer<()> {
+        abi::replace_buffer(REQUEST_BODY, bytes).map_err(Refused)
     }
 
     fn property(&self, path: &[&str], into: &mut Vec<u8>) -> Answer<bool> {

@@ -35,12 +35,14 @@
 //! ```
 
 mod assign;
+mod candidate_request;
 mod capture;
 mod check;
 mod configuration;
 mod cookie;
 mod details;
 mod explain;
+mod fields;
 mod flags;
 mod guard;
 mod hash;
@@ -58,11 +60,13 @@ mod status;
 mod text;
 
 pub use assign::{Assignment, Reason, RequestView};
+pub use candidate_request::CandidateRequest;
 pub use capture::CaptureDecision;
 pub use configuration::{Capture, PluginConfiguration};
 pub use cookie::cookie_value;
 pub use details::Details;
 pub use explain::Explanation;
+pub use fields::{FieldSetter, Fields, NAME_BYTES_MAX};
 pub use flags::{flag_bit, flag_names};
 pub use guard::Guard;
 pub use hash::{BUCKETS, Purpose, bucket_ppm, identity_hash, table_hash};

@@ -9,7 +9,8 @@ use crate::check::{
 };
 use crate::overrides::check_override_names;
 use crate::{
-    Details, Guard, HeaderName, IdentitySource, Match, Overrides, Sampling, Shadow, Share, Snapshot, Text,
+    CandidateRequest, Details, Guard, HeaderName, IdentitySource, Match, Overrides, Sampling, Shadow, Share,
+    Snapshot, Text,
 };
 
 /// Name under which requests are counted that no cohort matches.
@@ -147,6 +148,8 @@ document! {
         pub cluster: String => Text::Cluster,
         /// Envoy cluster that gets the copies; the serving cluster where it is left away.
         pub shadow_cluster: Option<String> => Text::Cluster,
+        /// What its requests have other than control's.
+        pub request: Option<CandidateRequest>,
         /// What it serves.
         pub snapshot: Snapshot,
     }

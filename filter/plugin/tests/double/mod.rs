@@ -171,6 +171,12 @@ impl Host for Double {
         Ok(())
     }
 
+    fn set_request_body(&self, bytes: &[u8]) -> Answer<()> {
+        self.call()?;
+        *self.0.chunk.borrow_mut() = bytes.to_vec();
+        Ok(())
+    }
+
     fn property(&self, path: &[&str], into: &mut Vec<u8>) -> Answer<bool> {
         self.call()?;
         let properties = self.0.properties.borrow();
