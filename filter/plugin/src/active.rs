@@ -1,5 +1,6 @@
 //! A policy that was taken, with everything ready that exchanges and samples need of it.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use weir_policy::{Mode, Policy};
@@ -22,6 +23,8 @@ pub struct Active {
     pub revision_text: String,
     /// Where samples go, and the outbox's bounds.
     pub terms: Terms,
+    /// Whether its root has not ticked yet.
+    pub(crate) first_tick: Cell<bool>,
     /// Bytes of bodies that may be captured at a time.
     pub capture_bytes_max: usize,
     /// Bytes kept of a body's head.
@@ -76,6 +79,7 @@ impl Active {
             ),
             revision_text: policy.revision.to_string(),
             terms: terms(&policy),
+            first_tick: Cell::new(true),
             capture_bytes_max: size(policy.limits.capture_bytes()),
             body_bytes_max: size(policy.limits.body_bytes_max),
             body_tail_bytes_max: size(policy.limits.body_tail_bytes_max),

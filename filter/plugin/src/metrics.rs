@@ -286,11 +286,16 @@ impl Metrics {
             .sum()
     }
 
-    /// Hands everything over. What the host refuses stays for the next time.
-    pub fn flush(&mut self, host: &impl Host) {
+    /// Hands the counters over. What the host refuses stays for the next time.
+    pub fn flush_counters(&mut self, host: &impl Host) {
         for counter in self.counters.iter_mut().chain(&mut self.requests).chain(&mut self.guard_trips) {
             counter.flush(host);
         }
+    }
+
+    /// Hands everything over. What the host refuses stays for the next time.
+    pub fn flush(&mut self, host: &impl Host) {
+        self.flush_counters(host);
         if self.held_cohorts.id.is_some() || self.held_cohorts.now > 0 {
             self.held_cohorts.flush(host, "weir_guard_held_cohorts");
         }

@@ -236,6 +236,12 @@ impl Outbox {
         self.bytes
     }
 
+    /// Whether the oldest leg belongs to another policy than this one.
+    pub(crate) fn is_behind(&self, active: &Rc<Active>) -> bool {
+        let mut oldest = [self.single.front(), self.paired.front()].into_iter().flatten();
+        oldest.any(|item| !Rc::ptr_eq(&item.leg.exchange.active, active))
+    }
+
     /// Whether nothing is held.
     pub fn is_empty(&self) -> bool {
         self.batch.is_none() && self.single.is_empty() && self.paired.is_empty() && self.events.is_empty()

@@ -13,6 +13,9 @@ use crate::filter::{Filter, Role};
 use crate::host::{Host, Level, Map};
 use crate::metrics::{Count, Metrics};
 
+/// A new root's first tick comes so early, whatever the policy's interval: with policies that follow each other faster than
+/// that, no root would ever live to see one, and nothing would be sent.
+const FIRST_TICK_MS: u64 = 10;
 /// What problems call the configuration.
 const DOCUMENT: &str = "configuration";
 
@@ -31,7 +34,7 @@ impl<H: Host> Filter<H> {
                 // Handed over at once: a refused configuration's VM has no tick.
                 let mut rejected = Metrics::default();
                 rejected.count(Count::ConfigRejected);
-                rejected.flush(&self.host);
+                rejected.flush_counters(&self.host);
                 false
             }
         }
@@ -42,6 +45,9 @@ impl<H: Host> Filter<H> {
         let Some(active) = self.latest_of(root) else {
             return;
         };
+        if active.first_tick.replace(false) {
+            self.tick_every(active.policy.limits.flush_interval_ms);
+        }
         let now = self.now();
         self.metrics.count(Count::Heartbeat);
         let age_max = active.terms.age_ms_max.saturating_mul(1_000_000);
@@ -65,8 +71,9 @@ impl<H: Host> Filter<H> {
         let status = if headers == 0 { 0 } else { self.status(Map::CallResponse) };
         let now = self.now();
         let known = self.outbox.answered(token, status, now, &active.terms, &mut self.metrics);
-        // A full batch need not wait for the tick; less than that does, because each batch costs Envoy a request.
-        let full = self.outbox.bytes() >= active.terms.batch_bytes_max;
+        // A full batch need not wait for the tick; less than that does, because each batch costs Envoy a request. A
+        // batch of an earlier policy will not become any fuller.
+        let full = self.outbox.bytes() >= active.terms.batch_bytes_max || self.outbox.is_behind(&active);
         if known && full && root == latest && (200..300).contains(&status) {
             self.send(root, &active, now);
         }
@@ -80,6 +87,12 @@ impl<H: Host> Filter<H> {
                 Role::Policy(active) => Some((*id, Rc::clone(active))),
                 _ => None,
             });
+        }
+    }
+
+    fn tick_every(&mut self, milliseconds: u64) {
+        if self.host.set_tick_period(u32::try_from(milliseconds).unwrap_or(u32::MAX)).is_err() {
+            self.metrics.count(Count::HostRefusals);
         }
     }
 
@@ -110,11 +123,7 @@ impl<H: Host> Filter<H> {
             PluginConfiguration::Policy(policy) => {
                 let previous = self.latest.as_ref().map(|(_, active)| &**active);
                 let active = Active::new(*policy, previous, &mut self.metrics);
-                let period = active.policy.limits.flush_interval_ms;
-                let period = u32::try_from(period).unwrap_or(u32::MAX);
-                if self.host.set_tick_period(period).is_err() {
-                    self.metrics.count(Count::HostRefusals);
-                }
+                self.tick_every(active.policy.limits.flush_interval_ms.min(FIRST_TICK_MS));
                 self.latest = Some((root, Rc::clone(&active)));
                 Role::Policy(active)
             }

@@ -507,3 +507,26 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_new_roots_first_tick_comes_early_and_what_earlier_policies_left_behind_goes_without_waiting() {
+    let mut proxy = Proxy::new("noise: {percent: 0}\n");
+    let policy_of = |revision: u32| policy(&format!("revision: {revision}\nnoise: {{percent: 0}}\n"));
+    for revision in 8..12 {
+        proxy.exchange_on(if revision == 8 { POLICY_ROOT } else { revision - 1 }, USER);
+        proxy.filter.on_create(revision, 0);
+        assert!(proxy.configure(revision, &policy_of(revision)));
+        assert_eq!(proxy.host.0.tick_period_ms.get(), 10);
+    }
+    assert!(proxy.posted().is_empty());
+    proxy.host.advance_ms(10);
+    proxy.filter.on_tick(11);
+    assert_eq!(proxy.host.0.tick_period_ms.get(), 500);
+    for _ in 0..3 {
+        *proxy.host.0.call_response.borrow_mut() = pairs(&[(":status", "200")]);
+        let token = proxy.host.0.next_token.get() - 1;
+        proxy.filter.on_call_response(11, token, 1);
+    }
+    let revisions: Vec<_> = proxy.posted().iter().map(|leg| leg.revision).collect();
+    assert_eq!(revisions, [7, 7, 8, 8, 9, 9, 10, 10]);
+}
