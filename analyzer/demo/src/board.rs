@@ -9,8 +9,8 @@ use std::time::Instant;
 
 use weir_controller::LookRequest;
 use weir_controller::{Event, What};
-use weir_gate::{Evaluation, GateResult, Outcome, Spending, Verdict};
-use weir_metrics::Loaded;
+use weir_gate::{Evaluation, GateResult, Outcome, Verdict};
+use weir_look::Look;
 use weir_report::TimelineEntry;
 
 use crate::tally::Counts;
@@ -24,16 +24,6 @@ pub(crate) struct Stage {
     pub(crate) candidate_percent: f64,
 }
 
-/// A look at the evidence that is kept for the report.
-#[derive(Clone)]
-pub(crate) struct Look {
-    pub(crate) loaded: Loaded,
-    pub(crate) evaluation: Evaluation,
-    /// The revision whose samples were looked at.
-    pub(crate) revision: u64,
-    pub(crate) spending: Spending,
-}
-
 /// The shared state.
 pub(crate) struct Board {
     started: Instant,
@@ -45,7 +35,8 @@ pub(crate) struct Board {
 #[derive(Default)]
 struct Inner {
     status: Status,
-    look: Option<Look>,
+    /// The last look that saw something, and the revision whose samples it saw.
+    look: Option<(Arc<Look>, u64)>,
     outcomes: HashMap<String, Outcome>,
     /// Most gates that were inside at once in this step.
     inside_max: usize,
@@ -101,7 +92,8 @@ impl Board {
     }
 
     /// A look at the evidence, as soon as it is there and before anything follows from it.
-    pub(crate) fn looked(&self, request: &LookRequest, loaded: Loaded, evaluation: &Evaluation) {
+    pub(crate) fn looked(&self, request: &LookRequest, look: &Arc<Look>) {
+        let (loaded, evaluation) = (&look.loaded, &look.evaluation);
         let at = Instant::now();
         let changes = {
             let mut inner = self.lock();
@@ -112,12 +104,7 @@ impl Board {
             inner.status.verdict = Some(evaluation.verdict);
             // A step that has no evidence yet must not take the report of the one before away.
             if loaded.samples > 0 || inner.look.is_none() {
-                inner.look = Some(Look {
-                    loaded,
-                    evaluation: evaluation.clone(),
-                    revision: request.revision,
-                    spending: request.spending,
-                });
+                inner.look = Some((Arc::clone(look), request.revision));
             }
             if evaluation.verdict == Verdict::Rollback {
                 inner.rollback_at.get_or_insert(at);
@@ -246,7 +233,7 @@ impl Board {
         inner.rollback_at.map(|at| (at, inner.rollback_confirmed_at, inner.rollback_revision))
     }
 
-    pub(crate) fn last_look(&self) -> Option<Look> {
+    pub(crate) fn last_look(&self) -> Option<(Arc<Look>, u64)> {
         self.lock().look.clone()
     }
 

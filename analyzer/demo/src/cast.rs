@@ -7,7 +7,7 @@ use weir_collector::redact::{Finds, Redactor};
 
 use crate::answers::Answers;
 use crate::corpus::{Corpus, User, make_users};
-use crate::documents::{gates_of_recorded_answers, gates_of_support_desk};
+use crate::documents::{gates_of_meaning, gates_of_recorded_answers, gates_of_support_desk};
 use crate::error::DemoError;
 use crate::judge::Ruling;
 use crate::model::{Model, VoiceSwitch};
@@ -34,7 +34,12 @@ pub(crate) struct Cast {
     pub(crate) system: &'static str,
     /// The field that a consumer of the answers needs.
     pub(crate) needed_field: Option<String>,
-    pub(crate) ruling: Ruling,
+    /// Scores that are known already; none where a judge is asked.
+    pub(crate) ruling: Option<Ruling>,
+    /// The judge that is asked while the rollout is watched.
+    pub(crate) judge: Option<Model>,
+    /// How the candidate speaks once it has turned.
+    pub(crate) turned: Voice,
     pub(crate) gates: String,
 }
 
@@ -59,6 +64,7 @@ impl Cast {
         let corpus = Arc::new(Corpus::new(options.seed, options.users, QUESTIONS));
         let voice = if scenario == Scenario::Better { Voice::Better } else { Voice::Healthy };
         let switch = VoiceSwitch::new(voice);
+        let meaning = scenario == Scenario::Meaning;
         let desk = |name: &str, voice: VoiceSwitch| Model::Synthetic {
             name: name.to_owned(),
             corpus: Arc::clone(&corpus),
@@ -74,8 +80,10 @@ impl Cast {
             )),
             system: "You answer questions about orders. Answer with a JSON object: answer, order_id, next_step.",
             needed_field: Some("order_id".to_owned()),
-            ruling: Ruling::Quality,
-            gates: gates_of_support_desk(),
+            ruling: (!meaning).then_some(Ruling::Quality),
+            judge: meaning.then(|| Model::Judge(Arc::clone(&corpus))),
+            turned: if meaning { Voice::Astray } else { Voice::Worse },
+            gates: if meaning { gates_of_meaning() } else { gates_of_support_desk() },
         }
     }
 
@@ -96,7 +104,9 @@ impl Cast {
             prompts: Prompts::Once(Arc::new(prompts)),
             system: "You are a helpful assistant.",
             needed_field: None,
-            ruling: Ruling::Recorded { control, candidate },
+            ruling: Some(Ruling::Recorded { control, candidate }),
+            judge: None,
+            turned: Voice::Worse,
             gates: gates_of_recorded_answers(),
         }
     }

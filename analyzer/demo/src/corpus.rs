@@ -12,6 +12,9 @@ use crate::topics::{ITEMS, TOPICS, Topic};
 pub const TIERS: [(&str, usize); 5] =
     [("internal", 5), ("employees", 10), ("beta", 15), ("power", 20), ("general", 50)];
 
+/// Bytes of an order's number, `W-` and five digits.
+const ORDER_BYTES: usize = 7;
+
 /// One user of the support desk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
@@ -39,6 +42,7 @@ pub struct Corpus {
     /// Questions with different texts.
     pub questions: Vec<Question>,
     by_text: HashMap<String, usize>,
+    by_order: HashMap<String, usize>,
 }
 
 impl Corpus {
@@ -51,13 +55,22 @@ impl Corpus {
             (0..questions).filter_map(|number| Question::new(number, &mut random)).collect();
         let by_text =
             questions.iter().enumerate().map(|(at, question)| (question.text.clone(), at)).collect();
-        Self { users, questions, by_text }
+        let by_order =
+            questions.iter().enumerate().map(|(at, question)| (question.order.clone(), at)).collect();
+        Self { users, questions, by_text, by_order }
     }
 
     /// The question with exactly this text.
     #[must_use]
     pub fn find(&self, text: &str) -> Option<&Question> {
         self.by_text.get(text).and_then(|at| self.questions.get(*at))
+    }
+
+    /// The question that a longer text is about, by the order that it names.
+    #[must_use]
+    pub fn find_order(&self, text: &str) -> Option<&Question> {
+        let orders = text.match_indices("W-").filter_map(|(at, _)| text.get(at..at + ORDER_BYTES));
+        orders.filter_map(|order| self.by_order.get(order)).find_map(|at| self.questions.get(*at))
     }
 }
 

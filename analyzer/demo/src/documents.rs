@@ -91,6 +91,18 @@ gates:
     )
 }
 
+/// The gates of the support desk whose candidate goes astray: a judge's word on the topic instead of the recorded quality, and the
+/// distance to control's answers, which has to stay within control's distance to itself.
+#[must_use]
+pub fn gates_of_meaning() -> String {
+    let judged = "  - {name: on-topic, metric: \"score:on-topic\", margin: {absolute: 0.05}, severity: critical, minimumEvidence: 100}
+  - {name: meaning, metric: \"distance:embedding\", margin: {absolute: 0.1}, severity: major, minimumEvidence: 20}
+";
+    let lines = gates_of_support_desk();
+    let others = lines.lines().filter(|line| !line.contains("name: quality"));
+    others.map(|line| format!("{line}\n")).collect::<String>() + judged
+}
+
 /// The gates for recorded answers: plain text, so no fields, and a judge of the real world with a wide spread.
 #[must_use]
 pub fn gates_of_recorded_answers() -> String {
@@ -113,6 +125,9 @@ gates:
 #[must_use]
 pub fn rollout(pace: Pace) -> String {
     let Pace { step_seconds_min, step_pairs_min, advance_on } = pace;
+    // Whatever lets a step pass, the last one ends with a verdict.
+    let last =
+        format!("minimumSeconds: {step_seconds_min}, minimumPairs: {step_pairs_min}, advanceOn: promote");
     let cohorts = TIERS.map(|(tier, _)| tier).join(", ");
     let passed = format!(
         "minimumSeconds: {step_seconds_min}, minimumPairs: {step_pairs_min}, advanceOn: {advance_on}"
@@ -126,7 +141,7 @@ lookIntervalMs: 500
 steps:
   - {{name: shadow, mode: shadow, shadowPercent: 100, cohorts: [{cohorts}], {passed}}}
   - {{name: 5 %, mode: canary, candidatePercent: 5, shadowPercent: 100, cohorts: [{cohorts}], {passed}}}
-  - {{name: 20 %, mode: canary, candidatePercent: 20, shadowPercent: 100, cohorts: [{cohorts}], {passed}}}
+  - {{name: 20 %, mode: canary, candidatePercent: 20, shadowPercent: 100, cohorts: [{cohorts}], {last}}}
 afterLastStep: stay
 "
     )

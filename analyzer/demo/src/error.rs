@@ -51,6 +51,15 @@ pub enum DemoError {
     /// The samples cannot be read for the report.
     #[error(transparent)]
     Metrics(#[from] weir_metrics::MetricsError),
+    /// The evidence cannot be looked at.
+    #[error(transparent)]
+    Look(#[from] weir_look::LookError),
+    /// Answers cannot be embedded.
+    #[error(transparent)]
+    Meaning(#[from] weir_meaning::MeaningError),
+    /// The judge cannot be asked.
+    #[error(transparent)]
+    Judge(#[from] weir_judge::client::JudgeError),
     /// The report cannot be drawn.
     #[error(transparent)]
     Report(#[from] weir_report::ReportError),

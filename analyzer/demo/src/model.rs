@@ -23,6 +23,7 @@ use tokio::task::JoinHandle;
 use crate::answers::Voicebook;
 use crate::corpus::Corpus;
 use crate::openai::{Answer, ChatRequest};
+use crate::quality::judgement;
 use crate::random::Random;
 use crate::voice::{Voice, unknown_question};
 
@@ -40,6 +41,8 @@ pub enum Model {
     },
     /// Recorded answers of a real model.
     Recorded(Arc<Voicebook>),
+    /// A judge of the support desk, which is asked as `weir judge` asks.
+    Judge(Arc<Corpus>),
 }
 
 /// The voice of a synthetic model, switched from outside while it serves.
@@ -61,6 +64,7 @@ impl VoiceSwitch {
             Voice::Healthy => 0,
             Voice::Worse => 1,
             Voice::Better => 2,
+            Voice::Astray => 3,
         };
         self.0.store(code, Ordering::SeqCst);
     }
@@ -71,6 +75,7 @@ impl VoiceSwitch {
         match self.0.load(Ordering::SeqCst) {
             1 => Voice::Worse,
             2 => Voice::Better,
+            3 => Voice::Astray,
             _ => Voice::Healthy,
         }
     }
@@ -83,6 +88,7 @@ impl Model {
         match self {
             Self::Synthetic { name, .. } => name,
             Self::Recorded(book) => &book.model,
+            Self::Judge(_) => "desk-judge",
         }
     }
 
@@ -94,6 +100,7 @@ impl Model {
                 Some(answer.unwrap_or_else(unknown_question))
             }
             Self::Recorded(book) => book.find(prompt).map(|recorded| recorded.output.clone()),
+            Self::Judge(corpus) => Some(judgement(corpus, prompt)),
         }
     }
 }

@@ -27,7 +27,7 @@ pub struct DemoOptions {
     pub rate_per_second: f64,
     /// What a step of the rollout needs before the next.
     pub pace: Pace,
-    /// The step (counted from 0) in which the candidate of [`Scenario::Worse`] turns worse.
+    /// The step (counted from 0) in which the candidate turns worse, where the scenario has a turn ([`Scenario::turns`]).
     pub turn_in_step: usize,
     /// From the confirmation of that step to the turn.
     pub turn_after: Duration,
@@ -39,6 +39,8 @@ impl DemoOptions {
     /// A scenario with synthetic models.
     #[must_use]
     pub fn scenario(scenario: Scenario) -> Self {
+        // A judge that nobody has held against people's labels cannot promote, so that steps pass while nothing is breached.
+        let advance_on = if scenario == Scenario::Meaning { "no-breach" } else { "promote" };
         Self {
             subject: Subject::Synthetic(scenario),
             answers: None,
@@ -48,7 +50,7 @@ impl DemoOptions {
             seed: 1,
             users: 300,
             rate_per_second: 80.0,
-            pace: Pace { step_seconds_min: 6, step_pairs_min: 200, advance_on: "promote" },
+            pace: Pace { step_seconds_min: 6, step_pairs_min: 200, advance_on },
             turn_in_step: 2,
             turn_after: Duration::from_secs(4),
             deadline: Duration::from_secs(150),

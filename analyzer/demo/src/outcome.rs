@@ -2,7 +2,7 @@
 //!
 //! | scenario | exit code |
 //! |---|---|
-//! | worse | 0 only when the candidate was caught after it turned worse, the rollback was pushed and confirmed, and no client request failed; else 1, or 6 when only the confirmation is missing |
+//! | worse, meaning | 0 only when the candidate was caught after it turned worse, the rollback was pushed and confirmed, and no client request failed; else 1, or 6 when only the confirmation is missing |
 //! | same | that of the final verdict (0 promote, 3 hold; 1 means that it was rolled back without cause) |
 //! | better | that of the final verdict (4: a human signs off) |
 //! | recorded answers | that of the final verdict: 0 promote, 1 rollback, 3 hold, 4 sign-off or investigate |
@@ -26,6 +26,8 @@ pub enum Scenario {
     Same,
     /// Better than control.
     Better,
+    /// Healthy at first, then answers that look the same and are about something else.
+    Meaning,
 }
 
 impl Scenario {
@@ -36,7 +38,14 @@ impl Scenario {
             Self::Worse => "worse",
             Self::Same => "same",
             Self::Better => "better",
+            Self::Meaning => "meaning",
         }
+    }
+
+    /// Whether the candidate turns worse while it serves.
+    #[must_use]
+    pub fn turns(self) -> bool {
+        matches!(self, Self::Worse | Self::Meaning)
     }
 }
 
@@ -132,7 +141,7 @@ impl DemoOutcome {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self.subject {
-            Subject::Synthetic(Scenario::Worse) => self.exit_code_of_worse(),
+            Subject::Synthetic(scenario) if scenario.turns() => self.exit_code_of_worse(),
             _ if self.counts.failed > 0 => EXIT_CLIENTS_FAILED,
             _ if self.rollback.as_ref().is_some_and(|rollback| rollback.confirmed_after.is_none()) => {
                 EXIT_NOT_CONFIRMED
@@ -248,12 +257,14 @@ impl DemoOutcome {
     fn meaning_of_exit_code(&self) -> String {
         let code = self.exit_code();
         let meaning = match (&self.subject, code) {
-            (Subject::Synthetic(Scenario::Worse), 0) => {
+            (Subject::Synthetic(scenario), 0) if scenario.turns() => {
                 "caught, pushed and confirmed, and no client request failed"
             }
             (_, EXIT_CLIENTS_FAILED) => "client requests failed",
-            (Subject::Synthetic(Scenario::Worse), 1) if self.counts.failed > 0 => "client requests failed",
-            (Subject::Synthetic(Scenario::Worse), 1) => "the worse candidate was not caught",
+            (Subject::Synthetic(scenario), 1) if scenario.turns() && self.counts.failed > 0 => {
+                "client requests failed"
+            }
+            (Subject::Synthetic(scenario), 1) if scenario.turns() => "the worse candidate was not caught",
             (_, EXIT_NOT_CONFIRMED) => "the rollback was not confirmed",
             (_, 0) => "the verdict is promote",
             (_, _) if self.verdict == Verdict::SignOff => "the verdict is sign-off: a human decides",

@@ -4,7 +4,9 @@
 //! score looks at what is on the page: completeness, whether a consumer finds its fields, and whether the answer commits
 //! itself. A pinch of noise that depends on the text keeps the scores from being a few round numbers.
 
-use serde_json::Value;
+use serde_json::{Value, json};
+
+use crate::corpus::{Corpus, Question};
 
 /// The score of an answer, 0 to 1. Text that is no JSON object with an `answer` scores 0.05.
 ///
@@ -26,6 +28,51 @@ pub fn quality(text: &str) -> f64 {
         score -= 0.15;
     }
     (score + noise(text)).clamp(0.0, 1.0)
+}
+
+/// What a judge that knows the shop replies to `weir judge`: scores from 1 to 5 for the criteria of [`RUBRIC`].
+///
+/// `on-topic` goes by the share of the question's facts that the answer states; `complete` by [`quality`]. It knows the question
+/// and the answer, never who answered. A request that is no question of the shop gets the middle of the scale.
+#[must_use]
+pub fn judgement(corpus: &Corpus, asked: &str) -> String {
+    let parts: Value = serde_json::from_str(asked).unwrap_or_default();
+    let part = |name: &str| parts.get(name).and_then(Value::as_str).unwrap_or_default();
+    let answer = part("answer");
+    let on_topic = corpus.find_order(part("request")).map_or(0.5, |question| share_stated(question, answer));
+    json!({"on-topic": on_scale(on_topic), "complete": on_scale(quality(answer))}).to_string()
+}
+
+/// The rubric that [`judgement`] answers.
+pub const RUBRIC: &str = "# What the judge looks at. Scores are stored between 0 and 1.
+apiVersion: weir/v1
+kind: Rubric
+name: desk
+instructions: The assistant answers customers of a shop about their orders. Judge only what the answer says.
+scale: {minimum: 1, maximum: 5}
+criteria:
+  - name: on-topic
+    description: The answer is about what the customer asked.
+    anchors:
+      - {score: 1, text: \"About something else.\"}
+      - {score: 5, text: \"All of it is about what was asked.\"}
+  - name: complete
+    description: The customer knows everything that is needed to act.
+";
+
+/// Facts that a complete answer states at least.
+const FACTS_WANTED: usize = 4;
+
+/// The share of the facts wanted that an answer states.
+fn share_stated(question: &Question, answer: &str) -> f64 {
+    // The literal parts of a template stand between its places.
+    let states = |fact: &str| fact.split(['{', '}']).step_by(2).all(|literal| answer.contains(literal));
+    let stated = question.topic.facts.iter().filter(|fact| states(fact)).count();
+    stated.min(FACTS_WANTED) as f64 / FACTS_WANTED as f64
+}
+
+fn on_scale(share: f64) -> i64 {
+    1 + (share * 4.0).round() as i64
 }
 
 const UNUSABLE: f64 = 0.05;
@@ -72,6 +119,23 @@ mod tests {
         let (worse, healthy, better) = (mean(Voice::Worse), mean(Voice::Healthy), mean(Voice::Better));
         assert!(healthy - worse > 0.15, "{worse} {healthy}");
         assert!(better - healthy > 0.08, "{healthy} {better}");
+    }
+
+    #[test]
+    fn the_judge_tells_answers_about_something_else_from_healthy_ones_and_follows_its_rubric() {
+        let corpus = Corpus::new(1, 10, 200);
+        let rubric = weir_judge::Rubric::parse("rubric.yaml", RUBRIC).unwrap();
+        let mut random = Random::new(5);
+        for question in &corpus.questions {
+            let mut ask = |voice: Voice| {
+                let answer = voice.answer(question, &mut random);
+                let asked = weir_judge::prompt::pointwise(&rubric, &question.text, &answer);
+                let reply = judgement(&corpus, &asked.user);
+                weir_judge::prompt::read_reply(&rubric, asked.mode, &reply).unwrap()
+            };
+            assert_eq!((ask(Voice::Healthy)["on-topic"], ask(Voice::Astray)["on-topic"]), (1.0, 0.0));
+        }
+        assert_eq!(judgement(&corpus, "hello"), r#"{"complete":1,"on-topic":3}"#);
     }
 
     #[test]

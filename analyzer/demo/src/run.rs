@@ -17,19 +17,26 @@ use weir_envoy::{
     write_ecds,
 };
 use weir_gate::{Gates, Verdict};
-use weir_metrics::{Cache, LoadOptions, ReportParts};
+use weir_judge::Rubric;
+use weir_judge::client::Endpoint;
+use weir_judge::prompt::Mode;
+use weir_judge::run::Budget;
+use weir_look::{Embedding, Judging, JudgingOptions, Look, Looker};
+use weir_meaning::EmbedderChoice;
+use weir_metrics::{Cache, LoadOptions};
 use weir_policy::Policy;
 use weir_report::{Format, RenderOptions, render};
 
-use crate::board::{Board, Look, Stage, is_loud};
+use crate::board::{Board, Stage, is_loud};
 use crate::cast::Cast;
 use crate::documents::{self, EXPERIMENT, PROBE_TIER};
 use crate::error::DemoError;
 use crate::folder::Folder;
 use crate::judge::{Judge, JudgeOptions};
-use crate::model::{ModelServer, VoiceSwitch};
+use crate::model::{Model, ModelServer};
 use crate::options::DemoOptions;
-use crate::outcome::{Caught, DemoOutcome, Rollback, Scenario, Subject, Turn};
+use crate::outcome::{Caught, DemoOutcome, Rollback, Subject, Turn};
+use crate::quality::RUBRIC;
 use crate::receiver::start_collector;
 use crate::traffic::{Traffic, TrafficOptions};
 use crate::ui::{About, Ui};
@@ -41,6 +48,8 @@ const WARM_UP: Duration = Duration::from_millis(1500);
 const AFTERMATH: Duration = Duration::from_secs(2);
 /// From the last recorded answer to the last look: the samples and their scores are still on their way.
 const LAST_SCORES: Duration = Duration::from_secs(6);
+/// Calls of the judge in one demo, at most.
+const JUDGE_CALLS_MAX: u64 = 50_000;
 /// Between two redrawings of the status.
 const TICK: Duration = Duration::from_millis(250);
 
@@ -71,7 +80,7 @@ async fn play(options: DemoOptions, ui: Arc<dyn Ui>) -> Result<DemoOutcome, Demo
     let mut scene = Scene::set(&options, &cast, &script, programs, &board).await?;
     let status = Ticker::start(&board, &scene.traffic);
     tokio::time::sleep(WARM_UP).await;
-    let turn = Turner::start(&options, cast.switch.clone(), &board);
+    let turn = Turner::start(&options, &cast, &board);
     let watched = scene.watch(&options, &script, &board).await?;
     if watched.ending == Ending::RolledBack {
         tokio::time::sleep(AFTERMATH).await;
@@ -112,7 +121,15 @@ impl Script {
         folder.write("policy.yaml", &policy_text)?;
         folder.write("gates.yaml", &cast.gates)?;
         folder.write("rollout.yaml", &rollout_text)?;
+        if cast.judge.is_some() {
+            folder.write("rubric.yaml", RUBRIC)?;
+        }
         Ok(Self { folder, policy, gates, rollout })
+    }
+
+    /// Whether a gate goes by embeddings.
+    fn embeds(&self) -> bool {
+        self.gates.gates.iter().any(|gate| gate.metric.starts_with("distance:"))
     }
 
     fn stages(&self) -> Vec<Stage> {
@@ -127,15 +144,8 @@ impl Script {
 
     /// Draws the report of the look that ended the rollout.
     fn draw_report(&self, board: &Board) -> Result<(), DemoError> {
-        let Some(look) = board.last_look() else { return Ok(()) };
-        let parts = ReportParts {
-            data: self.folder.data.display().to_string(),
-            gates_digest: self.gates.digest(),
-            weir_version: env!("CARGO_PKG_VERSION").to_owned(),
-            timeline: board.timeline(),
-        };
-        let mut report = look.loaded.report(look.evaluation, parts)?;
-        weir_page::complete(&mut report, &self.gates, look.spending);
+        let Some((look, _)) = board.last_look() else { return Ok(()) };
+        let mut report = look.report(&self.folder.data, board.timeline())?;
         // The document is JSON that was just written.
         report.policy = serde_json::from_str(&self.policy.to_json()).unwrap_or_default();
         for (name, format) in [("report.html", Format::Html), ("report.json", Format::Json)] {
@@ -147,9 +157,10 @@ impl Script {
     /// Gates that had something to say about the evidence of the last revision that arrived after the last look: answers
     /// under way, and scores that a judge takes its time for.
     fn spoke_later(&self, board: &Board, caught: &[Caught]) -> Result<Vec<Caught>, DemoError> {
-        let Some(look) = board.last_look() else { return Ok(Vec::new()) };
-        let loaded = weir_metrics::load(&load_options(&self.folder.data, &self.gates, look.revision))?;
-        let evaluation = weir_gate::evaluate(&self.gates, &loaded.series, &loaded.health, look.spending);
+        let Some((look, revision)) = board.last_look() else { return Ok(Vec::new()) };
+        let options = load_options(&self.folder.data, revision);
+        let later = Look::take(&options, Some(&self.gates), look.spending, &mut Cache::default())?;
+        let evaluation = &later.evaluation;
         let known = |gate: &weir_gate::GateResult| caught.iter().any(|known| known.gate == gate.gate);
         Ok(evaluation
             .gates
@@ -169,7 +180,9 @@ struct Programs {
 /// Everything that runs. Fields are dropped in this order: the users first, the models last.
 struct Scene {
     traffic: Traffic,
-    judge: Judge,
+    judge: Option<Judge>,
+    judging: Option<Arc<Judging>>,
+    judge_server: Option<ModelServer>,
     envoy: Envoy,
     collector: RunningCollector,
     models: [ModelServer; 2],
@@ -182,7 +195,7 @@ impl Scene {
         cast: &Cast,
         script: &Script,
         programs: Programs,
-        board: &Board,
+        board: &Arc<Board>,
     ) -> Result<Self, DemoError> {
         let Programs { envoy: binary, module } = programs;
         let folder = &script.folder;
@@ -214,12 +227,22 @@ impl Scene {
                 folder.root.display()
             ),
         );
-        let judge = Judge::start(JudgeOptions {
-            data: folder.data.clone(),
-            collector: collector.address(),
-            ruling: cast.ruling.clone(),
-            seed: options.seed ^ 3,
-        })?;
+        let judge = cast.ruling.clone().map(|ruling| {
+            Judge::start(JudgeOptions {
+                data: folder.data.clone(),
+                collector: collector.address(),
+                ruling,
+                seed: options.seed ^ 3,
+            })
+        });
+        let judge = judge.transpose()?;
+        let (judge_server, judging) = match &cast.judge {
+            Some(model) => {
+                let (server, judging) = start_judging(model, script, options.seed ^ 5, board).await?;
+                (Some(server), Some(Arc::new(judging)))
+            }
+            None => (None, None),
+        };
         let traffic = Traffic::start(TrafficOptions {
             address: listener.to_string(),
             users: Arc::clone(&cast.users),
@@ -243,7 +266,8 @@ impl Scene {
         )
         .parse()?;
         target.path.clone_from(&folder.ecds);
-        Ok(Self { traffic, judge, envoy, collector, models: [control, candidate], target })
+        let models = [control, candidate];
+        Ok(Self { traffic, judge, judging, judge_server, envoy, collector, models, target })
     }
 
     /// The rollout: looks at the samples until it ends, the deadline passes, or there is nothing left to ask.
@@ -262,7 +286,7 @@ impl Scene {
             wait_for_sign_off: false,
             restart: false,
         };
-        let look = looker(script, Arc::clone(board));
+        let look = looker(script, self.judging.clone(), Arc::clone(board))?;
         let observer = Arc::clone(board);
         let traffic = &self.traffic;
         let stop = async move {
@@ -276,9 +300,9 @@ impl Scene {
 
     /// Ends everything but keeps what was captured.
     async fn strike(self) -> Result<(), DemoError> {
-        let Self { traffic, judge, envoy, collector, models, target: _ } = self;
+        let Self { traffic, judge, judging, judge_server, envoy, collector, models, target: _ } = self;
         drop(traffic);
-        drop(judge);
+        drop((judge, judging, judge_server));
         drop(envoy);
         collector.stop().await?;
         drop(models);
@@ -286,33 +310,68 @@ impl Scene {
     }
 }
 
-/// The rollout's view of the evidence: the same loading and judging as `weir analyze`.
-fn looker(
+/// Starts the judge's server, and asks it about every new answer from now on.
+async fn start_judging(
+    model: &Model,
     script: &Script,
-    board: Arc<Board>,
-) -> impl Fn(&weir_controller::LookRequest) -> Result<weir_gate::Evaluation, weir_controller::LookError>
-+ Send
-+ Sync
-+ 'static {
-    let gates = Arc::clone(&script.gates);
-    let data_dir = script.folder.data.clone();
-    let cache = std::sync::Mutex::new(Cache::default());
-    move |request| {
-        let options = load_options(&data_dir, &gates, request.revision);
-        let mut cache = cache.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let loaded = weir_metrics::load_cached(&options, &mut cache)?;
-        let evaluation = weir_gate::evaluate(&gates, &loaded.series, &loaded.health, request.spending);
-        board.looked(request, loaded, &evaluation);
-        Ok(evaluation)
-    }
+    seed: u64,
+    board: &Arc<Board>,
+) -> Result<(ModelServer, Judging), DemoError> {
+    let server = ModelServer::start(model.clone(), seed).await.map_err(DemoError::Listen)?;
+    let url = format!("http://{}/v1", server.address);
+    let endpoint = Endpoint::new("desk", model.name(), &url, None, Duration::from_secs(5))?;
+    let judge = weir_judge::run::JudgeOptions {
+        data_dir: script.folder.data.clone(),
+        experiment: EXPERIMENT.to_owned(),
+        revision: None,
+        first: None,
+        mode: Mode::Pointwise,
+        concurrency: 16,
+        rate_per_second: None,
+        budget: Budget { calls: Some(JUDGE_CALLS_MAX), ..Budget::default() },
+        dry_run: false,
+    };
+    let rubric = Rubric::parse("rubric.yaml", RUBRIC)?;
+    let told = Arc::clone(board);
+    let options =
+        JudgingOptions { judge, rubric, judges: vec![weir_judge::client::Judge::Endpoint(endpoint)] };
+    let judging = Judging::start(options, move |problem| told.note(About::Problem, problem))
+        .map_err(DemoError::Listen)?;
+    board.note(
+        About::Setup,
+        format!("a judge at {url} is asked about every answer; answers are embedded (lexical)"),
+    );
+    Ok((server, judging))
 }
 
-fn load_options(data_dir: &Path, gates: &Gates, revision: u64) -> LoadOptions {
+/// The rollout's view of the evidence: the same look as that of `weir watch`.
+fn looker(
+    script: &Script,
+    judging: Option<Arc<Judging>>,
+    board: Arc<Board>,
+) -> Result<
+    impl Fn(&weir_controller::LookRequest) -> Result<weir_gate::Evaluation, weir_controller::LookError>
+    + Send
+    + Sync
+    + 'static,
+    DemoError,
+> {
+    let embedding = script.embeds().then(|| Embedding::open(&EmbedderChoice::Lexical, 1)).transpose()?;
+    let looker = Looker::new(script.folder.data.clone(), Gates::clone(&script.gates))
+        .embedding(embedding)
+        .judging(judging);
+    Ok(move |request: &weir_controller::LookRequest| {
+        let look = looker.look(&request.experiment, request.revision, request.spending)?;
+        board.looked(request, &look);
+        Ok(look.evaluation.clone())
+    })
+}
+
+fn load_options(data_dir: &Path, revision: u64) -> LoadOptions {
     LoadOptions {
         data_dir: data_dir.to_path_buf(),
         experiment: Some(EXPERIMENT.to_owned()),
         revision: i64::try_from(revision).ok(),
-        metrics: gates.gates.iter().map(|gate| gate.metric.clone()).collect(),
         ..LoadOptions::default()
     }
 }
@@ -350,22 +409,28 @@ impl Drop for Turner {
 }
 
 impl Turner {
-    fn start(options: &DemoOptions, switch: VoiceSwitch, board: &Arc<Board>) -> Self {
-        if options.subject != Subject::Synthetic(Scenario::Worse) {
+    fn start(options: &DemoOptions, cast: &Cast, board: &Arc<Board>) -> Self {
+        if !matches!(options.subject, Subject::Synthetic(scenario) if scenario.turns()) {
             return Self(None);
         }
+        let (switch, voice) = (cast.switch.clone(), cast.turned);
         let (board, stage, after) = (Arc::clone(board), options.turn_in_step, options.turn_after);
         Self(Some(tokio::spawn(async move {
             while board.confirmed_at(stage).is_none() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
             tokio::time::sleep(after).await;
-            switch.set(Voice::Worse);
+            switch.set(voice);
             board.turned();
-            board.note(
-                About::Model,
-                "the candidate turns worse: shorter, hedging, order_id missing; still 200, valid JSON and as fast",
-            );
+            let how = match voice {
+                Voice::Astray => {
+                    "the candidate goes astray: fluent answers of the same length and form, about something else"
+                }
+                _ => {
+                    "the candidate turns worse: shorter, hedging, order_id missing; still 200, valid JSON and as fast"
+                }
+            };
+            board.note(About::Model, how);
         })))
     }
 }
@@ -378,7 +443,7 @@ fn conclude(
     tally: &crate::tally::Tally,
 ) -> DemoOutcome {
     let look = board.last_look();
-    let evaluation = look.as_ref().map(|look| &look.evaluation);
+    let evaluation = look.as_ref().map(|(look, _)| &look.evaluation);
     let verdict = match watched.ending {
         Ending::SignOff => Verdict::SignOff,
         Ending::RolledBack => Verdict::Rollback,
@@ -401,7 +466,7 @@ fn conclude(
     DemoOutcome {
         subject: options.subject.clone(),
         verdict,
-        reasons: reasons(watched, look.as_ref()),
+        reasons: reasons(watched, look.as_ref().map(|(look, revision)| (&**look, *revision))),
         step: watched.state.step_name.clone(),
         finished: watched.ending == Ending::Finished,
         caught: evaluation
@@ -420,10 +485,10 @@ fn conclude(
 }
 
 /// The reasons of the last look that had evidence; said so where the present step has none.
-fn reasons(watched: &WatchOutcome, look: Option<&Look>) -> Vec<String> {
-    let Some(look) = look else { return vec!["no sample has arrived".to_owned()] };
+fn reasons(watched: &WatchOutcome, look: Option<(&Look, u64)>) -> Vec<String> {
+    let Some((look, revision)) = look else { return vec!["no sample has arrived".to_owned()] };
     let mut reasons = Vec::new();
-    if watched.state.evidence_revision.is_some_and(|revision| revision != look.revision) {
+    if watched.state.evidence_revision.is_some_and(|now| now != revision) {
         reasons.push(format!(
             "step {} has no evidence yet; the step before said {}:",
             watched.state.step_name, look.evaluation.verdict

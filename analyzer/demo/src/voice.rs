@@ -1,14 +1,16 @@
-//! How a synthetic model answers: healthy, subtly worse, or better.
+//! How a synthetic model answers: healthy, subtly worse, better, or about something else.
 //!
 //! Every answer is a JSON object `{"answer", "order_id", "next_step"}` that a consumer reads. The worse voice stays
 //! valid JSON and polite: its answers are about a third shorter, open with a hedge half of the time, and lack `order_id` in two of
 //! five. Nothing in a status code or in the time that it takes tells it from the healthy one.
+//! The voice that is astray has the same fields, length and tone, and answers another question about the order: only what it
+//! means tells it from the healthy one.
 
 use serde_json::{Map, Value};
 
 use crate::corpus::{Question, fill};
 use crate::random::Random;
-use crate::topics::{COURTESIES, HEDGES};
+use crate::topics::{COURTESIES, HEDGES, TOPICS, Topic};
 
 /// The quality that a model answers with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +21,8 @@ pub enum Voice {
     Worse,
     /// More complete.
     Better,
+    /// Fluent, complete, and about another topic than the one that was asked about.
+    Astray,
 }
 
 /// How often the worse voice leaves out `order_id`.
@@ -36,17 +40,26 @@ impl Voice {
         if self != Self::Worse || !random.chance(ORDER_ID_DROPPED) {
             fields.insert("order_id".to_owned(), Value::String(question.order.clone()));
         }
-        let next_step = random.word(question.topic.next_steps);
+        let next_step = random.word(self.topic(question).next_steps);
         fields.insert("next_step".to_owned(), Value::String(next_step.to_owned()));
         Value::Object(fields).to_string()
     }
 
+    /// What it talks about: the question's topic, or the one that comes after it.
+    fn topic(self, question: &Question) -> &'static Topic {
+        let asked = TOPICS.iter().position(|topic| std::ptr::eq(topic, question.topic)).unwrap_or_default();
+        match self {
+            Self::Astray => TOPICS.get((asked + 1) % TOPICS.len()).unwrap_or(question.topic),
+            _ => question.topic,
+        }
+    }
+
     /// The sentences of the `answer` field.
     fn sentences(self, question: &Question, random: &mut Random) -> Vec<String> {
-        let topic = question.topic;
+        let topic = self.topic(question);
         let facts = topic.facts.iter().copied();
         let mut templates: Vec<&str> = match self {
-            Self::Healthy => facts.take(random.between(4, 5)).collect(),
+            Self::Healthy | Self::Astray => facts.take(random.between(4, 5)).collect(),
             Self::Worse => {
                 let hedge = random.chance(HEDGED).then(|| random.word(HEDGES));
                 hedge.into_iter().chain(facts.take(random.between(2, 3))).collect()
@@ -110,6 +123,19 @@ mod tests {
         let without = worse.iter().filter(|answer| answer.get("order_id").is_none()).count();
         assert!((350..450).contains(&without), "{without}");
         assert!(worse.iter().all(|answer| answer["answer"].is_string() && answer["next_step"].is_string()));
+    }
+
+    #[test]
+    fn the_voice_that_is_astray_looks_like_the_healthy_one_in_everything_but_its_topic() {
+        let (healthy, astray) = (answers(Voice::Healthy), answers(Voice::Astray));
+        let longer = mean_length(&astray) / mean_length(&healthy) - 1.0;
+        assert!(longer.abs() < 0.03, "{longer}");
+        let corpus = Corpus::new(1, 10, 1000);
+        for ((question, healthy), astray) in corpus.questions.iter().zip(&healthy).zip(&astray) {
+            assert_eq!(astray["order_id"], question.order);
+            assert_ne!(astray["next_step"], healthy["next_step"]);
+            assert!(!HEDGES.iter().any(|hedge| astray["answer"].as_str().unwrap().contains(hedge)));
+        }
     }
 
     #[test]

@@ -76,6 +76,24 @@ async fn a_candidate_that_turns_worse_is_caught_rolled_back_and_confirmed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn answers_that_only_mean_something_else_are_caught_by_a_judge_beside_the_looks() {
+    let _turn = ONE_AT_A_TIME.lock().await;
+    let options =
+        DemoOptions { turn_after: Duration::from_secs(1), ..DemoOptions::scenario(Scenario::Meaning) };
+    let (outcome, ..) = play(options).await;
+    assert_eq!(outcome.exit_code(), 0, "{}", outcome.summary());
+    let by: Vec<&str> = outcome.caught.iter().map(|caught| caught.gate.as_str()).collect();
+    assert!(by.contains(&"on-topic"), "{}", outcome.summary());
+    let blind = ["errors", "json", "order-id", "hedging", "length", "latency"];
+    assert!(
+        !by.iter().any(|gate| blind.contains(gate)),
+        "nothing but its meaning changed: {}",
+        outcome.summary()
+    );
+    assert_eq!(outcome.turn.unwrap().unusable, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_same_model_under_two_names_is_not_rolled_back() {
     let _turn = ONE_AT_A_TIME.lock().await;
     let (outcome, ..) = play(quick(Scenario::Same)).await;

@@ -1,6 +1,6 @@
 //! Judging an experiment: which answers, in which order, within which budget.
 //!
-//! Plan: pairs first (an exchange's two answers belong together), then control's second answers, then answers without a
+//! Plan: the wanted revision first, then pairs before others (an exchange's two answers belong together), then control's second answers, then answers without a
 //! pair; within each by a hash of the sample id, so that a small budget is a random sample. Concurrency keeps as many calls
 //! under way as allowed; a rate limit spaces their starts. The run ends early at a budget, or after [`DOWN_AFTER`] failures in
 //! a row: what was said is kept and the next run goes on from there.
@@ -68,6 +68,8 @@ pub struct JudgeOptions {
     pub experiment: String,
     /// Only this policy revision.
     pub revision: Option<i64>,
+    /// Samples of this policy revision come before the others.
+    pub first: Option<i64>,
     /// How answers are put.
     pub mode: Mode,
     /// Calls under way at the same time, of each judge.
@@ -125,7 +127,7 @@ pub async fn judge(
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Judged, RunError> {
     let exchanges = read(&options.data_dir, &options.experiment, options.revision)?;
-    let tasks = plan(options.mode, rubric, judges, &exchanges);
+    let tasks = plan(options, rubric, judges, &exchanges);
     let mut store = Store::open(&options.data_dir)?;
     let mut judged = Judged { questions: tasks.len() as u64, ..Judged::default() };
     // The same question may come twice (equal answers): it is paid once.
@@ -154,7 +156,15 @@ pub async fn judge(
     Ok(judged)
 }
 
-fn plan(mode: Mode, rubric: &Rubric, judges: &[Judge], exchanges: &BTreeMap<String, Exchange>) -> Vec<Task> {
+/// Later classes wait for earlier ones.
+const CLASSES: u8 = 3;
+
+fn plan(
+    options: &JudgeOptions,
+    rubric: &Rubric,
+    judges: &[Judge],
+    exchanges: &BTreeMap<String, Exchange>,
+) -> Vec<Task> {
     let mut planned: Vec<(u8, u64, Task)> = Vec::new();
     for (id, exchange) in exchanges {
         let request = exchange.request.as_deref().unwrap_or_default();
@@ -164,12 +174,13 @@ fn plan(mode: Mode, rubric: &Rubric, judges: &[Judge], exchanges: &BTreeMap<Stri
         let (primary, shadow, noise) =
             (text(&exchange.primary), text(&exchange.shadow), text(&exchange.noise));
         let paired = primary.is_some() && shadow.is_some();
+        let later = if options.first.is_some() && exchange.revision != options.first { CLASSES } else { 0 };
         for (judge, asked) in judges.iter().enumerate() {
             let mut add = |class: u8, question: Question, of: Vec<(String, Leg, Variant, i64, bool)>| {
                 let order = xxhash_rust::xxh3::xxh3_64(id.as_bytes());
-                planned.push((class, order, Task { judge, key: asked.key(&question), question, of }));
+                planned.push((class + later, order, Task { judge, key: asked.key(&question), question, of }));
             };
-            match mode {
+            match options.mode {
                 Mode::Pointwise => {
                     for (leg, answer, class) in [
                         (Leg::Primary, &primary, if paired { 0 } else { 2 }),

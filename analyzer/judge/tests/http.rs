@@ -104,6 +104,7 @@ async fn run(data: &Path, judges: &[Judge], mode: Mode, budget: Budget) -> Judge
         data_dir: data.into(),
         experiment: "e".into(),
         revision: None,
+        first: None,
         mode,
         concurrency: 4,
         rate_per_second: None,

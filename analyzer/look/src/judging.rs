@@ -1,10 +1,12 @@
 //! Judges new answers while a rollout is watched, beside the looks and within one budget for all of it.
 //!
-//! A thread of its own asks the judges again and again; every round goes over the answers that have no score yet, and what was
-//! paid once is not paid again. Problems are told through a callback, each text once. Dropping it ends it: calls under way
+//! A thread of its own asks the judges again and again; every round goes over answers that have no score yet, those of the
+//! revision that is looked at first, and ends after [`ROUND_CALLS_MAX`] calls, so that scores count soon. What was paid once is
+//! not paid again. Problems are told through a callback, each text once. Dropping it ends it: calls under way
 //! are given up, and what was said before is on disk.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -17,7 +19,9 @@ use weir_judge::run::{JudgeOptions, Judged, judge};
 use weir_meaning::MeaningError;
 
 /// Least time between the ends of two rounds.
-const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(500);
+/// Calls of one round.
+const ROUND_CALLS_MAX: u64 = 400;
 
 /// What is judged, by whom, for how much.
 #[derive(Clone, Debug)]
@@ -50,6 +54,7 @@ pub struct Spent {
 pub struct Judging {
     stop: watch::Sender<bool>,
     spent: Arc<Mutex<Spent>>,
+    first: Arc<AtomicI64>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -61,17 +66,23 @@ impl Judging {
     pub fn start(options: JudgingOptions, tell: impl Fn(&str) + Send + 'static) -> std::io::Result<Self> {
         let (stop, mut stopped) = watch::channel(false);
         let spent = Arc::new(Mutex::new(Spent::default()));
-        let shared = Arc::clone(&spent);
+        let first = Arc::new(AtomicI64::new(0));
+        let (shared, preferred) = (Arc::clone(&spent), Arc::clone(&first));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let thread = std::thread::Builder::new().name("judging".to_owned()).spawn(move || {
             runtime.block_on(async {
                 tokio::select! {
                     _ = stopped.wait_for(|stop| *stop) => {}
-                    () = rounds(options, &shared, &tell) => {}
+                    () = rounds(options, &shared, &preferred, &tell) => {}
                 }
             });
         })?;
-        Ok(Self { stop, spent, thread: Some(thread) })
+        Ok(Self { stop, spent, first, thread: Some(thread) })
+    }
+
+    /// Samples of this policy revision come first from now on.
+    pub fn prefer(&self, revision: i64) {
+        self.first.store(revision, Ordering::Relaxed);
     }
 
     /// What it has cost so far.
@@ -92,7 +103,7 @@ impl Drop for Judging {
     }
 }
 
-async fn rounds(options: JudgingOptions, spent: &Mutex<Spent>, tell: &impl Fn(&str)) {
+async fn rounds(options: JudgingOptions, spent: &Mutex<Spent>, first: &AtomicI64, tell: &impl Fn(&str)) {
     let mut told = BTreeSet::new();
     let mut tell_once = |text: String| {
         if !told.contains(&text) {
@@ -103,14 +114,17 @@ async fn rounds(options: JudgingOptions, spent: &Mutex<Spent>, tell: &impl Fn(&s
     loop {
         let so_far = *spent.lock().unwrap_or_else(PoisonError::into_inner);
         let mut round = options.judge.clone();
-        round.budget.calls = round.budget.calls.map(|calls| calls.saturating_sub(so_far.calls));
+        round.first = Some(first.load(Ordering::Relaxed)).filter(|revision| *revision > 0);
+        let calls = round.budget.calls.map_or(u64::MAX, |calls| calls.saturating_sub(so_far.calls));
+        round.budget.calls = Some(calls.min(ROUND_CALLS_MAX));
         round.budget.tokens = round.budget.tokens.map(|tokens| tokens.saturating_sub(so_far.tokens));
         round.budget.money = round.budget.money.map(|money| (money - so_far.money).max(0.0));
         match judge(&round, &options.rubric, &options.judges, &mut |_, _| {}).await {
             Ok(judged) => {
                 judged.problems.iter().for_each(|problem| tell_once(problem.clone()));
                 let now = so_far.and(&judged);
-                if now.left > 0 && judged.problems.is_empty() {
+                let full = judged.calls + judged.failed >= ROUND_CALLS_MAX;
+                if now.left > 0 && judged.problems.is_empty() && !full {
                     tell_once("the budget for judges is spent: later answers have no score".to_owned());
                 }
                 *spent.lock().unwrap_or_else(PoisonError::into_inner) = now;

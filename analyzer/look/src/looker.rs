@@ -10,6 +10,7 @@ use weir_report::{Report, TimelineEntry};
 use crate::embedding::Embedding;
 use crate::error::LookError;
 use crate::heed::{calibrations, heed, judges, tripwires};
+use crate::judging::Judging;
 
 /// One look: what was loaded, by which gates it was judged, and how.
 #[derive(Clone, Debug)]
@@ -70,19 +71,33 @@ pub struct Looker {
     cache: Mutex<Cache>,
     last: Mutex<Option<Arc<Look>>>,
     embedding: Option<Embedding>,
+    judging: Option<Arc<Judging>>,
 }
 
 impl Looker {
     /// Nothing is read before the first look.
     #[must_use]
     pub fn new(data_dir: PathBuf, gates: Gates) -> Self {
-        Self { data_dir, gates, cache: Mutex::default(), last: Mutex::default(), embedding: None }
+        Self {
+            data_dir,
+            gates,
+            cache: Mutex::default(),
+            last: Mutex::default(),
+            embedding: None,
+            judging: None,
+        }
     }
 
     /// Embeds new answers before looks.
     #[must_use]
     pub fn embedding(self, embedding: Option<Embedding>) -> Self {
         Self { embedding, ..self }
+    }
+
+    /// Tells judges which revision is looked at.
+    #[must_use]
+    pub fn judging(self, judging: Option<Arc<Judging>>) -> Self {
+        Self { judging, ..self }
     }
 
     /// One look at the samples of a revision.
@@ -93,10 +108,14 @@ impl Looker {
         if let Some(embedding) = &self.embedding {
             embedding.refresh(&self.data_dir, experiment)?;
         }
+        let number = i64::try_from(revision).map_err(|_| LookError::Revision(revision))?;
+        if let Some(judging) = &self.judging {
+            judging.prefer(number);
+        }
         let options = LoadOptions {
             data_dir: self.data_dir.clone(),
             experiment: Some(experiment.to_owned()),
-            revision: Some(i64::try_from(revision).map_err(|_| LookError::Revision(revision))?),
+            revision: Some(number),
             ..LoadOptions::default()
         };
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);

@@ -39,6 +39,8 @@ pub struct Exchange {
     pub tier: Option<String>,
     /// The path.
     pub path: Option<String>,
+    /// The policy revision under which it was captured.
+    pub revision: Option<i64>,
     /// What the client got.
     pub primary: Option<Answer>,
     /// The candidate's copy.
@@ -133,6 +135,7 @@ fn take(batch: &RecordBatch, revision: Option<i64>, exchanges: &mut BTreeMap<Str
             Leg::Noise => exchange.noise.get_or_insert(answer),
         };
         let own = |name: &str| text(name, row).map(|text| cut(text).to_owned());
+        exchange.revision = exchange.revision.or(of_row);
         exchange.request = exchange.request.take().or_else(|| own("request_text"));
         exchange.tier = exchange.tier.take().or_else(|| own("tier"));
         exchange.path = exchange.path.take().or_else(|| own("path"));

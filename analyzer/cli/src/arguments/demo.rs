@@ -44,6 +44,8 @@ pub(crate) enum Scenario {
     Same,
     /// Better answers: waits for a human's sign-off
     Better,
+    /// Healthy at first, then the same length and form with another meaning: must be rolled back
+    Meaning,
 }
 
 /// `weir completions`

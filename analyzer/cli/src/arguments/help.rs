@@ -1,7 +1,7 @@
 //! Examples for `--help` and the man pages. A test parses every one of them.
 
 /// Examples of a command: a line with a dollar sign is typed, the one before it says why.
-const EXAMPLES: [(&str, &str); 19] = [
+const EXAMPLES: &[(&str, &str)] = &[
     (
         "validate",
         "Every problem of three documents at once:
@@ -50,9 +50,44 @@ The last hour of one revision:
   $ weir analyze --data data --revision 7 --since 2026-02-11T09:00:00Z",
     ),
     (
+        "embed",
+        "How far are the answers apart, and what do tripwires see?
+  $ weir embed --data data --embedder lexical
+With a sentence model on disk:
+  $ weir embed --data data --embedding-model all-MiniLM-L6-v2 --output json",
+    ),
+    (
+        "judge",
+        "What would it cost?
+  $ weir judge --data data --rubric rubric.yaml --judge strict=gpt-4o@https://api.openai.com/v1 --price-prompt 2.5 --price-completion 10 --dry-run
+Two judges, at most five of whatever the prices are in:
+  $ weir judge --data data --rubric rubric.yaml --judge a=large@http://127.0.0.1:8000/v1 --judge b=small@http://127.0.0.1:8001/v1 --max-cost 5",
+    ),
+    (
+        "label",
+        "Twenty answers, without saying whose they are:
+  $ weir label --data data --rubric rubric.yaml --by ada
+Labels from elsewhere:
+  $ weir label --data data --rubric rubric.yaml --from labels.jsonl",
+    ),
+    (
+        "eval",
+        "In CI; the exit code blocks:
+  $ weir eval --golden golden.jsonl --control desk-1@http://127.0.0.1:8000/v1 --candidate desk-2@http://127.0.0.1:8001/v1 --junit golden.xml --markdown golden.md",
+    ),
+    (
+        "golden",
+        "Failures become cases:
+  $ weir golden add golden.jsonl --data data
+What does the set not cover?
+  $ weir golden coverage golden.jsonl --data data --embedder lexical",
+    ),
+    (
         "watch",
         "The whole rollout, with a report at its end:
-  $ weir watch --data data --policy policy.yaml --rollout rollout.yaml --gates gates.yaml --envoy ecds-file:/etc/envoy/ecds/weir.yaml,admin=http://127.0.0.1:9901,probe=http://127.0.0.1:8080 --output-file report.html",
+  $ weir watch --data data --policy policy.yaml --rollout rollout.yaml --gates gates.yaml --envoy ecds-file:/etc/envoy/ecds/weir.yaml,admin=http://127.0.0.1:9901,probe=http://127.0.0.1:8080 --output-file report.html
+With a judge beside the looks, for at most a thousand calls:
+  $ weir watch --data data --policy policy.yaml --rollout rollout.yaml --gates gates.yaml --envoy ecds-file:/etc/envoy/ecds/weir.yaml,admin=http://127.0.0.1:9901,probe=http://127.0.0.1:8080 --embedder lexical --rubric rubric.yaml --judge strict=gpt-4o@https://api.openai.com/v1 --max-calls 1000",
     ),
     (
         "push",

@@ -23,8 +23,22 @@ pub(crate) struct JudgeArguments {
     /// What the judges look at
     #[arg(long, value_name = "RUBRIC")]
     pub(crate) rubric: PathBuf,
+    #[command(flatten)]
+    pub(crate) panel: PanelArguments,
+    /// Only samples of this policy revision
+    #[arg(long, value_name = "N")]
+    pub(crate) revision: Option<i64>,
+    /// Only say how many calls, tokens and how much money it would take
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// Who judges, how fast, and for how much: `judge` and `watch`.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Judging")]
+pub(crate) struct PanelArguments {
     /// An OpenAI-compatible endpoint: NAME=MODEL@URL, up to and with /v1; may be given several times
-    #[arg(long = "judge", value_name = "NAME=MODEL@URL", required_unless_present = "replay")]
+    #[arg(long = "judge", value_name = "NAME=MODEL@URL")]
     pub(crate) judges: Vec<String>,
     /// Recorded scores instead of a judge: lines of {"text": ..., "scores": {criterion: 0 to 1}}
     #[arg(long, value_name = "FILE", conflicts_with = "judges")]
@@ -35,17 +49,14 @@ pub(crate) struct JudgeArguments {
     /// How answers are put
     #[arg(long, value_enum, default_value = "pointwise")]
     pub(crate) mode: JudgeMode,
-    /// Only samples of this policy revision
-    #[arg(long, value_name = "N")]
-    pub(crate) revision: Option<i64>,
     /// Calls under way at the same time, of each judge
-    #[arg(long, value_name = "N", default_value_t = 8)]
+    #[arg(long, value_name = "N", default_value_t = 8, hide_short_help = true)]
     pub(crate) concurrency: usize,
     /// Calls that start per second, of each judge
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", hide_short_help = true)]
     pub(crate) rate_per_second: Option<f64>,
     /// Seconds until a call counts as failed
-    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, hide_short_help = true)]
     pub(crate) timeout_seconds: u64,
     /// Calls at most
     #[arg(long, value_name = "N")]
@@ -57,14 +68,11 @@ pub(crate) struct JudgeArguments {
     #[arg(long, value_name = "AMOUNT")]
     pub(crate) max_cost: Option<f64>,
     /// Price of a million tokens to the judge
-    #[arg(long, value_name = "AMOUNT", default_value_t = 0.0)]
+    #[arg(long, value_name = "AMOUNT", default_value_t = 0.0, hide_short_help = true)]
     pub(crate) price_prompt: f64,
     /// Price of a million tokens from the judge
-    #[arg(long, value_name = "AMOUNT", default_value_t = 0.0)]
+    #[arg(long, value_name = "AMOUNT", default_value_t = 0.0, hide_short_help = true)]
     pub(crate) price_completion: f64,
-    /// Only say how many calls, tokens and how much money it would take
-    #[arg(long)]
-    pub(crate) dry_run: bool,
 }
 
 /// `weir label`

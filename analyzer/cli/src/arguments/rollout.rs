@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{DataArguments, OutputArguments, TextOrJson};
+use super::{DataArguments, OutputArguments, PanelArguments, TextOrJson};
 
 /// Where the proxies are.
 #[derive(Debug, Args)]
@@ -53,6 +53,11 @@ pub(crate) struct WatchArguments {
     pub(crate) metrics_file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) output: OutputArguments,
+    /// Judge new answers while the rollout goes on, by this rubric; the budget is for the whole watch
+    #[arg(long, value_name = "RUBRIC", help_heading = "Judging")]
+    pub(crate) rubric: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) panel: PanelArguments,
 }
 
 /// `weir push`

@@ -17,6 +17,7 @@ pub(crate) async fn run(arguments: &DemoArguments) -> Outcome {
             Scenario::Worse => weir_demo::Scenario::Worse,
             Scenario::Same => weir_demo::Scenario::Same,
             Scenario::Better => weir_demo::Scenario::Better,
+            Scenario::Meaning => weir_demo::Scenario::Meaning,
         }),
     };
     options.envoy.clone_from(&arguments.envoy_binary);

@@ -10,7 +10,7 @@ use weir_judge::labels::{Label, append, calibrate, file, read_labels};
 use weir_judge::prompt::Mode;
 use weir_judge::run::{Budget, JudgeOptions, Judged, judge};
 
-use crate::arguments::{JudgeArguments, JudgeMode, LabelArguments};
+use crate::arguments::{JudgeArguments, JudgeMode, LabelArguments, PanelArguments};
 use crate::commands::embed::{bar, experiment};
 use crate::commands::read_text;
 use crate::exit::{Exit, Failure, OrExit, Outcome, failure};
@@ -18,26 +18,16 @@ use crate::exit::{Exit, Failure, OrExit, Outcome, failure};
 /// Runs `weir judge`.
 pub(crate) async fn run(arguments: &JudgeArguments) -> Outcome {
     let rubric = read_rubric(&arguments.rubric)?;
-    let judges = judges(arguments)?;
+    let judges = judges(&arguments.panel)?;
+    if judges.is_empty() {
+        let hint = "hint: --judge NAME=MODEL@URL, or --replay FILE";
+        return Err(failure(Exit::Usage, format!("nobody judges\n  {hint}")));
+    }
     let experiment = experiment(&arguments.data.data, arguments.data.experiment.as_deref())?;
     let options = JudgeOptions {
-        data_dir: arguments.data.data.clone(),
-        experiment: experiment.clone(),
         revision: arguments.revision,
-        mode: match arguments.mode {
-            JudgeMode::Pointwise => Mode::Pointwise,
-            JudgeMode::Pairwise => Mode::Pairwise,
-        },
-        concurrency: arguments.concurrency,
-        rate_per_second: arguments.rate_per_second,
-        budget: Budget {
-            calls: arguments.max_calls,
-            tokens: arguments.max_tokens,
-            money: arguments.max_cost,
-            price_prompt: arguments.price_prompt,
-            price_completion: arguments.price_completion,
-        },
         dry_run: arguments.dry_run,
+        ..options(&arguments.panel, &arguments.data.data, &experiment)
     };
     let judged = judge(&options, &rubric, &judges, &mut bar("judging")).await.or_data()?;
     for problem in &judged.problems {
@@ -58,7 +48,32 @@ pub(crate) fn read_rubric(path: &Path) -> Result<Rubric, Failure> {
     Rubric::parse(&path.display().to_string(), &read_text(path)?).or_usage()
 }
 
-fn judges(arguments: &JudgeArguments) -> Result<Vec<Judge>, Failure> {
+/// How the arguments want answers judged: all revisions, and in earnest.
+pub(crate) fn options(panel: &PanelArguments, data: &Path, experiment: &str) -> JudgeOptions {
+    JudgeOptions {
+        data_dir: data.to_path_buf(),
+        experiment: experiment.to_owned(),
+        revision: None,
+        first: None,
+        mode: match panel.mode {
+            JudgeMode::Pointwise => Mode::Pointwise,
+            JudgeMode::Pairwise => Mode::Pairwise,
+        },
+        concurrency: panel.concurrency,
+        rate_per_second: panel.rate_per_second,
+        budget: Budget {
+            calls: panel.max_calls,
+            tokens: panel.max_tokens,
+            money: panel.max_cost,
+            price_prompt: panel.price_prompt,
+            price_completion: panel.price_completion,
+        },
+        dry_run: false,
+    }
+}
+
+/// Who judges; nobody where the arguments name nobody.
+pub(crate) fn judges(arguments: &PanelArguments) -> Result<Vec<Judge>, Failure> {
     if let Some(path) = &arguments.replay {
         return Ok(vec![Judge::Replay(Replay::read(path).or_usage()?)]);
     }

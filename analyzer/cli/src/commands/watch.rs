@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use weir_controller::{Event, Rollout, RolloutMetrics, WatchOptions, What};
-use weir_look::{Embedding, Looker};
+use weir_look::{Embedding, Judging, JudgingOptions, Looker};
 use weir_meaning::EmbedderChoice;
 use weir_policy::Policy;
 use weir_report::TimelineEntry;
@@ -15,8 +15,9 @@ use crate::commands::analyze::read_gates;
 use crate::commands::board::Board;
 use crate::commands::embed::processors;
 use crate::commands::hands::refused;
+use crate::commands::judge::{judges, options, read_rubric};
 use crate::commands::{read_text, stopped};
-use crate::exit::{Exit, OrExit, Outcome, failure};
+use crate::exit::{Exit, Failure, OrExit, Outcome, failure};
 use crate::output;
 
 /// Runs the command.
@@ -33,7 +34,9 @@ pub(crate) async fn run(arguments: &WatchArguments) -> Outcome {
             Some(Embedding::open(&choice, processors()).or_usage()?)
         }
     };
-    let looker = Arc::new(Looker::new(arguments.data.clone(), gates).embedding(meaning));
+    let judging = judging(arguments, &rollout)?.map(Arc::new);
+    let looker =
+        Arc::new(Looker::new(arguments.data.clone(), gates).embedding(meaning).judging(judging.clone()));
     let mut metrics = RolloutMetrics::new(&rollout);
     if let Some(path) = &arguments.metrics_file {
         metrics.write(path).map_err(|error| {
@@ -89,6 +92,28 @@ pub(crate) async fn run(arguments: &WatchArguments) -> Outcome {
         6 => Exit::NotConfirmed,
         _ => Exit::Hold,
     })
+}
+
+/// The judges that work beside the looks, where a rubric is given.
+fn judging(arguments: &WatchArguments, rollout: &Rollout) -> Result<Option<Judging>, Failure> {
+    let panel = judges(&arguments.panel)?;
+    let Some(rubric) = &arguments.rubric else {
+        return if panel.is_empty() {
+            Ok(None)
+        } else {
+            Err(failure(Exit::Usage, "judges have nothing to go by\n  hint: --rubric RUBRIC".to_owned()))
+        };
+    };
+    if panel.is_empty() {
+        let hint = "hint: --judge NAME=MODEL@URL, or --replay FILE";
+        return Err(failure(Exit::Usage, format!("--rubric {}: nobody judges\n  {hint}", rubric.display())));
+    }
+    let options = JudgingOptions {
+        judge: options(&arguments.panel, &arguments.data, &rollout.experiment),
+        rubric: read_rubric(rubric)?,
+        judges: panel,
+    };
+    Judging::start(options, |problem| eprintln!("warning: {problem}")).map(Some).or_data()
 }
 
 fn entry(event: &Event) -> TimelineEntry {
