@@ -1,19 +1,22 @@
-//! OTLP log records to rows, redacted and encoded, each for itself: a bad record does not take its request with it.
+//! OTLP log records and spans to rows, redacted and encoded, each for itself: a bad record does not take its request with it.
 //!
 //! The deduplication key of a leg is made of proxy, worker, sequence, sample id, leg, variant and start time; of a score, of all
-//! its fields. So a retry is recognised, and workers whose epochs collide still lose nothing.
+//! its fields; of a call of a model that others observed, of experiment, sample id, leg and variant. So a retry is recognised, and workers whose epochs collide still lose nothing.
 
 use std::cell::Cell;
 
 use weir_sample::capture::{sample_from_wire, score_from_wire};
+use weir_sample::gen_ai::{Call, sample_from_call};
 use weir_sample::row::encode_row;
 use weir_sample::text::clean;
-use weir_sample::{Kind, Record};
+use weir_sample::{Kind, Record, Sample};
 use weir_wire::otlp::{KeyValue, LogRecord, any_value::Value};
 use weir_wire::{Event, Leg, Score, names};
 use xxhash_rust::xxh3::Xxh3;
 
+use crate::gen_ai;
 use crate::otlp::ItemGroup;
+use crate::otlp::trace::Span;
 use crate::redact::{Finds, Redactor};
 use crate::wal::{Entry, RECORD_BYTES_MAX};
 
@@ -33,9 +36,13 @@ pub(crate) struct Converted {
     pub(crate) finds: Finds,
     pub(crate) bad_records: u64,
     pub(crate) other_events: u64,
+    /// Spans that are no call of a model.
+    pub(crate) other_spans: u64,
     /// What the filter reports about itself, a line for the operator each.
     pub(crate) events: Vec<String>,
     reasons: Vec<String>,
+    /// What is counted: `record` when empty.
+    noun: &'static str,
     /// What decoding bodies may still produce, bytes.
     decode_budget: Cell<usize>,
 }
@@ -51,7 +58,9 @@ impl Converted {
 
     /// Why records were refused, for the sender.
     pub(crate) fn reason(&self) -> String {
-        let mut text = self.reasons.join("; ");
+        let noun = if self.noun.is_empty() { "record" } else { self.noun };
+        let reasons: Vec<String> = self.reasons.iter().map(|reason| format!("{noun} {reason}")).collect();
+        let mut text = reasons.join("; ");
         let untold = self.rejected().saturating_sub(self.reasons.len() as u64);
         if untold > 0 {
             text.push_str(&format!("; and {untold} more"));
@@ -67,7 +76,7 @@ impl Converted {
 
     fn refuse(&mut self, index: usize, why: &str) {
         if self.reasons.len() < REASONS_MAX {
-            self.reasons.push(format!("record {index}: {why}"));
+            self.reasons.push(format!("{index}: {why}"));
         }
     }
 }
@@ -82,6 +91,12 @@ pub(crate) fn convert(groups: Vec<ItemGroup<LogRecord>>, redactor: &Redactor, re
             Source { proxy: text(attributes, names::PROXY), worker: text(attributes, names::WORKER) };
         for item in group.items {
             match item {
+                Ok(record) if record.event_name == gen_ai::EVENT => {
+                    match gen_ai::from_event(&record, attributes) {
+                        Some(call) => converted.call(index, call, redactor, received_us),
+                        None => converted.other_spans += 1,
+                    }
+                }
                 Ok(record) => converted.add(index, record, &source, redactor, received_us),
                 Err(why) => converted.bad(index, &why),
             }
@@ -91,12 +106,52 @@ pub(crate) fn convert(groups: Vec<ItemGroup<LogRecord>>, redactor: &Redactor, re
     converted
 }
 
+/// Converts every span that is a call of a model; the others are counted, and not refused: whoever sends spans sends all.
+pub(crate) fn convert_spans(
+    groups: Vec<ItemGroup<Span>>,
+    redactor: &Redactor,
+    received_us: i64,
+) -> Converted {
+    let mut converted = Converted::new();
+    let mut index = 0;
+    for group in groups {
+        for item in group.items {
+            let call = item.map(|span| gen_ai::from_span(span, &group.resource.attributes));
+            match call {
+                Ok(None) => converted.other_spans += 1,
+                Ok(Some(call)) => converted.call(index, call, redactor, received_us),
+                Err(why) => converted.bad(index, &why),
+            }
+            index += 1;
+        }
+    }
+    converted.noun = "span";
+    converted
+}
+
 struct Source {
     proxy: String,
     worker: String,
 }
 
 impl Converted {
+    fn call(&mut self, index: usize, call: Result<Call, String>, redactor: &Redactor, received_us: i64) {
+        let row =
+            call.and_then(|call| sample_from_call(call, received_us).map_err(|error| error.to_string()));
+        match row.map(|row| self.entry(Kind::Samples, call_key(&row), row, redactor)) {
+            Ok(entry) => self.keep(index, entry),
+            Err(why) => self.bad(index, &why),
+        }
+    }
+
+    fn keep(&mut self, index: usize, entry: Entry) {
+        if entry.row.len() + 64 <= RECORD_BYTES_MAX {
+            self.entries.push(entry);
+        } else {
+            self.bad(index, &format!("is larger than {RECORD_BYTES_MAX} bytes"));
+        }
+    }
+
     fn add(
         &mut self,
         index: usize,
@@ -114,14 +169,13 @@ impl Converted {
                 let short: String = other.chars().take(40).collect();
                 self.refuse(
                     index,
-                    &format!("event name {short:?} is not kept; allowed: weir.leg, weir.score, weir.event"),
+                    &format!("event name {short:?} is not kept; allowed: weir.leg, weir.score, weir.event, gen_ai.client.inference.operation.details"),
                 );
                 return;
             }
         };
         match result {
-            Ok(entry) if entry.row.len() + 64 <= RECORD_BYTES_MAX => self.entries.push(entry),
-            Ok(_) => self.bad(index, &format!("is larger than {RECORD_BYTES_MAX} bytes")),
+            Ok(entry) => self.keep(index, entry),
             Err(why) => self.bad(index, &why),
         }
     }
@@ -185,6 +239,16 @@ fn leg_key(leg: &Leg, source: &Source) -> u128 {
     key.text(leg.variant.as_str());
     key.number(leg.sequence);
     key.number(leg.start_unix_nano);
+    key.finish()
+}
+
+/// A call is one row, whether it comes as a span, as an event, or as both: the first one counts.
+fn call_key(row: &Sample) -> u128 {
+    let mut key = Key::new("call");
+    key.text(&row.experiment);
+    key.text(&row.sample_id);
+    key.text(row.leg.as_str());
+    key.text(row.variant.as_str());
     key.finish()
 }
 

@@ -15,6 +15,7 @@ mod collector;
 mod convert;
 mod drain;
 mod gaps;
+mod gen_ai;
 pub mod import;
 mod lock;
 mod otlp;

@@ -1,6 +1,6 @@
 //! The HTTP side: OTLP/HTTP logs in, health and metrics out.
 //!
-//! `POST /v1/logs` takes protobuf and JSON, as they are or with gzip or zstd. Answers: 200 with an
+//! `POST /v1/logs` and `/v1/traces` (GenAI spans; others are counted and left out) take protobuf and JSON, as they are or with gzip or zstd. Answers: 200 with an
 //! `ExportLogsServiceResponse` (partial success when records were refused), 400 malformed, 408 too slow, 413 too large, 415
 //! another media type or encoding; 503 with `Retry-After` when the log or memory is full or the disk failed. OTLP
 //! senders try again on 503 only. Errors carry a `google.rpc.Status` in the request's encoding, see `otlp::answer`.
@@ -24,7 +24,7 @@ use weir_sample::encoding::{self, Encoding};
 use weir_wire::Signal;
 
 use crate::Limits;
-use crate::convert::{Converted, convert};
+use crate::convert::{Converted, convert, convert_spans};
 use crate::otlp::answer::{Refusal, acknowledged};
 use crate::otlp::{self, Format, JSON, PROTOBUF};
 use crate::redact::Redactor;
@@ -46,6 +46,7 @@ pub(crate) struct Shared {
 pub(crate) fn router(shared: Shared) -> Router {
     Router::new()
         .route("/v1/logs", post(logs))
+        .route("/v1/traces", post(traces))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
@@ -67,6 +68,10 @@ pub(crate) fn workers() -> Arc<Semaphore> {
 
 async fn logs(State(shared): State<Shared>, headers: HeaderMap, body: Body) -> Response {
     respond(shared, headers, body, Signal::Logs).await
+}
+
+async fn traces(State(shared): State<Shared>, headers: HeaderMap, body: Body) -> Response {
+    respond(shared, headers, body, Signal::Traces).await
 }
 
 async fn respond(shared: Shared, headers: HeaderMap, body: Body, signal: Signal) -> Response {
@@ -119,6 +124,7 @@ async fn receive(
     status.duplicates.fetch_add(stored.duplicates, Relaxed);
     status.reject(Rejection::BadRecord, converted.bad_records);
     status.reject(Rejection::OtherEvent, converted.other_events);
+    status.other_spans.fetch_add(converted.other_spans, Relaxed);
     Ok(acknowledged(format, signal, rejected, &reason))
 }
 
@@ -229,7 +235,7 @@ async fn decode(
         let received_us = i64::try_from(received_us).unwrap_or(i64::MAX);
         match signal {
             Signal::Logs => Ok(convert(otlp::log_records(format, &bytes, limits)?, &redactor, received_us)),
-            Signal::Traces => Err(gone()),
+            Signal::Traces => Ok(convert_spans(otlp::spans(format, &bytes, limits)?, &redactor, received_us)),
         }
     };
     // Off the network's threads: redaction of a full batch takes milliseconds.

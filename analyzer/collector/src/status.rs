@@ -53,6 +53,7 @@ pub(crate) struct Status {
     pub(crate) scores: AtomicU64,
     pub(crate) duplicates: AtomicU64,
     pub(crate) requests: AtomicU64,
+    pub(crate) other_spans: AtomicU64,
     rejected: [AtomicU64; REJECTIONS.len()],
     redacted: [AtomicU64; Secret::ALL.len()],
     wal_bytes: AtomicU64,
@@ -76,6 +77,7 @@ impl Status {
             scores: AtomicU64::new(0),
             duplicates: AtomicU64::new(0),
             requests: AtomicU64::new(0),
+            other_spans: AtomicU64::new(0),
             rejected: Default::default(),
             redacted: Default::default(),
             wal_bytes: AtomicU64::new(0),
@@ -161,12 +163,18 @@ impl Status {
             let name = format!("weir_collector_redactions_total{{kind=\"{}\"}}", secret.as_str());
             line(&mut text, &name, load(count));
         }
-        let plain: [(&str, &str, &str, u64); 12] = [
+        let plain: [(&str, &str, &str, u64); 13] = [
             (
                 "weir_collector_requests_total",
                 "counter",
                 "Requests that were answered with 200.",
                 load(&self.requests),
+            ),
+            (
+                "weir_collector_other_spans_total",
+                "counter",
+                "Spans and events that are no call of a model; they are not kept.",
+                load(&self.other_spans),
             ),
             (
                 "weir_collector_duplicates_total",

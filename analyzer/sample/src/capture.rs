@@ -180,7 +180,7 @@ fn is_streamed(content_type: &str, format: ResponseFormat) -> bool {
         || content_type.get(..17).is_some_and(|media| media.eq_ignore_ascii_case("text/event-stream"))
 }
 
-fn experiment(name: &str) -> Result<String, CaptureError> {
+pub(crate) fn experiment(name: &str) -> Result<String, CaptureError> {
     if is_experiment(name) {
         return Ok(name.to_owned());
     }
@@ -191,7 +191,7 @@ fn experiment(name: &str) -> Result<String, CaptureError> {
     })
 }
 
-fn identifier(name: &'static str, text: &str) -> Result<String, CaptureError> {
+pub(crate) fn identifier(name: &'static str, text: &str) -> Result<String, CaptureError> {
     if is_identifier(text) {
         return Ok(text.to_owned());
     }
@@ -206,7 +206,7 @@ fn criterion(text: &str) -> Result<String, CaptureError> {
     Err(CaptureError { name: names::CRITERION, found: shortened(text), allowed })
 }
 
-fn time(unix_nano: u64, received_us: i64) -> Result<i64, CaptureError> {
+pub(crate) fn time(unix_nano: u64, received_us: i64) -> Result<i64, CaptureError> {
     if unix_nano == 0 {
         return Ok(received_us.clamp(0, TS_US_MAX));
     }
@@ -233,11 +233,11 @@ fn variant(variant: weir_wire::Variant) -> Variant {
     }
 }
 
-fn label(text: &str) -> Option<String> {
+pub(crate) fn label(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| clean(text, LABEL_BYTES_MAX))
 }
 
-fn header(text: &str) -> Option<String> {
+pub(crate) fn header(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| clean(text, HEADER_BYTES_MAX))
 }
 
@@ -245,11 +245,11 @@ fn integer(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-fn duration(value: Option<f64>) -> Option<f64> {
+pub(crate) fn duration(value: Option<f64>) -> Option<f64> {
     value.filter(|value| value.is_finite() && *value >= 0.0)
 }
 
-fn shortened(text: &str) -> String {
+pub(crate) fn shortened(text: &str) -> String {
     let short: String = text.chars().take(40).collect();
     format!("{short:?}")
 }

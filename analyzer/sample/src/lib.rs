@@ -3,7 +3,7 @@
 //! What is here: the rows and their table of columns (`record`), Arrow and Parquet (`arrow`, `file`), folders
 //! (`layout`), which files count (`replaced`), durable file creation (`durable`) on a file system that tests can break
 //! (`disk`), the row encoding of the write-ahead log (`row`), JSONL lines (`import`), content encodings (`encoding`), text
-//! out of captured bodies (`text`) and captured legs to rows (`capture`).
+//! out of captured bodies (`text`), captured legs to rows (`capture`), and calls of models that others observed (`gen_ai`).
 //! What is not: statistics, networks, clocks.
 
 pub mod arrow;
@@ -12,6 +12,7 @@ pub mod disk;
 pub mod durable;
 pub mod encoding;
 pub mod file;
+pub mod gen_ai;
 pub mod import;
 pub mod layout;
 pub mod record;

@@ -33,7 +33,6 @@ pub(crate) fn logs(bytes: &[u8], messages_max: usize) -> Result<Vec<ItemGroup<Lo
 }
 
 /// Reads an `ExportTraceServiceRequest`.
-#[allow(dead_code, reason = "for the spans that come next")]
 pub(crate) fn spans(bytes: &[u8], messages_max: usize) -> Result<Vec<ItemGroup<Span>>, JsonError> {
     groups(document(bytes, messages_max)?, ["resourceSpans", "scopeSpans", "spans"], span)
 }
@@ -96,13 +95,13 @@ fn log_record(mut from: Json) -> Result<LogRecord, String> {
     })
 }
 
-#[allow(dead_code, reason = "for the spans that come next")]
 fn span(mut from: Json) -> Result<Span, String> {
     let from = object(&mut from, "span")?;
     let mut status = from.take("status");
     Ok(Span {
         trace_id: hex(from.take("traceId"), "traceId")?,
         span_id: hex(from.take("spanId"), "spanId")?,
+        trace_state: text(from.take("traceState"), "traceState")?,
         name: text(from.take("name"), "name")?,
         start_time_unix_nano: nanoseconds(from.take("startTimeUnixNano"), "startTimeUnixNano")?,
         end_time_unix_nano: nanoseconds(from.take("endTimeUnixNano"), "endTimeUnixNano")?,
@@ -227,7 +226,6 @@ fn double(from: Json) -> Result<f64, String> {
     }
 }
 
-#[allow(dead_code, reason = "for the spans that come next")]
 fn status_code(from: Json) -> Result<i32, String> {
     match from {
         Json::Text(name) if name == "STATUS_CODE_ERROR" => Ok(2),

@@ -5,7 +5,6 @@
 
 pub(crate) mod answer;
 mod json;
-#[allow(dead_code, reason = "for the spans that come next")]
 pub(crate) mod trace;
 mod tree;
 
@@ -132,7 +131,6 @@ pub(crate) fn log_records(
 }
 
 /// Reads spans.
-#[allow(dead_code, reason = "for the spans that come next")]
 pub(crate) fn spans(
     format: Format,
     bytes: &[u8],

@@ -39,6 +39,9 @@ pub(crate) struct Span {
     /// 8 bytes.
     #[prost(bytes = "vec", tag = "2")]
     pub(crate) span_id: Vec<u8>,
+    /// What systems on the way say, `key=value` joined by commas.
+    #[prost(string, tag = "3")]
+    pub(crate) trace_state: String,
     /// Name of the operation.
     #[prost(string, tag = "5")]
     pub(crate) name: String,

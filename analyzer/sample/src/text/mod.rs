@@ -11,6 +11,7 @@
 mod anthropic;
 mod flags;
 mod gemini;
+mod gen_ai;
 mod json;
 mod openai_chat;
 mod openai_completions;
@@ -24,7 +25,9 @@ use std::cell::Cell;
 use serde_json::Value;
 
 pub use flags::{Flag, Flags};
+pub use gen_ai::{gen_ai_answer, gen_ai_question};
 pub use json::VALUES_MAX;
+pub(crate) use reply::common_finish_reason;
 pub use reply::{CALLS_MAX, CHOICES_MAX};
 pub use whole::{DECODED_BYTES_MAX, DECODED_RATIO_MAX};
 
