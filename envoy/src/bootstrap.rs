@@ -141,6 +141,9 @@ pub struct Bootstrap {
     pub names: Names,
     /// How long an answer may take, shadows included; 0 is without a limit. Seconds.
     pub route_timeout_s: u32,
+    /// Where the access log is written, if at all: one line per exchange with time, method, path, status, the response
+    /// headers of the filter and its filter state, which the policy has to ask for.
+    pub access_log: Option<PathBuf>,
     /// HTTP filters before Weir's, in Envoy's own words: one that verifies tokens, for example.
     pub filters_before: Vec<Value>,
 }
@@ -158,6 +161,7 @@ impl Bootstrap {
             routing: Routing::default(),
             names: Names::default(),
             route_timeout_s: 300,
+            access_log: None,
             filters_before: Vec::new(),
         }
     }
@@ -178,6 +182,7 @@ impl Bootstrap {
             ("listen_port", json!(self.listen.port())),
             ("stream_idle_timeout", seconds(self.route_timeout_s)),
             ("inbound_mutations", self.remove_all()),
+            ("access_log", self.access_log()),
             ("http_filters", self.http_filters()?),
             ("routes", self.routes()?),
             ("clusters", self.clusters()?),
@@ -197,6 +202,25 @@ impl Bootstrap {
             }
         }
         Value::Array(mutations)
+    }
+
+    fn access_log(&self) -> Value {
+        let Some(path) = &self.access_log else { return json!([]) };
+        json!([{
+            "name": "envoy.access_loggers.file",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog",
+                "path": path.to_string_lossy(),
+                "log_format": {"json_format": {
+                    "time": "%START_TIME%",
+                    "method": "%REQ(:METHOD)%",
+                    "path": "%REQ(:PATH)%",
+                    "status": "%RESPONSE_CODE%",
+                    "variant": "%RESP(X-WEIR-VARIANT)%",
+                    "weir": "%FILTER_STATE(wasm.weir:PLAIN)%",
+                }},
+            },
+        }])
     }
 
     /// What picks the route, and is of no use behind it.

@@ -251,3 +251,77 @@ async fn a_rolled_back_policy_sends_everybody_to_control() {
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert_eq!(world.candidate.requests().len(), before, "no copies either");
 }
+
+/// Users whose bucket in the experiment `end-to-end` was computed by another implementation of the hash
+/// (`agreement/buckets.py`): every architecture and every process has to agree, and a change moves every running
+/// experiment's users.
+const FIXED: [(&str, u32); 7] = [
+    ("ada", 967_594),
+    ("grace", 788_178),
+    ("alan@example.com", 397_334),
+    ("2001:db8::1", 631_120),
+    ("auth0|5f7c8ec7c33c6c004bbafe82", 950_398),
+    ("hopper", 11_225),
+    ("turing", 124_312),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_worker_and_every_start_gives_a_user_the_same_variant_and_the_share_is_the_policys() {
+    const SHARE: f64 = 30.0;
+    let document = policy("canary", SHARE, json!({"shadow": {"percent": 0}, "sampling": {"percent": 100}}));
+    let native = Policy::parse("policy", &document.to_string()).unwrap();
+    for (user, bucket) in FIXED {
+        assert_eq!(native.assign(&[("x-user-id", user)]).bucket_ppm, Some(bucket), "{user}");
+    }
+    let fixed = FIXED.iter().map(|(user, _)| (*user).to_owned());
+    let users: Vec<String> = users(1500).into_iter().chain(fixed).collect();
+    let mut starts = Vec::new();
+    for workers in [4, 1] {
+        let world = World::start(Plan { workers, ..Plan::new(document.clone()) }).await.unwrap();
+        let first = candidates(&world, &users).await;
+        // Other connections, and so other workers, in another order.
+        let reversed: Vec<String> = users.iter().rev().cloned().collect();
+        assert_eq!(candidates(&world, &reversed).await, first);
+        assert!(world.sink.wait_for_legs(Duration::from_secs(10), 2 * users.len()).await);
+        let serving: BTreeSet<String> = world.sink.received().into_iter().map(|leg| leg.worker).collect();
+        assert_eq!(serving.len(), workers as usize, "every worker has served");
+        starts.push(first);
+    }
+    assert_eq!(starts[0], starts[1]);
+    for (user, bucket) in FIXED {
+        assert_eq!(starts[0].contains(user), f64::from(bucket) < SHARE * 10_000.0, "{user}");
+    }
+    let (total, share) = (users.len() as f64, SHARE / 100.0);
+    let deviation = (starts[0].len() as f64 - total * share).abs() / (total * share * (1.0 - share)).sqrt();
+    assert!(deviation < 4.5, "{} of {total}: {deviation} standard deviations", starts[0].len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_experiments_serve_their_candidates_to_independent_halves() {
+    let document = |experiment: &str| {
+        policy("canary", 50.0, json!({"shadow": {"percent": 0}, "experiment": experiment}))
+    };
+    let world = World::start(Plan::new(document("first"))).await.unwrap();
+    let users = users(2000);
+    let first = candidates(&world, &users).await;
+    world.push_confirmed(&revised(&document("second"), 2, json!({}))).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let second = candidates(&world, &users).await;
+    let count = |in_first: bool, in_second: bool| {
+        users
+            .iter()
+            .filter(|user| first.contains(*user) == in_first && second.contains(*user) == in_second)
+            .count() as f64
+    };
+    let table = [[count(true, true), count(true, false)], [count(false, true), count(false, false)]];
+    let total = users.len() as f64;
+    let mut statistic = 0.0;
+    for row in 0..2 {
+        for column in 0..2 {
+            let expected = (table[row][0] + table[row][1]) * (table[0][column] + table[1][column]) / total;
+            statistic += (table[row][column] - expected).powi(2) / expected;
+        }
+    }
+    // One degree of freedom; the 1 - 1e-5 quantile.
+    assert!(statistic < 19.51, "{table:?}: {statistic}");
+}

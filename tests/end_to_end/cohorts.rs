@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use weir_policy::Policy;
 use weir_tests::client::post;
 use weir_tests::http::Message;
 use weir_tests::server::Server;
@@ -104,4 +105,38 @@ async fn a_force_header_counts_for_the_named_tier_and_is_passed_on() {
     let paths = world.sink.received().into_iter().map(|received| received.leg.path).collect::<Vec<_>>();
     assert_eq!(paths, ["/rest", "/rest"]);
     assert!(!world.candidate.requests().iter().any(|request| request.head.second_word() == "/denied"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_access_log_shows_what_the_filter_decided_and_which_sample_it_is() {
+    let document = policy("canary", 50.0, json!({"shadow": {"percent": 0}, "filterState": true}));
+    let native = Policy::parse("policy", &document.to_string()).unwrap();
+    let world = World::start(Plan { access_log: true, ..Plan::new(document) }).await.unwrap();
+    for number in 0..40 {
+        let user = format!("user-{number}");
+        post(world.address(), &format!("/{user}"), &[("x-user-id", &user)], b"{}").await.unwrap();
+    }
+    assert!(world.sink.wait_for_legs(WITHIN, 40).await);
+    let deadline = Instant::now() + WITHIN;
+    let lines = loop {
+        let log = world.access_log().unwrap();
+        let lines: Vec<serde_json::Value> =
+            log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        if lines.len() == 40 {
+            break lines;
+        }
+        assert!(Instant::now() < deadline, "{log}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    for received in world.sink.received() {
+        let leg = received.leg;
+        let assignment = native.assign(&[("x-user-id", leg.path.trim_start_matches('/'))]);
+        let expected = format!(
+            "experiment=end-to-end revision=1 variant={} cohort=everyone tier=general reason={} sample={}",
+            assignment.variant, assignment.reason, leg.sample_id
+        );
+        let line = lines.iter().find(|line| line["path"] == json!(leg.path)).unwrap();
+        assert_eq!(line["weir"], json!(expected));
+        assert_eq!(line["variant"], json!(assignment.variant.as_str()));
+    }
 }

@@ -20,6 +20,7 @@ use crate::http::Message;
 use crate::server::{Server, Step, json_reply};
 use crate::sink::Sink;
 
+const ACCESS_LOG: &str = "access.log";
 const CONFIRM_WITHIN: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(10);
 
@@ -51,6 +52,8 @@ pub struct Plan {
     pub filter: Filter,
     /// How long Envoy waits for an answer.
     pub route_timeout_s: u32,
+    /// Whether Envoy writes an access log, see [`World::access_log`].
+    pub access_log: bool,
     /// HTTP filters before Weir's.
     pub filters_before: Vec<Value>,
     /// The filter refuses this policy, and the proxy has to come up without it.
@@ -67,6 +70,7 @@ impl Plan {
             workers: 2,
             filter: Filter::default(),
             route_timeout_s: 300,
+            access_log: false,
             filters_before: Vec::new(),
             refused: false,
         }
@@ -122,7 +126,7 @@ pub struct World {
     ecds: PathBuf,
     module: PathBuf,
     // Last: Envoy is gone before its folder.
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl World {
@@ -163,6 +167,7 @@ impl World {
             routing: plan.routing,
             route_timeout_s: plan.route_timeout_s,
             filters_before: plan.filters_before,
+            access_log: plan.access_log.then(|| folder.path().join(ACCESS_LOG)),
             ..Bootstrap::new(upstreams, source)
         };
         write_ecds(&ecds, &ecds_response(&plan.policy.to_string(), revision(&plan.policy), &module))?;
@@ -179,13 +184,21 @@ impl World {
             let log = envoy.log_tail();
             return Err(format!("the policy in effect is {found:?}, not {in_effect:?}\n{log}").into());
         }
-        Ok(Self { control, candidate, sink, envoy, address, ecds, module, _folder: folder })
+        Ok(Self { control, candidate, sink, envoy, address, ecds, module, folder })
     }
 
     /// Where clients connect.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The access log so far; Envoy writes it with up to a second of delay.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn access_log(&self) -> Result<String, Failure> {
+        Ok(fs::read_to_string(self.folder.path().join(ACCESS_LOG))?)
     }
 
     /// Puts a policy where Envoy finds it, without waiting.

@@ -61,6 +61,7 @@ unsafe extern "C" {
     ) -> u32;
     fn proxy_remove_header_map_value(map: u32, key: *const u8, key_size: usize) -> u32;
     fn proxy_get_property(path: *const u8, path_size: usize, data: *mut *mut u8, size: *mut usize) -> u32;
+    fn proxy_set_property(path: *const u8, path_size: usize, value: *const u8, value_size: usize) -> u32;
     fn proxy_http_call(
         upstream: *const u8,
         upstream_size: usize,
@@ -215,6 +216,13 @@ pub(crate) fn property(path: &[u8], into: &mut Vec<u8>) -> Result<bool, u32> {
         unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) }
     });
     found(status)
+}
+
+/// Writes a property. The path's parts are separated by zero bytes.
+pub(crate) fn set_property(path: &[u8], value: &[u8]) -> Result<(), u32> {
+    // SAFETY: pointers and sizes are of live bytes.
+    let status = unsafe { proxy_set_property(path.as_ptr(), path.len(), value.as_ptr(), value.len()) };
+    checked(status, ())
 }
 
 /// Sends a request; the headers are an encoded map. Returns the token.

@@ -90,6 +90,9 @@ pub trait Host {
     /// Bytes of memory that this VM has; it never gives any back.
     fn memory_bytes(&self) -> u64;
 
+    /// Writes a filter state of the stream, which the proxy knows as `wasm.` and the path.
+    fn set_property(&self, path: &[&str], value: &[u8]) -> Answer<()>;
+
     /// Sends a POST; the answer comes with the token that is returned.
     fn post(&self, call: &Call<'_>) -> Answer<u32>;
 

@@ -15,6 +15,7 @@
 //! | `memory` | room for bodies that are being captured |
 //! | `copying`, `guard` | caps on copies; a candidate that fails is taken away |
 //! | `pairing`, `outbox`, `metrics` | bounded tables between the legs, the sink and the host |
+//! | `access_log` | what access logs can show of an exchange |
 //! | `rewrite` | the candidate's own request |
 //! | `host` | everything the host is asked for, as a trait |
 //! | `abi`, `wasm` | the same for a real host; only in the module |
@@ -32,6 +33,7 @@ pub mod metrics;
 pub mod outbox;
 pub mod pairing;
 
+mod access_log;
 mod captured;
 mod copying;
 mod details;

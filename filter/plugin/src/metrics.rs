@@ -44,6 +44,7 @@
 //! | `weir_heartbeat_total` | | ticks; no growth means that the filter is bypassed |
 //! | `weir_outbox_bytes` (gauge) | | estimated bytes in all workers' outboxes |
 //! | `weir_pending_pairs` (gauge) | | exchanges waiting for a leg, all workers |
+//! | `weir_config_digest` (gauge) | | the first 13 of the 16 hex digits of that policy's digest, as a number |
 //! | `weir_config_revision` (gauge) | | revision of the policy that took traffic last |
 //!
 //! Bound: at most [`REQUEST_SERIES_MAX`] series of requests; cohorts beyond it are counted as cohort `other`.
@@ -183,8 +184,9 @@ pub struct Metrics {
     capture_bytes: Sum,
     guest_memory: Sum,
     pending_pairs: Sum,
-    revision: Option<(u64, bool)>,
-    revision_id: Option<u32>,
+    /// Revision and digest, and whether the host has them.
+    policy: Option<([u64; 2], bool)>,
+    policy_ids: [Option<u32>; 2],
 }
 
 #[derive(Debug)]
@@ -270,9 +272,11 @@ impl Metrics {
         self.pending_pairs.now = i64::try_from(pending_pairs).unwrap_or(i64::MAX);
     }
 
-    /// Sets the revision that this worker serves.
-    pub fn set_revision(&mut self, revision: u64) {
-        self.revision = Some((revision, false));
+    /// Sets the policy that this worker serves: its revision, and its digest in hex.
+    pub fn set_policy(&mut self, revision: u64, digest: &str) {
+        // As many digits as a double holds.
+        let digits = digest.get(..13).and_then(|digits| u64::from_str_radix(digits, 16).ok());
+        self.policy = Some(([revision, digits.unwrap_or(0)], false));
     }
 
     /// What was counted and not yet handed over, by full name (for tests and for the curious).
@@ -303,11 +307,14 @@ impl Metrics {
         self.capture_bytes.flush(host, "weir_capture_bytes");
         self.guest_memory.flush(host, "weir_guest_memory_bytes");
         self.pending_pairs.flush(host, "weir_pending_pairs");
-        if let Some((revision, false)) = self.revision {
-            let id = define(host, &mut self.revision_id, MetricKind::Gauge, "weir_config_revision");
-            if id.is_some_and(|id| host.set_metric(id, revision).is_ok()) {
-                self.revision = Some((revision, true));
+        if let Some((values, false)) = self.policy {
+            let names = ["weir_config_revision", "weir_config_digest"];
+            let mut set = true;
+            for ((value, name), id) in values.iter().zip(names).zip(&mut self.policy_ids) {
+                let id = define(host, id, MetricKind::Gauge, name);
+                set &= id.is_some_and(|id| host.set_metric(id, *value).is_ok());
             }
+            self.policy = Some((values, set));
         }
     }
 }

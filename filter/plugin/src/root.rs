@@ -57,7 +57,7 @@ impl<H: Host> Filter<H> {
         self.send(root, &active, now);
         self.metrics.set_memory(self.memory.taken(), self.host.memory_bytes());
         self.metrics.set_levels(self.outbox.bytes(), self.pending.len());
-        self.metrics.set_revision(active.policy.revision);
+        self.metrics.set_policy(active.policy.revision, &active.digest);
         self.metrics.set_held(active.guards.as_ref().map_or(0, |guards| guards.tripped_count()));
         self.metrics.flush(&self.host);
     }

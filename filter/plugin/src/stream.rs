@@ -184,6 +184,7 @@ impl<H: Host> Filter<H> {
             self.pending.insert(Rc::clone(&exchange), now, active.pending_pairs_max, &mut self.metrics);
         }
         self.capturing += 1;
+        self.tell_access_log(active, &assignment, Some(&exchange));
         let mut captured = Captured::new(exchange, LegKind::Primary, end, &mut self.memory);
         captured.sampled = sampled;
         tags(&active.request_headers, headers, &mut captured.tags);
@@ -194,6 +195,7 @@ impl<H: Host> Filter<H> {
     fn uncaptured(&mut self, active: &Rc<Active>, assignment: &Assignment) -> Stream {
         let variant = assignment.variant;
         let watched = self.watched(active, variant, assignment.cohort);
+        self.tell_access_log(active, assignment, None);
         Stream::Assigned { active: Rc::clone(active), variant, watched }
     }
 

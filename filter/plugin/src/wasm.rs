@@ -162,6 +162,10 @@ impl Host for WasmHost {
         core::arch::wasm32::memory_size(0) as u64 * PAGE_BYTES
     }
 
+    fn set_property(&self, path: &[&str], value: &[u8]) -> Answer<()> {
+        abi::set_property(path.join("\0").as_bytes(), value).map_err(Refused)
+    }
+
     fn post(&self, call: &Call<'_>) -> Answer<u32> {
         let headers = headers::encode(&[
             (":method", "POST"),

@@ -76,3 +76,42 @@ fn overridden_exchanges_are_counted_and_take_no_part() {
     assert_eq!(general.variant, None, "the tier may not choose");
     assert!(general.shadow.is_some());
 }
+
+#[test]
+fn access_logs_are_told_only_where_the_policy_asks_for_it() {
+    let state = |proxy: &Proxy| proxy.host.0.filter_state.borrow().get("weir").cloned();
+    let mut silent = Proxy::new("");
+    silent.open(POLICY_ROOT, INTERNAL, true);
+    assert_eq!(state(&silent), None);
+    let mut proxy = Proxy::new("filterState: true\n");
+    proxy.open(POLICY_ROOT, INTERNAL, true);
+    assert_eq!(
+        state(&proxy).as_deref(),
+        Some(
+            "experiment=trial revision=7 variant=candidate cohort=internal tier=internal reason=inside-share"
+        )
+    );
+    proxy.exchange(USER);
+    let told = state(&proxy).unwrap();
+    proxy.tick();
+    let sample = format!(" sample={}", proxy.posted()[0].sample_id);
+    assert_eq!(
+        told,
+        format!(
+            "experiment=trial revision=7 variant=control cohort=general tier=general reason=no-share{sample}"
+        )
+    );
+}
+
+#[test]
+fn the_policys_revision_and_digest_are_metrics() {
+    let mut proxy = Proxy::new("");
+    proxy.exchange(USER);
+    proxy.tick();
+    let digest = proxy.posted()[0].policy_digest.clone();
+    let digits = i64::from_str_radix(&digest[..13], 16).unwrap();
+    assert_eq!(
+        (proxy.host.metric("weir_config_revision"), proxy.host.metric("weir_config_digest")),
+        (7, digits)
+    );
+}

@@ -118,6 +118,9 @@ document! {
         pub routing: Routing,
         /// What the client is told.
         pub response_headers: ResponseHeaders,
+        /// Whether access logs can show experiment, revision, variant, cohort, tier, reason and sample of every exchange, as
+        /// `%FILTER_STATE(wasm.weir:PLAIN)%`. It costs a host call per exchange.
+        pub filter_state: Option<bool>,
         /// Bounds of the filter.
         pub limits: Limits,
         /// Where samples go.

@@ -33,6 +33,7 @@ pub(crate) struct State {
     pub(crate) response: RefCell<Pairs>,
     pub(crate) call_response: RefCell<Pairs>,
     pub(crate) chunk: RefCell<Vec<u8>>,
+    pub(crate) filter_state: RefCell<BTreeMap<String, String>>,
     pub(crate) now: Cell<u64>,
     pub(crate) posts: RefCell<Vec<Vec<u8>>>,
     pub(crate) next_token: Cell<u32>,
@@ -58,6 +59,7 @@ impl Double {
             response: RefCell::default(),
             call_response: RefCell::default(),
             chunk: RefCell::default(),
+            filter_state: RefCell::default(),
             now: Cell::new(1_000_000_000_000),
             posts: RefCell::default(),
             next_token: Cell::new(1),
@@ -187,6 +189,13 @@ impl Host for Double {
 
     fn memory_bytes(&self) -> u64 {
         1 << 20
+    }
+
+    fn set_property(&self, path: &[&str], value: &[u8]) -> Answer<()> {
+        self.call()?;
+        let text = String::from_utf8(value.to_vec()).expect("text");
+        self.0.filter_state.borrow_mut().insert(path.join("."), text);
+        Ok(())
     }
 
     fn post(&self, call: &Call<'_>) -> Answer<u32> {
