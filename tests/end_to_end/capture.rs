@@ -111,6 +111,9 @@ async fn every_shadowed_exchange_gives_both_legs_with_one_sample_id_and_the_righ
         let decision = native.capture_decision(&assignment, &exchange_key(&primary.sample_id));
         assert_eq!(legs.contains_key("noise"), decision.noise, "noise is drawn by the exchange");
         noise_copies += usize::from(decision.noise);
+        assert_eq!(primary.candidate_share, Some(f64::from(assignment.share_ppm) / 1e6));
+        assert_eq!(primary.copies, if decision.noise { "shadow,noise" } else { "shadow" });
+        assert_eq!((shadow.candidate_share, shadow.copies.as_str()), (None, ""), "said once");
         assert_eq!(primary.request_body, vec![b'x'; primary.request_body_bytes.unwrap() as usize]);
         assert_eq!(shadow.request_body_bytes, None, "the request is kept once");
     }

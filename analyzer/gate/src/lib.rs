@@ -38,4 +38,4 @@ pub use result::{
     Comparison, ErrorRates, Evaluation, FindingKind, GateResult, Outcome, Reason, SegmentFinding,
     SegmentResult, Verdict,
 };
-pub use series::{Better, CaptureHealth, MetricSeries, Stratum};
+pub use series::{AssignmentCheck, Better, CaptureHealth, MetricSeries, Stratum};

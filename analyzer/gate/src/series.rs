@@ -65,8 +65,27 @@ pub struct MetricSeries {
     pub labels: Labels,
 }
 
+/// How many identities each variant has within one revision and cohort, and how many it should have.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AssignmentCheck {
+    /// The cohort; empty where none is known.
+    pub cohort: String,
+    /// The policy's revision, where known.
+    pub revision: Option<i64>,
+    /// The candidate's share of the identities by policy, 0 to 1.
+    pub expected_share: f64,
+    /// Distinct identities whose first answer came from control.
+    pub control: u64,
+    /// Distinct identities whose first answer came from the candidate.
+    pub candidate: u64,
+    /// Natural logarithm of the evidence against the expected share; below 0 where it fits.
+    pub ln_evidence: f64,
+    /// Whether the expected share is refuted, whatever the number of looks.
+    pub mismatch: bool,
+}
+
 /// How well the capture worked; a verdict on biased capture is never a promotion.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CaptureHealth {
     /// Primary legs served by control.
     pub primary_control: u64,
@@ -86,6 +105,12 @@ pub struct CaptureHealth {
     pub truncated_candidate: u64,
     /// Records that were numbered by the filter and never arrived.
     pub sequence_gaps: u64,
+    /// Identities that were served by both variants within one revision and cohort.
+    #[serde(default)]
+    pub served_by_both: u64,
+    /// Assignment against the policy, for each revision and cohort whose share is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub assignments: Vec<AssignmentCheck>,
     /// What makes the capture unfit for a promotion, in words.
     pub problems: Vec<String>,
 }

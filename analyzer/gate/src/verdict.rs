@@ -8,7 +8,8 @@
 //! 5. Every gate that counts inside its margin: promote.
 //! 6. Otherwise hold, with a forecast.
 //!
-//! Whatever says that the capture is unfit turns everything but a rollback into investigate.
+//! Whatever says that the capture is unfit refuses a verdict: promote and sign-off become hold, with the reason and the
+//! remedy first. A rollback and an investigation stay: both are safe, and a human who looks learns of the capture too.
 
 use crate::gates::Severity;
 use crate::judge::{improved_past_margin, worse};
@@ -21,7 +22,8 @@ pub(crate) fn decide(results: &[GateResult], health: &CaptureHealth) -> (Verdict
     let groups = Groups::of(results);
     let (by_gates, rule) = groups.verdict();
     let unfit = !health.problems.is_empty() && by_gates != Verdict::Rollback;
-    let verdict = if unfit { Verdict::Investigate } else { by_gates };
+    let friendly = matches!(by_gates, Verdict::Promote | Verdict::SignOff);
+    let verdict = if unfit && friendly { Verdict::Hold } else { by_gates };
     let mut reasons = Vec::new();
     if unfit {
         reasons.extend(capture_reasons(health));
@@ -29,7 +31,7 @@ pub(crate) fn decide(results: &[GateResult], health: &CaptureHealth) -> (Verdict
     reasons.extend(groups.reasons());
     reasons.push(Reason { text: rule, gate: None });
     if unfit {
-        let text = format!("the gates alone would say {by_gates}; with this capture a human looks first");
+        let text = format!("the gates alone would say {by_gates}; biased capture decides nothing");
         reasons.push(Reason { text, gate: None });
     } else {
         reasons.extend(capture_reasons(health));

@@ -169,7 +169,7 @@ fn a_critical_gate_without_values_never_promotes() {
 }
 
 #[test]
-fn unfit_capture_turns_a_promotion_into_an_investigation_but_not_a_rollback() {
+fn unfit_capture_refuses_a_promotion_but_not_a_rollback() {
     let unfit =
         CaptureHealth { problems: vec!["12 % of the candidate's answers were lost".into()], ..healthy() };
     let list = gates(vec![valid(Severity::Critical)]);
@@ -179,7 +179,7 @@ fn unfit_capture_turns_a_promotion_into_an_investigation_but_not_a_rollback() {
     assert_eq!(bad.verdict, Verdict::Rollback);
     let mut few = flags("json_valid", 100);
     few.pairs.truncate(40);
-    assert_eq!(evaluate(&list, &[few], &unfit, Spending::ALL).verdict, Verdict::Investigate);
+    assert_eq!(evaluate(&list, &[few], &unfit, Spending::ALL).verdict, Verdict::Hold);
 }
 
 #[test]

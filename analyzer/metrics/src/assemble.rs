@@ -69,6 +69,7 @@ pub(crate) fn loaded(experiment: &str, metrics: &[Metric], options: &LoadOptions
     if options.revision.is_some() {
         exchanges.drop_foreign();
     }
+    let numbered: Vec<&LegFigures> = cache.legs().map(|(_, leg)| leg).collect();
     let scores = Scores::new(cache.judgements());
     let all = all_series(&exchanges, metrics, &scores, &options.metrics);
     let times = || exchanges.legs().map(|found| found.leg.ts_us);
@@ -90,7 +91,7 @@ pub(crate) fn loaded(experiment: &str, metrics: &[Metric], options: &LoadOptions
             .collect(),
         distributions: all.series.iter().filter_map(distribution).collect(),
         series: all.series,
-        health: capture_health(&exchanges, cache.legs().map(|(_, leg)| leg)),
+        health: capture_health(&exchanges, &options.expected_shares, &numbered),
         absent: all.absent,
         variants: Variants {
             control_snapshot: snapshots(Variant::Control),

@@ -22,12 +22,13 @@ use crate::metric::Metric;
 use crate::scan::{Frame, Refusal, Tags, check, scan, window};
 use crate::scores::{self, Judgement};
 
-const COLUMNS: [&str; 29] = [
+const COLUMNS: [&str; 32] = [
     "sample_id",
     "leg",
     "variant",
     "ts",
     "revision",
+    "policy_digest",
     "snapshot",
     "cohort",
     "tier",
@@ -40,6 +41,8 @@ const COLUMNS: [&str; 29] = [
     "sequence",
     "path",
     "inclusion_probability",
+    "candidate_share",
+    "copies",
     "status",
     "complete",
     "latency_ms",
@@ -62,18 +65,26 @@ pub(crate) struct LegFigures {
     pub(crate) variant: Variant,
     pub(crate) ts_us: i64,
     pub(crate) revision: Option<i64>,
+    pub(crate) policy_digest: Option<Arc<str>>,
     pub(crate) snapshot: Option<Arc<str>>,
     pub(crate) cohort: Option<Arc<str>>,
     /// What the exchange is labelled with; nothing where there are no labels.
     pub(crate) labels: Option<Arc<LegLabels>>,
     /// Hash of the identity, or of the session where no identity is known.
     pub(crate) identity: Option<u64>,
+    /// Whether that is the identity itself, by which the variant was chosen.
+    pub(crate) identified: bool,
     /// Proxy and worker that numbered the record.
     pub(crate) emitter: Option<Arc<str>>,
     pub(crate) sequence: Option<i64>,
     /// Sent by a push to see the revision; it was numbered like any other, and is nothing to compare.
     pub(crate) probe: bool,
     pub(crate) inclusion_probability: f64,
+    /// The candidate's share of the cohort's identities by policy, parts per million; primary legs, where recorded.
+    pub(crate) candidate_ppm: Option<u32>,
+    /// Whether a copy to the candidate was asked for; primary legs, where recorded.
+    pub(crate) shadowed: Option<bool>,
+    pub(crate) latency_ms: Option<f64>,
     /// The capture limits cut the response.
     pub(crate) truncated: bool,
     /// One value per metric, NaN where there is none.
@@ -81,6 +92,11 @@ pub(crate) struct LegFigures {
 }
 
 impl LegFigures {
+    /// The identity by which the variant was chosen.
+    pub(crate) fn assigned_identity(&self) -> Option<u64> {
+        self.identity.filter(|_| self.identified)
+    }
+
     /// Whether the leg passes a revision filter. A shadow or noise leg without a revision belongs to its primary leg,
     /// which is not known here.
     pub(crate) fn may_belong_to(&self, revision: Option<i64>) -> bool {
@@ -95,7 +111,7 @@ impl LegFigures {
 /// What has been read, by file. Give the same cache to the next look and only new files are read.
 ///
 /// A file is read again when its size or time of change differs, and everything when the
-/// options differ in more than the revision: a rollout goes from revision to revision and need not read again.
+/// options differ in more than revision and shares: a rollout goes from revision to revision and need not read again.
 #[derive(Debug, Default)]
 pub struct Cache {
     key: Option<(LoadOptions, String)>,
@@ -129,7 +145,10 @@ impl Cache {
         samples: &[PathBuf],
         scores: &[PathBuf],
     ) -> Result<(), MetricsError> {
-        let key = (LoadOptions { revision: None, ..options.clone() }, experiment.to_owned());
+        let key = (
+            LoadOptions { revision: None, expected_shares: Vec::new(), ..options.clone() },
+            experiment.to_owned(),
+        );
         if self.key.as_ref() != Some(&key) {
             *self = Self { key: Some(key), progress: self.progress, ..Self::default() };
         }
@@ -226,6 +245,7 @@ struct Columns<'a> {
     variant: Option<&'a StringChunked>,
     ts: Option<&'a Int64Chunked>,
     revision: Option<&'a Int64Chunked>,
+    policy_digest: Option<&'a StringChunked>,
     snapshot: Option<&'a StringChunked>,
     cohort: Option<&'a StringChunked>,
     tier: Option<&'a StringChunked>,
@@ -238,6 +258,8 @@ struct Columns<'a> {
     sequence: Option<&'a Int64Chunked>,
     path: Option<&'a StringChunked>,
     inclusion_probability: Option<&'a Float64Chunked>,
+    candidate_share: Option<&'a Float64Chunked>,
+    copies: Option<&'a StringChunked>,
     status: Option<&'a Int32Chunked>,
     complete: Option<&'a BooleanChunked>,
     latency_ms: Option<&'a Float64Chunked>,
@@ -260,6 +282,7 @@ impl<'a> Columns<'a> {
             variant: frame.text("variant")?,
             ts: frame.integers("ts")?,
             revision: frame.integers("revision")?,
+            policy_digest: frame.text("policy_digest")?,
             snapshot: frame.text("snapshot")?,
             cohort: frame.text("cohort")?,
             tier: frame.text("tier")?,
@@ -272,6 +295,8 @@ impl<'a> Columns<'a> {
             sequence: frame.integers("sequence")?,
             path: frame.text("path")?,
             inclusion_probability: frame.floats("inclusion_probability")?,
+            candidate_share: frame.floats("candidate_share")?,
+            copies: frame.text("copies")?,
             status: frame.small_integers("status")?,
             complete: frame.flags("complete")?,
             latency_ms: frame.floats("latency_ms")?,
@@ -315,6 +340,7 @@ impl<'a> Columns<'a> {
             variant,
             ts_us: self.ts.and_then(|column| column.get(row)).unwrap_or_default(),
             revision: self.revision.and_then(|column| column.get(row)),
+            policy_digest: text(self.policy_digest, row).map(|digest| words.get(digest)),
             snapshot: text(self.snapshot, row).map(|label| words.get(label)),
             cohort: text(self.cohort, row).map(|label| words.get(label)),
             labels: interner.labels(&RowLabels {
@@ -328,6 +354,7 @@ impl<'a> Columns<'a> {
                 .or_else(|| text(self.session_id, row))
                 .filter(|word| !word.is_empty())
                 .map(|word| xxh3_64(word.as_bytes())),
+            identified: text(self.identity_hash, row).is_some_and(|word| !word.is_empty()),
             emitter,
             sequence: self.sequence.and_then(|column| column.get(row)),
             probe: text(self.path, row) == Some(PROBE_PATH),
@@ -336,6 +363,9 @@ impl<'a> Columns<'a> {
                 .and_then(|column| column.get(row))
                 .filter(|probability| *probability > 0.0 && *probability <= 1.0)
                 .unwrap_or(1.0),
+            candidate_ppm: self.candidate_share.and_then(|column| column.get(row)).and_then(ppm),
+            shadowed: text(self.copies, row).map(|copies| copies.split(',').any(|copy| copy == "shadow")),
+            latency_ms: answer.latency_ms,
             truncated: answer.truncated,
             values: metrics.iter().map(value).collect(),
         })
@@ -358,6 +388,12 @@ impl<'a> Columns<'a> {
         }
         .with_text(text(self.response_text, row))
     }
+}
+
+/// A share as parts per million; nothing where it is none.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 0 to 1,000,000
+fn ppm(share: f64) -> Option<u32> {
+    (0.0..=1.0).contains(&share).then(|| (share * 1e6).round() as u32)
 }
 
 fn text(column: Option<&StringChunked>, row: usize) -> Option<&str> {

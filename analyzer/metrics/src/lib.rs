@@ -34,6 +34,7 @@ use weir_report::{Distribution, Look, Variants};
 pub use crate::assemble::ReportParts;
 pub use crate::error::MetricsError;
 pub use crate::files::experiments;
+pub use crate::health::ExpectedShare;
 pub use crate::legs::Cache;
 pub use crate::metric::{known_metrics, metric_exists};
 
@@ -58,6 +59,8 @@ pub struct LoadOptions {
     /// Metric ids that the gates name. Metrics that need no parameter are always computed; this list adds those that
     /// do (`json_fields:answer,order_id`), and an id that does not exist is an error.
     pub metrics: Vec<String>,
+    /// The candidate's share of the identities, by revision and cohort; without it assignment is not checked.
+    pub expected_shares: Vec<ExpectedShare>,
 }
 
 /// Everything that was read about one experiment.

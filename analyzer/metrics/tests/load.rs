@@ -352,7 +352,7 @@ fn records_of_other_revisions_and_probes_are_neither_compared_nor_lost() {
 #[test]
 fn answers_cut_on_one_side_more_than_on_the_other_are_a_problem() {
     let cut = |candidate_only: bool| -> Vec<Sample> {
-        (0..50)
+        (0..150)
             .flat_map(|number| {
                 let id = format!("s{number}");
                 let (mut one, mut other) = (control(&id, 0, "x"), shadow(&id, 0, "y"));

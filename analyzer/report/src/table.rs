@@ -336,6 +336,9 @@ fn health(page: &mut Page, health: &CaptureHealth) {
             count(health.truncated_candidate),
         ),
     );
+    for check in &health.assignments {
+        page.wrapped("  ", &terminal(&words::assignment(check)));
+    }
     if health.problems.is_empty() {
         page.line("  no problem found that would bias the comparison");
     }

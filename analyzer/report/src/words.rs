@@ -28,6 +28,19 @@ pub(crate) fn verdict_sentence(verdict: Verdict) -> &'static str {
     }
 }
 
+/// Assignment against the policy, in one line.
+pub(crate) fn assignment(check: &weir_gate::AssignmentCheck) -> String {
+    let revision = check.revision.map(|revision| format!(", revision {revision}")).unwrap_or_default();
+    let says = if check.mismatch { "not what" } else { "as" };
+    format!(
+        "assignment in cohort {}{revision}: {} of {} identities have the candidate, {says} the policy says ({} %)",
+        if check.cohort.is_empty() { "none" } else { &check.cohort },
+        numbers::count(check.candidate),
+        numbers::count(check.candidate + check.control),
+        numbers::trimmed_percent(check.expected_share),
+    )
+}
+
 /// The verdict as a machine writes it.
 pub(crate) fn verdict_id(verdict: Verdict) -> &'static str {
     match verdict {

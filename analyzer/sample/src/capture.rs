@@ -68,6 +68,8 @@ pub fn sample_from_wire(
         worker: label(worker),
         sequence: Some(integer(leg.sequence)),
         inclusion_probability: leg.inclusion_probability,
+        candidate_share: leg.candidate_share.filter(|share| (0.0..=1.0).contains(share)),
+        copies: label(&leg.copies),
         method: header(&leg.method),
         path: header(&leg.path),
         status: Some(i32::from(leg.status)),

@@ -179,6 +179,8 @@ pub struct Sample {
     pub response_flags: Option<String>,
     pub trace_id: Option<String>,
     pub span_id: Option<String>,
+    pub candidate_share: Option<f64>,
+    pub copies: Option<String>,
 }
 
 /// One judgement of one leg.
@@ -261,6 +263,8 @@ impl Default for Sample {
             response_flags: None,
             trace_id: None,
             span_id: None,
+            candidate_share: None,
+            copies: None,
         }
     }
 }
@@ -584,6 +588,18 @@ impl Record for Sample {
         column!(label response_flags, "the same of response_text"),
         column!(label trace_id, "trace that the leg belongs to, 32 hex digits"),
         column!(label span_id, "span that the leg is, 16 hex digits"),
+        Column {
+            name: "candidate_share",
+            required: false,
+            description: "the candidate's share of the cohort's identities by policy, 0 to 1, where that decided; only on primary legs",
+            access: Access::Float {
+                get: |row| row.candidate_share,
+                set: |row, value| row.candidate_share = Some(value),
+                min: 0.0,
+                max: 1.0,
+            },
+        },
+        column!(label copies, "copies that were asked for: shadow, noise, shadow,noise or none; only on primary legs"),
     ];
 
     fn experiment(&self) -> &str {

@@ -7,6 +7,8 @@
 //! - [`asymptotic`]: for unbounded values and for ratios; holds as n grows, corrected for small n.
 //! - [`quantile`]: for quantiles of any values; holds at every n, for every distribution.
 //!
+//! [`share`] tests a stated share in the same sense: the assignment of identities to variants.
+//!
 //! What they need: values in the order in which they were measured, from a source whose mean does not drift while it
 //! is measured. Under drift they describe an average over the time measured.
 //!
@@ -23,6 +25,7 @@ pub mod forecast;
 mod moments;
 pub mod quantile;
 mod real;
+pub mod share;
 mod strata;
 
 pub use error::StatsError;

@@ -33,6 +33,8 @@ pub struct Exchange {
     pub assigned: weir_policy::Variant,
     /// Hash of the identity, if there was one.
     pub identity_hash: Option<u64>,
+    /// The candidate's share of the cohort's identities, parts per million; none where something else decided.
+    pub share_ppm: Option<u32>,
     /// Chance that the primary leg was captured.
     pub probability_primary: f64,
     /// Chance that the shadow leg was captured.
@@ -125,6 +127,16 @@ impl Exchange {
         self.shadow || self.noise
     }
 
+    /// The copies that go along, as the primary leg's record says them.
+    fn copies(&self) -> &'static str {
+        match (self.shadow, self.noise) {
+            (true, true) => "shadow,noise",
+            (true, false) => "shadow",
+            (false, true) => "noise",
+            (false, false) => "none",
+        }
+    }
+
     /// Whether the exchange has such a leg.
     pub fn expects(&self, leg: LegKind) -> bool {
         match leg {
@@ -186,6 +198,7 @@ impl EndedLeg {
         let (cohort, tier, autonomy) = active.cohort(exchange.cohort);
         let identity_hash = exchange.identity_hash.map(|hash| format!("{hash:016x}")).unwrap_or_default();
         let tags: Vec<(&str, &str)> = self.tags.iter().map(|(name, value)| (&**name, &**value)).collect();
+        let is_primary = self.kind == LegKind::Primary;
         encode_leg(&LegView {
             sample_id: &exchange.sample_id(),
             leg: self.kind,
@@ -201,6 +214,8 @@ impl EndedLeg {
                 LegKind::Shadow => exchange.probability_shadow,
                 LegKind::Noise => exchange.probability_noise,
             },
+            candidate_share: exchange.share_ppm.filter(|_| is_primary).map(|ppm| f64::from(ppm) / 1e6),
+            copies: if is_primary { exchange.copies() } else { "" },
             sequence,
             start_unix_nano: seen.start,
             method: &exchange.method,

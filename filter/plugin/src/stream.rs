@@ -166,6 +166,7 @@ impl<H: Host> Filter<H> {
             cohort: assignment.cohort,
             assigned: assignment.variant,
             identity_hash: assignment.identity_hash,
+            share_ppm: share_in_force(active, &assignment),
             probability_primary: decision.inclusion_probability_primary,
             probability_shadow: decision.inclusion_probability_shadow,
             probability_noise: decision.inclusion_probability_noise,
@@ -374,6 +375,20 @@ fn set_apart(assignment: &Assignment) -> Option<Apart> {
         Reason::Forced => Some(Apart::Forced),
         _ => None,
     }
+}
+
+/// The share that decided; none where a list, a header or a guard did, so that nobody counts these identities against it.
+fn share_in_force(active: &Active, assignment: &Assignment) -> Option<u32> {
+    let decided = match assignment.reason {
+        Reason::Denied | Reason::Forced | Reason::NoIdentity | Reason::Off => false,
+        Reason::InsideShare
+        | Reason::OutsideShare
+        | Reason::NoShare
+        | Reason::NoCohort
+        | Reason::ShadowOnly
+        | Reason::RolledBack => !active.is_held(assignment.cohort),
+    };
+    decided.then_some(assignment.share_ppm)
 }
 
 /// A request id that a copy can be known by: whole, and text.

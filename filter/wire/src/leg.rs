@@ -55,6 +55,10 @@ pub struct Leg {
     pub identity_hash: String,
     /// The chance that this leg was captured, in (0, 1].
     pub inclusion_probability: f64,
+    /// The candidate's share of the identities of this cohort, 0 to 1 (primary leg only).
+    pub candidate_share: Option<f64>,
+    /// The copies that were asked for, joined by commas (primary leg only).
+    pub copies: String,
     /// Number per worker epoch.
     pub sequence: u64,
     /// Start of the request, nanoseconds since 1970.
@@ -122,6 +126,10 @@ pub struct LegView<'a> {
     pub identity_hash: &'a str,
     /// The chance that this leg was captured, in (0, 1].
     pub inclusion_probability: f64,
+    /// The candidate's share of the identities of this cohort, 0 to 1 (primary leg only).
+    pub candidate_share: Option<f64>,
+    /// The copies that were asked for, joined by commas (primary leg only).
+    pub copies: &'a str,
     /// Number per worker epoch.
     pub sequence: u64,
     /// Start of the request, nanoseconds since 1970.
@@ -198,6 +206,8 @@ fn begin(leg: &LegView<'_>) -> RecordWriter {
     record.text(names::AUTONOMY, leg.autonomy);
     record.text(names::IDENTITY_HASH, leg.identity_hash);
     record.number(names::INCLUSION_PROBABILITY, Some(leg.inclusion_probability));
+    record.number(names::CANDIDATE_SHARE, leg.candidate_share);
+    record.text(names::COPIES, leg.copies);
     record.integer(names::SEQUENCE, leg.sequence);
     record.text(names::METHOD, leg.method);
     record.text(names::PATH, leg.path);
@@ -247,6 +257,8 @@ impl Leg {
             autonomy: String::new(),
             identity_hash: String::new(),
             inclusion_probability: 1.0,
+            candidate_share: None,
+            copies: String::new(),
             sequence: 0,
             start_unix_nano: 0,
             method: String::new(),
@@ -284,6 +296,8 @@ impl Leg {
             autonomy: &self.autonomy,
             identity_hash: &self.identity_hash,
             inclusion_probability: self.inclusion_probability,
+            candidate_share: self.candidate_share,
+            copies: &self.copies,
             sequence: self.sequence,
             start_unix_nano: self.start_unix_nano,
             method: &self.method,
@@ -328,6 +342,8 @@ impl Leg {
         leg.autonomy = from.text(names::AUTONOMY)?;
         leg.identity_hash = from.text(names::IDENTITY_HASH)?;
         leg.inclusion_probability = from.probability(names::INCLUSION_PROBABILITY)?;
+        leg.candidate_share = from.number(names::CANDIDATE_SHARE)?;
+        leg.copies = from.text(names::COPIES)?;
         leg.sequence = from.integer(names::SEQUENCE)?.unwrap_or(0);
         leg.method = from.text(names::METHOD)?;
         leg.path = from.text(names::PATH)?;

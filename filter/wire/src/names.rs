@@ -40,6 +40,11 @@ pub const AUTONOMY: &str = "weir.autonomy";
 pub const IDENTITY_HASH: &str = "weir.identity_hash";
 /// Double in (0, 1]: the chance that this leg was captured.
 pub const INCLUSION_PROBABILITY: &str = "weir.inclusion_probability";
+/// Double in 0 to 1, primary legs: the candidate's share of the identities of this cohort, where the policy's share decided
+/// (and not a list, a header or a guard).
+pub const CANDIDATE_SHARE: &str = "weir.candidate_share";
+/// String, primary legs: the copies that were asked for, `shadow`, `noise`, `shadow,noise` or `none`.
+pub const COPIES: &str = "weir.copies";
 /// Integer: per worker epoch, without gaps over everything captured, dropped ones included.
 pub const SEQUENCE: &str = "weir.sequence";
 /// String.

@@ -24,7 +24,7 @@ fn time() -> impl Strategy<Value = Option<f64>> {
 prop_compose! {
     fn any_leg()(
         (sample_id, leg, variant, experiment) in ("[a-z0-9-]{1,30}", any_kind(), any_variant(), "[a-z-]{1,20}"),
-        texts in proptest::collection::vec(".{0,30}", 12),
+        texts in proptest::collection::vec(".{0,30}", 13),
         numbers in proptest::collection::vec(0..=i64::MAX as u64, 5),
         bodies in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..300), 4),
         times in proptest::collection::vec(time(), 4),
@@ -53,6 +53,8 @@ prop_compose! {
         [leg.request_body, leg.request_body_tail, leg.response_body, leg.response_body_tail] = bodies.try_into().unwrap();
         [leg.latency_ms, leg.ttfb_ms, leg.ttft_ms, leg.longest_gap_ms] = times.try_into().unwrap();
         leg.inclusion_probability = probability;
+        leg.candidate_share = Some(probability / 2.0);
+        leg.copies = text();
         leg.status = status;
         leg.request_body_bytes = request_bytes;
         leg.complete = complete;

@@ -36,6 +36,9 @@ pub(crate) struct AnalyzeArguments {
     /// The gates; without it the built-in pack
     #[arg(long, value_name = "GATES")]
     pub(crate) gates: Option<PathBuf>,
+    /// The policy that was in force: its shares are what the assignment of identities is held against
+    #[arg(long, value_name = "POLICY")]
+    pub(crate) policy: Option<PathBuf>,
     /// Only samples of this policy revision
     #[arg(long, value_name = "N")]
     pub(crate) revision: Option<i64>,

@@ -5,28 +5,34 @@ use std::sync::LazyLock;
 
 use weir_gate::{Gates, Spending};
 use weir_look::Look;
-use weir_metrics::{Cache, LoadOptions};
+use weir_metrics::{Cache, ExpectedShare, LoadOptions, Loaded};
+use weir_policy::Policy;
 use weir_report::Progress;
 
 use crate::arguments::AnalyzeArguments;
 use crate::commands::read_text;
-use crate::exit::{Exit, Failure, OrExit, Outcome};
+use crate::exit::{Exit, Failure, OrExit, Outcome, failure};
 use crate::output;
 
 /// Runs the command.
 pub(crate) fn run(arguments: &AnalyzeArguments) -> Outcome {
     let plan = output::plan(&arguments.output.output, &arguments.output.output_file).or_usage()?;
     let gates = arguments.gates.as_deref().map(read_gates).transpose()?;
+    let policy = arguments.policy.as_deref().map(read_policy).transpose()?;
     let options = LoadOptions {
         data_dir: arguments.data.data.clone(),
         experiment: arguments.data.experiment.clone(),
         revision: arguments.revision,
         since_us: arguments.since.map(|time| time.as_microsecond()),
         until_us: arguments.until.map(|time| time.as_microsecond()),
+        expected_shares: policy.as_ref().map(ExpectedShare::of_policy).unwrap_or_default(),
         ..LoadOptions::default()
     };
     let mut cache = Cache::with_progress(progress);
     let look = Look::take(&options, gates.as_ref(), Spending::ALL, &mut cache).or_data()?;
+    if let (Some(path), Some(policy)) = (&arguments.policy, &policy) {
+        of_this_data(path, policy, &look.loaded)?;
+    }
     let mut report = look.report(&options.data_dir, Vec::new()).or_data()?;
     report.generated_from.command = again(arguments);
     output::draw(&report, &plan)?;
@@ -41,6 +47,7 @@ fn again(arguments: &AnalyzeArguments) -> Vec<String> {
         ("--data", Some(path(&arguments.data.data))),
         ("--experiment", arguments.data.experiment.clone()),
         ("--gates", arguments.gates.as_ref().map(path)),
+        ("--policy", arguments.policy.as_ref().map(path)),
         ("--revision", arguments.revision.map(|revision| revision.to_string())),
         ("--since", arguments.since.map(|time| time.to_string())),
         ("--until", arguments.until.map(|time| time.to_string())),
@@ -55,6 +62,36 @@ fn again(arguments: &AnalyzeArguments) -> Vec<String> {
 fn progress(done: u64, all: u64) {
     static SHOWN: LazyLock<Progress> = LazyLock::new(|| Progress::new("reading samples"));
     SHOWN.at(done, all);
+}
+
+fn read_policy(path: &Path) -> Result<Policy, Failure> {
+    Policy::parse(&path.display().to_string(), &read_text(path)?).or_usage()
+}
+
+/// Refuses a policy that says nothing about these samples: assignment would pass unchecked.
+fn of_this_data(path: &Path, policy: &Policy, loaded: &Loaded) -> Result<(), Failure> {
+    let path = path.display();
+    if policy.experiment != loaded.experiment {
+        let (of, wanted) = (&policy.experiment, &loaded.experiment);
+        return Err(failure(
+            Exit::Usage,
+            format!(
+                "{path}: is a policy of experiment {of:?}, the samples are of {wanted:?}\n  hint: give the policy that was in force, or --experiment {of}"
+            ),
+        ));
+    }
+    let revision = i64::try_from(policy.revision).unwrap_or(i64::MAX);
+    if loaded.revisions.is_empty() || loaded.revisions.contains(&revision) {
+        return Ok(());
+    }
+    let found: Vec<String> = loaded.revisions.iter().map(i64::to_string).collect();
+    Err(failure(
+        Exit::Usage,
+        format!(
+            "{path}: is revision {revision}, the samples are of {}\n  hint: give the policy that was in force, as it was pushed",
+            found.join(", ")
+        ),
+    ))
 }
 
 /// Reads a gates document.

@@ -66,6 +66,9 @@ pub(super) fn health(page: &mut String, report: &Report) {
     for problem in &health.problems {
         let _ = writeln!(page, "<p class=\"problem\">✗ {}</p>", text(problem));
     }
+    for check in &health.assignments {
+        let _ = writeln!(page, "<p>{}</p>", text(&words::assignment(check)));
+    }
     page.push_str("<dl class=\"facts\">");
     let answers_control = health.primary_control + health.noise;
     let answers_candidate = health.primary_candidate + health.shadow;

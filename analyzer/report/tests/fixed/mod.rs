@@ -157,6 +157,7 @@ fn evaluation() -> Evaluation {
             truncated_candidate: 0,
             sequence_gaps: 0,
             problems: Vec::new(),
+            ..CaptureHealth::default()
         },
     }
 }

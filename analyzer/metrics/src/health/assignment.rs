@@ -1,0 +1,183 @@
+//! Who got which variant: sample-ratio mismatch, and identities that got both.
+//!
+//! The expected share is what each primary leg carries; an identity that a list, a header or a guard sent to its variant
+//! carries none and is not counted. Samples of older filters and imported ones carry none, and then a
+//! policy that is given says it.
+//!
+//! What is compared: distinct identities (salted hashes) with a captured primary leg, within one revision and cohort,
+//! since that is where one share is in force. Legs without an identity always go to control and are left out. Shadow
+//! and noise copies are no assignment.
+//!
+//! Capture may be sampled, and not alike: an exchange that control serves is also captured because it has a copy, so
+//! that more of control's identities would be seen. Each leg is therefore kept with the chance (least inclusion
+//! probability of the group) / (its own), drawn by a hash of its sample id: afterwards every exchange of both variants
+//! had the same chance to be seen. An identity is counted where its first kept leg is.
+//!
+//! Limit: with sampling an identity with many requests is seen more easily; a candidate that makes people ask more or less
+//! often then looks like a mismatch. That is a difference of populations as well, and named as one. With an inclusion
+//! probability of 1 there is no such effect.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use weir_gate::{AssignmentCheck, CaptureHealth};
+use weir_policy::{Mode, Policy, Share};
+use weir_sample::{Leg, Variant};
+use weir_stats::share::ShareTest;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::{ALPHA, Group, group, group_name, number, percent, share};
+use crate::legs::LegFigures;
+use crate::series::Exchanges;
+
+/// Separates the draw of this check from whatever else is drawn by sample id.
+const THINNING_SEED: u64 = 0x7765_6972_2073_726d;
+/// Identities of both variants: a few change a header that the cohort rests on.
+const BOTH_MIN: u64 = 20;
+const BOTH_SHARE_MAX: f64 = 0.01;
+const PPM: f64 = 1_000_000.0;
+
+/// The candidate's share of a cohort's identities, as a policy has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExpectedShare {
+    /// The policy's revision; legs that carry another one are not held against it.
+    pub revision: i64,
+    /// The cohort.
+    pub cohort: String,
+    /// The candidate's share, parts per million.
+    pub candidate_ppm: u32,
+}
+
+impl ExpectedShare {
+    /// The shares of every cohort of a policy, requests without a cohort included.
+    #[must_use]
+    pub fn of_policy(policy: &Policy) -> Vec<Self> {
+        let revision = i64::try_from(policy.revision).unwrap_or(i64::MAX);
+        let share = |share: Share| match policy.mode {
+            Mode::Canary => share.ppm(),
+            Mode::Full if !share.is_zero() => Share::ALL.ppm(),
+            Mode::Full | Mode::Off | Mode::Shadow | Mode::RolledBack => 0,
+        };
+        let cohorts =
+            policy.cohorts.iter().map(|cohort| (cohort.name.as_str(), share(cohort.candidate_percent)));
+        cohorts
+            .chain([(weir_policy::NO_COHORT, 0)])
+            .map(|(cohort, candidate_ppm)| Self { revision, cohort: cohort.to_owned(), candidate_ppm })
+            .collect()
+    }
+}
+
+/// Counts the identities of every group that has an expected share, and names those that differ from it.
+///
+/// The groups share [`ALPHA`]: the k-th one that was seen gets `ALPHA / (k (k + 1))`, so that groups may come during a
+/// rollout without anything spent twice.
+pub(super) fn shares(
+    exchanges: &Exchanges<'_>,
+    policy: &[ExpectedShare],
+    health: &mut CaptureHealth,
+) -> Vec<String> {
+    let least = least_inclusion(exchanges);
+    let mut order: Vec<(Group<'_>, u32)> = Vec::new();
+    let mut tests: HashMap<(Group<'_>, u32), (ShareTest, HashSet<u64>)> = HashMap::new();
+    for found in primaries(exchanges) {
+        let key = group(found);
+        let Some(identity) = found.leg.assigned_identity() else { continue };
+        // A filter that says which copies it asked for also says the share, if that decided.
+        let silent = found.leg.shadowed.is_none();
+        let of_policy =
+            || policy.iter().find(|share| silent && share.is_of(key)).map(|share| share.candidate_ppm);
+        let Some(ppm) = found.leg.candidate_ppm.or_else(of_policy) else { continue };
+        if !kept(found.leg, least.get(&key).copied().unwrap_or(1.0)) {
+            continue;
+        }
+        let Ok(new) = ShareTest::new(f64::from(ppm) / PPM) else { continue };
+        let (test, seen) = tests.entry((key, ppm)).or_insert_with(|| {
+            order.push((key, ppm));
+            (new, HashSet::new())
+        });
+        if seen.insert(identity) {
+            test.observe(found.leg.variant == Variant::Candidate);
+        }
+    }
+    let mut problems = Vec::new();
+    for (place, (key, ppm)) in order.into_iter().enumerate() {
+        let Some((test, _)) = tests.get(&(key, ppm)) else { continue };
+        let k = (place + 1) as f64;
+        let check = AssignmentCheck {
+            cohort: key.1.unwrap_or_default().to_owned(),
+            revision: key.0,
+            expected_share: f64::from(ppm) / PPM,
+            control: test.n() - test.hits(),
+            candidate: test.hits(),
+            ln_evidence: test.ln_evidence(),
+            mismatch: test.refuted(ALPHA / (k * (k + 1.0))),
+        };
+        problems.extend(check.mismatch.then(|| mismatch(&check, key)));
+        health.assignments.push(check);
+    }
+    problems
+}
+
+fn mismatch(check: &AssignmentCheck, key: Group<'_>) -> String {
+    let all = check.control + check.candidate;
+    format!(
+        "sample-ratio mismatch: the candidate has {} of {all} identities{} ({} %), and the policy gives it {} %: the \
+         variants were not given to the same kind of people, or what one of them answered was lost; hint: look for losses of \
+         one variant (the filter's dropped counters), identities that change between requests, and routes or caches that go \
+         past the filter",
+        check.candidate,
+        group_name(key),
+        percent(share(check.candidate, all)),
+        percent(check.expected_share),
+    )
+}
+
+/// Identities that were served by both variants within one revision and cohort: sticky assignment rules that out.
+pub(super) fn stickiness(exchanges: &Exchanges<'_>, health: &mut CaptureHealth) -> Option<String> {
+    let mut served: HashMap<(Group<'_>, u64), (bool, bool)> = HashMap::new();
+    for found in primaries(exchanges) {
+        if let Some(identity) = found.leg.assigned_identity() {
+            let (control, candidate) = served.entry((group(found), identity)).or_default();
+            *control |= found.leg.variant == Variant::Control;
+            *candidate |= found.leg.variant == Variant::Candidate;
+        }
+    }
+    let both = number(served.values().filter(|(control, candidate)| *control && *candidate).count());
+    let all = number(served.len());
+    health.served_by_both = both;
+    (both >= BOTH_MIN && share(both, all) > BOTH_SHARE_MAX).then(|| {
+        format!(
+            "{both} of {all} identities ({} %) got answers of both variants within one revision, so that the variants are no \
+             separate groups; hint: see that all proxies have the same policy, and that nothing but the filter chooses the cluster",
+            percent(share(both, all))
+        )
+    })
+}
+
+impl ExpectedShare {
+    /// Legs without a revision or cohort (imported ones) are held against the only share that can be meant.
+    fn is_of(&self, (revision, cohort): Group<'_>) -> bool {
+        revision.is_none_or(|revision| revision == self.revision)
+            && cohort.unwrap_or(weir_policy::NO_COHORT) == self.cohort
+    }
+}
+
+fn primaries<'a>(exchanges: &Exchanges<'a>) -> impl Iterator<Item = crate::series::Located<'a>> {
+    exchanges.all.iter().filter_map(|exchange| exchange.primary).filter(|found| found.leg.leg == Leg::Primary)
+}
+
+/// The least chance of capture among the primary legs of each group.
+fn least_inclusion<'a>(exchanges: &Exchanges<'a>) -> BTreeMap<Group<'a>, f64> {
+    let mut least = BTreeMap::new();
+    for found in primaries(exchanges) {
+        let probability = found.leg.inclusion_probability;
+        let known = least.entry(group(found)).or_insert(probability);
+        *known = probability.min(*known);
+    }
+    least
+}
+
+#[allow(clippy::cast_precision_loss)] // a chance needs no more than 53 bits
+fn kept(leg: &LegFigures, least: f64) -> bool {
+    let drawn = xxh3_64_with_seed(leg.sample_id.as_bytes(), THINNING_SEED) as f64 / 2.0_f64.powi(64);
+    drawn * leg.inclusion_probability <= least
+}

@@ -1,0 +1,112 @@
+//! Whether the capture can carry a comparison: counts, and the problems that would bias it, each with its remedy.
+//!
+//! - A problem is named only where there is enough to see it by: a handful of legs is always incomplete somewhere.
+//! - A check of something that varies by itself (shares, rates) is a sequential test at [`ALPHA`] over all looks, and most
+//!   also want a difference that matters; a check of something that must not happen at all (numbers that never arrived,
+//!   two policies under one revision) counts. Six tests together cry wolf in fewer than six of a thousand analyses, however often each
+//!   is looked at; `tests/health.rs` simulates it.
+
+mod assignment;
+mod clock;
+mod completeness;
+mod mixture;
+mod pairing;
+#[cfg(test)]
+mod tests;
+
+pub use assignment::ExpectedShare;
+
+use weir_gate::CaptureHealth;
+use weir_sample::{Leg, Variant};
+use weir_stats::{Arms, Stratified, bounded};
+
+use crate::legs::LegFigures;
+use crate::series::{Exchanges, Located};
+
+/// Chance that one sequential check names a problem where there is none, over all looks.
+const ALPHA: f64 = 0.001;
+/// Shares of two groups that differ by less are no problem, however certain the difference is.
+const SHARE_DIFFERENCE_MAX: f64 = 0.05;
+
+/// Looks at the capture of all exchanges. `numbered` is every leg that was read, also those of other revisions and of
+/// probes: the numbers of one worker run through all of them.
+pub(crate) fn capture_health(
+    exchanges: &Exchanges<'_>,
+    expected: &[ExpectedShare],
+    numbered: &[&LegFigures],
+) -> CaptureHealth {
+    let mut health = counts(exchanges);
+    let mut problems = Vec::new();
+    problems.extend(assignment::shares(exchanges, expected, &mut health));
+    problems.extend(assignment::stickiness(exchanges, &mut health));
+    problems.extend(pairing::arrival(exchanges, &mut health));
+    problems.extend(pairing::slow_loss(exchanges));
+    problems.extend(completeness::gaps(exchanges, numbered.iter().copied(), &mut health));
+    problems.extend(completeness::truncation(exchanges, &mut health));
+    problems.extend(mixture::snapshots(exchanges));
+    problems.extend(mixture::policies(exchanges));
+    problems.extend(clock::order(exchanges));
+    problems.extend(clock::steps(numbered.iter().copied()));
+    health.problems = problems;
+    health
+}
+
+fn counts(exchanges: &Exchanges<'_>) -> CaptureHealth {
+    let mut health = CaptureHealth::default();
+    for found in exchanges.legs() {
+        match (found.leg.leg, found.leg.variant) {
+            (Leg::Primary, Variant::Control) => health.primary_control += 1,
+            (Leg::Primary, Variant::Candidate) => health.primary_candidate += 1,
+            (Leg::Shadow, _) => health.shadow += 1,
+            (Leg::Noise, _) => health.noise += 1,
+        }
+    }
+    health.pairs = number(exchanges.all.iter().filter(|exchange| exchange.pair().is_some()).count());
+    health
+}
+
+/// Revision and cohort: within one the policy's shares and chances are the same for all.
+type Group<'a> = (Option<i64>, Option<&'a str>);
+
+fn group<'a>(found: Located<'a>) -> Group<'a> {
+    (found.leg.revision, found.leg.cohort.as_deref())
+}
+
+/// ` of cohort general, revision 3`, as far as they are known.
+fn group_name((revision, cohort): Group<'_>) -> String {
+    let cohort = cohort.map(|cohort| format!(" of cohort {cohort}")).unwrap_or_default();
+    let revision = revision.map(|revision| format!(", revision {revision}")).unwrap_or_default();
+    format!("{cohort}{revision}")
+}
+
+/// Whether two groups of flags have shares that differ by more than [`SHARE_DIFFERENCE_MAX`], for certain enough that
+/// looking often does not matter: a betting confidence sequence at [`ALPHA`] that leaves out no difference.
+fn differ(one: &[f64], other: &[f64]) -> bool {
+    let mean = |flags: &[f64]| flags.iter().sum::<f64>() / flags.len().max(1) as f64;
+    if one.is_empty() || other.is_empty() || (mean(one) - mean(other)).abs() <= SHARE_DIFFERENCE_MAX {
+        return false;
+    }
+    Stratified::new(&[Arms { control: one, candidate: other }])
+        .and_then(|strata| bounded::unpaired_difference(&strata, (0.0, 1.0), ALPHA))
+        .is_ok_and(|difference| difference.low > 0.0 || difference.high < 0.0)
+}
+
+fn flag(yes: bool) -> f64 {
+    f64::from(u8::from(yes))
+}
+
+#[allow(clippy::cast_precision_loss)] // counts are far below 2^53
+fn share(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+fn number(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
+
+/// `31.2`, `5` or `0.04`: a share in percent with at most three digits that say something.
+fn percent(share: f64) -> String {
+    let percent = share * 100.0;
+    let text = if percent >= 10.0 { format!("{percent:.1}") } else { format!("{percent:.2}") };
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}

@@ -1,0 +1,154 @@
+//! Whether the pairs that should be there are there, and whether the slow ones are missing.
+//!
+//! A primary leg says whether a copy was asked for. Samples of older filters do not, but they carry the chance: an exchange
+//! was shadowed with probability (inclusion of its shadow) / (inclusion of its primary). Imported legs carry neither, so
+//! for them only shadows without their primary are looked for.
+
+use std::collections::BTreeMap;
+
+use weir_gate::CaptureHealth;
+use weir_sample::Variant;
+use weir_stats::share::ShareTest;
+
+use super::{ALPHA, Group, differ, flag, group, number, percent};
+use crate::series::{Exchange, Exchanges};
+
+/// Pairs that should be there before their rate says something.
+const EXPECTED_PAIRS_MIN: f64 = 100.0;
+const PAIRING_RATE_MIN: f64 = 0.9;
+/// A shadow answer may still be under way: exchanges this close to the newest one are not expected to be pairs yet.
+const PAIRING_GRACE_US: i64 = 5_000_000;
+/// Primaries with a latency in each half before the halves are compared.
+const HALF_MIN: usize = 100;
+
+/// A primary leg of control that may have had a shadow.
+struct Candidate {
+    chance: f64,
+    paired: bool,
+    latency_ms: Option<f64>,
+}
+
+/// Shadow answers without their primary, and primaries whose shadow answer is missing.
+pub(super) fn arrival(exchanges: &Exchanges<'_>, health: &mut CaptureHealth) -> Option<String> {
+    let orphans =
+        exchanges.all.iter().filter(|exchange| exchange.shadow.is_some() && exchange.primary.is_none());
+    health.half_pairs = number(orphans.count());
+    let settled = settled(exchanges);
+    let alone = exchanges
+        .all
+        .iter()
+        .filter(|exchange| settled(exchange) && exchange.shadow.is_some() && exchange.primary.is_none())
+        .count();
+    let (mut expected, mut paired, mut certain) = (alone as f64, 0.0, alone > 0);
+    let mut tests: BTreeMap<u64, ShareTest> = BTreeMap::new();
+    for primary in shadowed(exchanges) {
+        expected += primary.chance;
+        paired += flag(primary.paired);
+        if primary.chance >= 1.0 && !primary.paired {
+            health.half_pairs += 1;
+            certain = true;
+        }
+        if let Ok(test) = ShareTest::new(primary.chance) {
+            tests.entry(primary.chance.to_bits()).or_insert(test).observe(primary.paired);
+        }
+    }
+    let each = ALPHA / tests.len().max(1) as f64;
+    // A copy that was drawn by chance may be absent by chance; one that was certain may not.
+    let beyond_chance = certain || tests.values().any(|test| test.refuted(each));
+    let rate = paired / expected;
+    (expected >= EXPECTED_PAIRS_MIN && rate < PAIRING_RATE_MIN && beyond_chance).then(|| {
+        let missing = expected - paired;
+        let side = if alone as f64 > missing / 2.0 { "control's" } else { "the candidate's" };
+        format!(
+            "only {:.0} % of the expected pairs arrived ({paired:.0} of about {expected:.0}; mostly {side} answer is missing), \
+             and those that did may be the easy ones; hint: see whether the candidate answers its shadow copies in time, and look at the \
+             filter's dropped and expired counters",
+            rate * 100.0
+        )
+    })
+}
+
+/// Whether pairs are missing more often where control was slow: what is hard is slow, so the hard requests are missing.
+///
+/// The slow half has a latency above the median of all; the shares that are paired are compared. Copies that were not
+/// made are missing in both halves alike.
+pub(super) fn slow_loss(exchanges: &Exchanges<'_>) -> Option<String> {
+    let all: Vec<Candidate> = shadowed(exchanges)
+        .into_iter()
+        .filter(|found| found.chance < 1.0 || found.latency_ms.is_some())
+        .collect();
+    let mut latencies: Vec<f64> =
+        all.iter().filter_map(|found| found.latency_ms).filter(|latency_ms| latency_ms.is_finite()).collect();
+    latencies.sort_unstable_by(f64::total_cmp);
+    let median_ms = *latencies.get(latencies.len() / 2)?;
+    let half = |slow: bool| -> Vec<f64> {
+        let in_half =
+            |found: &&Candidate| found.latency_ms.is_some_and(|latency_ms| (latency_ms >= median_ms) == slow);
+        all.iter().filter(in_half).map(|found| flag(found.paired)).collect()
+    };
+    let (slow, fast) = (half(true), half(false));
+    let mean = |flags: &[f64]| flags.iter().sum::<f64>() / flags.len().max(1) as f64;
+    let enough = slow.len() >= HALF_MIN && fast.len() >= HALF_MIN;
+    (enough && differ(&fast, &slow)).then(|| {
+        format!(
+            "loss goes with latency: {} % of the requests that control answered in less than {median_ms:.0} ms are pairs, and \
+             {} % of the slower ones, so that the hard requests are missing; hint: give the copies as much time as the original \
+             (the mirror route's timeout, limits.pendingPairsMax), and look at the filter's dropped and expired counters",
+            percent(mean(&fast)),
+            percent(mean(&slow)),
+        )
+    })
+}
+
+fn settled<'a>(exchanges: &Exchanges<'a>) -> impl Fn(&Exchange<'a>) -> bool + use<'a> {
+    let newest_us = exchanges.legs().map(|found| found.leg.ts_us).max().unwrap_or(i64::MAX);
+    move |exchange| exchange.legs().all(|found| found.leg.ts_us < newest_us.saturating_sub(PAIRING_GRACE_US))
+}
+
+/// Control's settled primaries, each with its chance of a shadow; those that cannot have one are left out.
+fn shadowed(exchanges: &Exchanges<'_>) -> Vec<Candidate> {
+    let inclusion = shadow_inclusions(exchanges);
+    let settled = settled(exchanges);
+    exchanges
+        .all
+        .iter()
+        .filter(|exchange| settled(exchange))
+        .filter_map(|exchange| {
+            let primary = exchange.primary.filter(|found| found.leg.variant == Variant::Control)?;
+            let paired = exchange.pair().is_some();
+            let own = primary.leg.inclusion_probability;
+            let usual = inclusion.get(&group(primary)).filter(|_| primary.leg.emitter.is_some());
+            let chance = match usual {
+                _ if primary.leg.shadowed.is_some() => flag(primary.leg.shadowed == Some(true) || paired),
+                // A cap or a filter of the policy kept this exchange from being copied: it was captured for its own sake.
+                Some(usual) if own < usual.primary && !paired => 0.0,
+                Some(usual) => (usual.shadow / own).min(1.0),
+                None => flag(paired),
+            };
+            (chance > 0.0).then_some(Candidate { chance, paired, latency_ms: primary.leg.latency_ms })
+        })
+        .collect()
+}
+
+/// Inclusion probabilities of exchanges that have a shadow.
+struct Usual {
+    primary: f64,
+    shadow: f64,
+}
+
+/// The chance of a shadow copy by revision and cohort, where any was captured by the filter.
+fn shadow_inclusions<'a>(exchanges: &Exchanges<'a>) -> BTreeMap<Group<'a>, Usual> {
+    exchanges
+        .all
+        .iter()
+        .filter_map(|exchange| {
+            let primary = exchange.primary?;
+            let shadow = exchange.shadow.filter(|found| found.leg.emitter.is_some())?;
+            let usual = Usual {
+                primary: primary.leg.inclusion_probability,
+                shadow: shadow.leg.inclusion_probability,
+            };
+            Some((group(primary), usual))
+        })
+        .collect()
+}
