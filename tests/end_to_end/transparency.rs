@@ -11,7 +11,14 @@ use weir_tests::server::Step;
 use weir_tests::traffic::exchange_all;
 use weir_tests::world::{Filter, Plan, World, policy};
 
-const COUNT: u64 = 600;
+/// Exchanges of one round, after which what was recorded is forgotten.
+const ROUND: u64 = 600;
+
+/// 600, or what `WEIR_EXCHANGES` says: `make test-long` wants 10,000.
+fn exchanges() -> u64 {
+    std::env::var("WEIR_EXCHANGES").map_or(600, |count| count.parse().expect("WEIR_EXCHANGES is a number"))
+}
+
 const CONTENT_TYPES: [&str; 5] =
     ["application/json", "text/event-stream", "text/plain; charset=utf-8", "application/octet-stream", ""];
 
@@ -151,23 +158,31 @@ async fn generated_exchanges_are_the_same_for_client_and_control_with_and_withou
     let silent = everything_captured(json!({"variant": false, "revision": false}));
     let with = world(Plan { workers: 4, ..Plan::new(silent.clone()) }).await;
     let without = world(Plan { filter: Filter::Absent, ..Plan::new(silent) }).await;
-    let requests = (0..COUNT).map(generated_request).collect::<Vec<_>>();
-    let (one, other) = tokio::join!(
-        exchange_all(with.address(), 8, requests.clone()),
-        exchange_all(without.address(), 8, requests)
-    );
-    for (seed, (with, without)) in one.unwrap().iter().zip(&other.unwrap()).enumerate() {
-        assert_eq!(seen_by_client(with), seen_by_client(without), "seed {seed}");
+    for first in (0..exchanges()).step_by(usize::try_from(ROUND).unwrap()) {
+        let seeds = first..(first + ROUND).min(exchanges());
+        let requests = seeds.clone().map(generated_request).collect::<Vec<_>>();
+        let (one, other) = tokio::join!(
+            exchange_all(with.address(), 8, requests.clone()),
+            exchange_all(without.address(), 8, requests)
+        );
+        for (seed, (with, without)) in seeds.clone().zip(one.unwrap().iter().zip(&other.unwrap())) {
+            assert_eq!(seen_by_client(with), seen_by_client(without), "seed {seed}");
+        }
+        let (with_requests, without_requests) = (seen_by_control(&with), seen_by_control(&without));
+        assert_eq!(with_requests.len() as u64, seeds.end - seeds.start);
+        for (path, requests) in &without_requests {
+            assert_eq!(with_requests.get(path), Some(requests), "{path}");
+        }
+        let legs = usize::try_from(seeds.end - seeds.start).unwrap();
+        assert!(
+            with.sink.wait_for_legs(Duration::from_secs(15), legs).await,
+            "everything was captured meanwhile"
+        );
+        with.sink.clear();
+        for server in [&with.control, &with.candidate, &without.control] {
+            server.forget();
+        }
     }
-    let (with_requests, without_requests) = (seen_by_control(&with), seen_by_control(&without));
-    assert_eq!(with_requests.len(), usize::try_from(COUNT).unwrap());
-    for (path, requests) in &without_requests {
-        assert_eq!(with_requests.get(path), Some(requests), "{path}");
-    }
-    assert!(
-        with.sink.wait_for_legs(Duration::from_secs(15), 1000).await,
-        "everything was captured meanwhile"
-    );
     assert_eq!(with.sink.errors(), Vec::<String>::new());
 }
 
@@ -213,7 +228,7 @@ async fn an_event_stream_split_at_every_byte_arrives_whole() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_of_many_megabytes_pass_whole_in_both_directions() {
-    const BYTES: usize = 24 << 20;
+    const BYTES: usize = 64 << 20;
     let world = World::start(Plan::new(everything_captured(json!({})))).await.unwrap();
     let body = Random::new(3).bytes(BYTES);
     for server in [&world.control, &world.candidate] {

@@ -84,6 +84,13 @@ impl Server {
         self.shared.requests.as_ref().map(|requests| locked(requests).clone()).unwrap_or_default()
     }
 
+    /// Forgets what it was asked so far; for long runs.
+    pub fn forget(&self) {
+        if let Some(requests) = &self.shared.requests {
+            locked(requests).clear();
+        }
+    }
+
     /// Replies differently from the next request on.
     pub fn reply_with(&self, handler: impl Fn(&Message) -> Vec<Step> + Send + Sync + 'static) {
         *locked(&self.shared.handler) = Arc::new(Box::new(handler));

@@ -56,6 +56,8 @@ pub struct Plan {
     pub access_log: bool,
     /// HTTP filters before Weir's.
     pub filters_before: Vec<Value>,
+    /// Changes the rendered bootstrap, for what no field does.
+    pub edit: fn(String) -> String,
     /// The filter refuses this policy, and the proxy has to come up without it.
     pub refused: bool,
 }
@@ -72,6 +74,7 @@ impl Plan {
             route_timeout_s: 300,
             access_log: false,
             filters_before: Vec::new(),
+            edit: |bootstrap| bootstrap,
             refused: false,
         }
     }
@@ -174,7 +177,7 @@ impl World {
         let options = StartOptions {
             concurrency: plan.workers,
             log_level: "info".to_owned(),
-            ..StartOptions::new(find_envoy(None)?, bootstrap.render(), folder.path().to_owned())
+            ..StartOptions::new(find_envoy(None)?, (plan.edit)(bootstrap.render()), folder.path().to_owned())
         };
         let envoy = Envoy::start(options).await?;
         let address = envoy.listener("weir").ok_or("envoy has no listener called weir")?;

@@ -94,6 +94,8 @@ pub enum Skip {
     PerSecond,
     /// The bodies that are being captured take all the memory that they may.
     Memory,
+    /// The connection becomes something else than HTTP.
+    Upgrade,
 }
 
 /// Why an exchange takes no part: it is neither captured nor copied.
@@ -418,6 +420,7 @@ impl Count {
                     Skip::Tokens => "tokens",
                     Skip::PerSecond => "per_second",
                     Skip::Memory => "memory",
+                    Skip::Upgrade => "upgrade",
                 }
             ),
             Self::HalfPairs(leg, why) => format!(
@@ -518,6 +521,7 @@ mod tests {
                     Skip::Tokens,
                     Skip::PerSecond,
                     Skip::Memory,
+                    Skip::Upgrade,
                 ]
                 .map(|why| Count::Skipped(leg, why)),
             );

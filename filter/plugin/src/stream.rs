@@ -139,6 +139,11 @@ impl<H: Host> Filter<H> {
             self.metrics.count(Count::Skipped(LegKind::Primary, Skip::Busy));
             return self.uncaptured(active, &assignment);
         }
+        // What follows is no message of HTTP: it is neither copied nor captured.
+        if headers.get(b"upgrade").is_some() || headers.get(b":method") == Some(b"CONNECT") {
+            self.metrics.count(Count::Skipped(LegKind::Primary, Skip::Upgrade));
+            return self.uncaptured(active, &assignment);
+        }
         let legs = 1 + usize::from(decision.shadow) + usize::from(decision.noise);
         if !self.memory.fits(legs, active.capture_bytes_max) {
             self.metrics.count(Count::Skipped(LegKind::Primary, Skip::Memory));

@@ -27,6 +27,8 @@ pub(crate) type Pairs = Vec<(String, Vec<u8>)>;
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) refuse: Cell<Refuse>,
+    /// What a refused call answers.
+    pub(crate) status: Cell<u32>,
     pub(crate) calls: Cell<usize>,
     pub(crate) configuration: RefCell<Vec<u8>>,
     pub(crate) request: RefCell<Pairs>,
@@ -53,6 +55,7 @@ impl Double {
     pub(crate) fn new() -> Self {
         Self(Rc::new(State {
             refuse: Cell::new(Refuse::Nothing),
+            status: Cell::new(10),
             calls: Cell::new(0),
             configuration: RefCell::default(),
             request: RefCell::default(),
@@ -96,7 +99,7 @@ impl Double {
             Refuse::Nth(nth) => number == nth,
             Refuse::From(first) => number >= first,
         };
-        if refused { Err(Refused(10)) } else { Ok(()) }
+        if refused { Err(Refused(self.0.status.get())) } else { Ok(()) }
     }
 
     fn map(&self, map: Map) -> &RefCell<Pairs> {
