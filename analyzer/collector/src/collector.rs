@@ -17,8 +17,10 @@ use weir_sample::disk::{Disk, RealDisk};
 use weir_sample::durable::DurableError;
 
 use crate::drain::Drain;
+use crate::events::{EventKind, LogFormat};
 use crate::lock::DataLock;
 use crate::otlp::RequestLimits;
+use crate::pressure::Pressure;
 use crate::redact::Redactor;
 use crate::server::{Shared, permits, router, workers};
 use crate::status::{LogSink, Status};
@@ -47,6 +49,8 @@ pub struct Limits {
     pub queue_requests_max: usize,
     /// Log that is not in Parquet yet, bytes; beyond it requests get 503.
     pub wal_bytes_max: u64,
+    /// Free space of the data folder's disk, bytes; below it requests get 503.
+    pub disk_free_bytes_min: u64,
     /// Size at which a segment is sealed, bytes, at most 256 MiB; it bounds the memory that becomes Parquet at once.
     pub segment_bytes_max: u64,
 }
@@ -70,6 +74,8 @@ pub struct CollectorOptions {
     pub limits: Limits,
     /// Where lines for the operator go.
     pub log: LogSink,
+    /// How those lines look.
+    pub log_format: LogFormat,
     /// The file system; another one than the system's only in tests that break it.
     pub disk: Arc<dyn Disk>,
 }
@@ -149,6 +155,7 @@ impl Default for Limits {
             inflight_bytes_max: 64 << 20,
             queue_requests_max: 1_024,
             wal_bytes_max: 1 << 30,
+            disk_free_bytes_min: 256 << 20,
             segment_bytes_max: 64 << 20,
         }
     }
@@ -177,6 +184,7 @@ impl CollectorOptions {
             stop_timeout: Duration::from_secs(10),
             limits: Limits::default(),
             log: Arc::new(|line| eprintln!("collector: {line}")),
+            log_format: LogFormat::Text,
             disk: Arc::new(RealDisk),
         }
     }
@@ -197,10 +205,15 @@ impl Collector {
         let listener = TcpListener::bind(options.listen).await.map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
 
-        let status = Arc::new(Status::new(Arc::clone(&options.log)));
+        let status = Arc::new(Status::new(Arc::clone(&options.log)).with_format(options.log_format));
         let wal_dir = open_folder(&*options.disk, &options.data_dir)?;
         let lock = Arc::new(DataLock::take(&wal_dir)?);
         let recovered = recover(&*options.disk, &wal_dir, &status)?;
+        if !recovered.waiting.is_empty() {
+            let (segments, bytes) = (recovered.waiting.len(), recovered.waiting_bytes);
+            let text = format!("{segments} segments of the log wait for Parquet, {bytes} bytes");
+            status.event(EventKind::Recovered, &text);
+        }
         let stop_at = Arc::new(OnceLock::new());
         let (requests, writer, drain) =
             start_threads(&options, wal_dir, recovered, &status, &stop_at, &lock)?;
@@ -210,6 +223,11 @@ impl Collector {
             redactor,
             requests,
             limits: options.limits,
+            pressure: Arc::new(Pressure::new(
+                Arc::clone(&options.disk),
+                options.data_dir.clone(),
+                &options.limits,
+            )),
             workers: workers(),
             memory: Arc::new(Semaphore::new(permits(options.limits.inflight_bytes_max) as usize)),
         };
@@ -221,7 +239,7 @@ impl Collector {
         let server_status = Arc::clone(&status);
         let server = tokio::spawn(async move {
             if let Err(error) = serve.await {
-                server_status.log(&format!("the HTTP server ended: {error}"));
+                server_status.event(EventKind::Server, &format!("the HTTP server ended: {error}"));
             }
         });
         let (writer, drain) = (Some(writer), Some(drain));
@@ -258,7 +276,8 @@ impl RunningCollector {
         let _ = self.stop_at.set(Instant::now() + self.stop_timeout);
         drop(self.stop.take());
         if tokio::time::timeout(self.stop_timeout, &mut self.server).await.is_err() {
-            self.status.log("some clients did not finish their requests; they are cut off, unacknowledged");
+            let text = "some clients did not finish their requests; they are cut off, unacknowledged";
+            self.status.event(EventKind::Client, text);
             // Only here: a task that was awaited to its end cannot be awaited again.
             self.server.abort();
             let _ = (&mut self.server).await;

@@ -17,6 +17,7 @@ use weir_sample::durable::{DurableError, sync_folder_on, write_atomically_on};
 use weir_sample::row::decode_row;
 use weir_sample::{FileError, Partition, Record, Sample, Score, write_samples_on};
 
+use crate::events::EventKind;
 use crate::status::Status;
 use crate::wal::keys::encode_seen;
 use crate::wal::segment::{Found, scan};
@@ -83,7 +84,8 @@ impl Drain {
             };
             self.status.drain_failures.fetch_add(1, Relaxed);
             self.status.drain_failing.store(true, Relaxed);
-            self.status.log(&format!("cannot write Parquet, the log keeps the rows: {error}"));
+            let text = format!("cannot write Parquet, the log keeps the rows: {error}");
+            self.status.event(EventKind::ParquetFailed, &text);
             if self.stop_at.get().is_some_and(|at| Instant::now() + pause > *at) {
                 return false;
             }
@@ -165,7 +167,7 @@ impl Drain {
         }
         if let Err(error) = sync_folder_on(&*self.disk, &self.wal_dir) {
             // A segment that is back after a power cut is removed by the start, its key file is durable.
-            self.status.log(&error.to_string());
+            self.status.event(EventKind::Disk, &error.to_string());
         }
         Ok(())
     }
@@ -182,11 +184,12 @@ impl Drain {
 
     fn keep_aside(&self, path: &Path) -> Result<(), DurableError> {
         let kept = path.with_extension("damaged");
-        self.status.log(&format!(
+        let text = format!(
             "{}: holds damaged records; the good ones are in Parquet, the file is kept as {}",
             path.display(),
             kept.display()
-        ));
+        );
+        self.status.event(EventKind::Damaged, &text);
         match self.disk.rename(path, &kept) {
             Err(source) if source.kind() != ErrorKind::NotFound => {
                 Err(DurableError { path: path.to_path_buf(), action: "rename", source })

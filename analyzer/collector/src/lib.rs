@@ -14,11 +14,13 @@
 mod collector;
 mod convert;
 mod drain;
+mod events;
 mod gaps;
 mod gen_ai;
 pub mod import;
 mod lock;
 mod otlp;
+mod pressure;
 pub mod redact;
 mod server;
 #[cfg(test)]
@@ -28,5 +30,6 @@ pub mod upkeep;
 mod wal;
 
 pub use collector::{Collector, CollectorError, CollectorOptions, Limits, RunningCollector};
+pub use events::{EventKind, LogFormat};
 pub use import::{ImportError, ImportOptions, ImportSummary, import_jsonl};
 pub use status::LogSink;

@@ -25,8 +25,10 @@ use weir_wire::Signal;
 
 use crate::Limits;
 use crate::convert::{Converted, convert, convert_spans};
+use crate::events::EventKind;
 use crate::otlp::answer::{Refusal, acknowledged};
 use crate::otlp::{self, Format, JSON, PROTOBUF};
+use crate::pressure::Pressure;
 use crate::redact::Redactor;
 use crate::status::{Rejection, Status};
 use crate::wal::writer::Request;
@@ -37,6 +39,7 @@ pub(crate) struct Shared {
     pub(crate) redactor: Arc<Redactor>,
     pub(crate) requests: SyncSender<Request>,
     pub(crate) limits: Limits,
+    pub(crate) pressure: Arc<Pressure>,
     /// One permit per request that is being decoded.
     pub(crate) workers: Arc<Semaphore>,
     /// One permit per KiB of bodies in memory.
@@ -100,7 +103,7 @@ async fn receive(
     let status = &shared.status;
     status.redacted(&converted.finds);
     for line in &converted.events {
-        status.log(line);
+        status.event(EventKind::Filter, line);
     }
     let stored = if converted.entries.is_empty() {
         Ok(Default::default())
@@ -178,9 +181,7 @@ async fn read_body(
     body: Body,
 ) -> Result<(Bytes, OwnedSemaphorePermit), Refusal> {
     let limits = &shared.limits;
-    if shared.status.wal_bytes() >= limits.wal_bytes_max {
-        return Err(Refusal::overload("the write-ahead log is full; Parquet cannot be written fast enough"));
-    }
+    shared.pressure.check(&shared.status).map_err(|full| Refusal::overload(&full.to_string()))?;
     let too_large = || {
         let message = format!(
             "the body is larger than {} bytes\n  hint: send smaller batches (limits.batchBytesMax of the policy)",
@@ -245,8 +246,8 @@ async fn decode(
 async fn ready(State(shared): State<Shared>) -> Response {
     let status = &shared.status;
     let unavailable = |why: &str| (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response();
-    if status.wal_bytes() >= shared.limits.wal_bytes_max {
-        return unavailable("the write-ahead log is full");
+    if let Err(full) = shared.pressure.check(status) {
+        return unavailable(&full.to_string());
     }
     if status.drain_failing.load(Relaxed) {
         return unavailable("Parquet cannot be written; the log keeps the rows");
@@ -255,5 +256,10 @@ async fn ready(State(shared): State<Shared>) -> Response {
 }
 
 async fn metrics(State(shared): State<Shared>) -> Response {
+    // Asked for its gauge.
+    let _ = shared.pressure.check(&shared.status);
+    let free_bytes = shared.memory.available_permits().saturating_mul(1024);
+    let inflight_bytes = shared.limits.inflight_bytes_max.saturating_sub(free_bytes);
+    shared.status.inflight_bytes.store(inflight_bytes as u64, Relaxed);
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], shared.status.prometheus()).into_response()
 }

@@ -6,14 +6,18 @@ use std::collections::VecDeque;
 use std::fmt::Write;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use crate::events::{EventKind, LogFormat};
 use crate::gaps::Gaps;
 use crate::redact::{Finds, Secret};
 use crate::wal::SegmentId;
 
 /// Receives one line about something that an operator should know.
 pub type LogSink = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// Between two lines about failed commits.
+const REPEAT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Why something was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,8 +51,16 @@ const REJECTIONS: [(Rejection, &str); 8] = [
     (Rejection::Timeout, "timeout"),
 ];
 
+/// An event that comes often.
+#[derive(Debug, Default)]
+struct Repeated {
+    told: Option<Instant>,
+    untold: u64,
+}
+
 pub(crate) struct Status {
     log: LogSink,
+    format: LogFormat,
     pub(crate) samples: AtomicU64,
     pub(crate) scores: AtomicU64,
     pub(crate) duplicates: AtomicU64,
@@ -65,14 +77,22 @@ pub(crate) struct Status {
     recovered: AtomicU64,
     damaged: AtomicU64,
     torn: AtomicU64,
+    /// Group commits, and the time that their writes and syncs took.
+    commits: AtomicU64,
+    commit_us: AtomicU64,
+    foreign: AtomicU64,
+    pub(crate) disk_free_bytes: AtomicU64,
+    pub(crate) inflight_bytes: AtomicU64,
     waiting: Mutex<VecDeque<(SegmentId, Instant)>>,
     gaps: Mutex<Gaps>,
+    commit_failures: Mutex<Repeated>,
 }
 
 impl Status {
     pub(crate) fn new(log: LogSink) -> Self {
         Self {
             log,
+            format: LogFormat::Text,
             samples: AtomicU64::new(0),
             scores: AtomicU64::new(0),
             duplicates: AtomicU64::new(0),
@@ -89,13 +109,51 @@ impl Status {
             recovered: AtomicU64::new(0),
             damaged: AtomicU64::new(0),
             torn: AtomicU64::new(0),
+            commits: AtomicU64::new(0),
+            commit_us: AtomicU64::new(0),
+            foreign: AtomicU64::new(0),
+            disk_free_bytes: AtomicU64::new(0),
+            inflight_bytes: AtomicU64::new(0),
             waiting: Mutex::default(),
             gaps: Mutex::default(),
+            commit_failures: Mutex::default(),
         }
     }
 
-    pub(crate) fn log(&self, line: &str) {
-        (self.log)(line);
+    /// With another format of its lines.
+    pub(crate) fn with_format(self, format: LogFormat) -> Self {
+        Self { format, ..self }
+    }
+
+    /// Tells the operator.
+    pub(crate) fn event(&self, kind: EventKind, message: &str) {
+        (self.log)(&self.format.line(kind, message));
+    }
+
+    /// A file of the log's folder that is left alone.
+    pub(crate) fn foreign(&self, message: &str) {
+        self.foreign.fetch_add(1, Relaxed);
+        self.event(EventKind::Foreign, message);
+    }
+
+    pub(crate) fn committed(&self, took: Duration) {
+        self.commits.fetch_add(1, Relaxed);
+        self.commit_us.fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    /// Told at most once in [`REPEAT_INTERVAL`], with the number of those in between: a full disk fails every batch.
+    pub(crate) fn commit_failed(&self, message: &str) {
+        let mut repeated = self.commit_failures.lock().unwrap_or_else(PoisonError::into_inner);
+        repeated.untold += 1;
+        if repeated.told.is_some_and(|told| told.elapsed() < REPEAT_INTERVAL) {
+            return;
+        }
+        let untold = std::mem::take(&mut repeated.untold);
+        repeated.told = Some(Instant::now());
+        drop(repeated);
+        let more =
+            if untold > 1 { format!(" ({untold} batches since the last line)") } else { String::new() };
+        self.event(EventKind::CommitFailed, &format!("{message}{more}"));
     }
 
     pub(crate) fn reject(&self, rejection: Rejection, count: u64) {
@@ -163,7 +221,7 @@ impl Status {
             let name = format!("weir_collector_redactions_total{{kind=\"{}\"}}", secret.as_str());
             line(&mut text, &name, load(count));
         }
-        let plain: [(&str, &str, &str, u64); 13] = [
+        let plain: [(&str, &str, &str, u64); 18] = [
             (
                 "weir_collector_requests_total",
                 "counter",
@@ -216,6 +274,36 @@ impl Status {
                 "gauge",
                 "1 while Parquet cannot be written.",
                 u64::from(self.drain_failing.load(Relaxed)),
+            ),
+            (
+                "weir_collector_commits_total",
+                "counter",
+                "Group commits that were made durable.",
+                load(&self.commits),
+            ),
+            (
+                "weir_collector_commit_microseconds_total",
+                "counter",
+                "Time that writing and syncing group commits took.",
+                load(&self.commit_us),
+            ),
+            (
+                "weir_collector_foreign_files",
+                "gauge",
+                "Files in the log's folder that were left alone.",
+                load(&self.foreign),
+            ),
+            (
+                "weir_collector_disk_free_bytes",
+                "gauge",
+                "Free space of the data folder's disk; 0 when not known.",
+                load(&self.disk_free_bytes),
+            ),
+            (
+                "weir_collector_inflight_bytes",
+                "gauge",
+                "Memory reserved for requests in work.",
+                load(&self.inflight_bytes),
             ),
         ];
         for (name, kind, help, value) in plain {

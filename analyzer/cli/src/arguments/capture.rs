@@ -23,6 +23,24 @@ pub(crate) struct CollectArguments {
     /// Listen on an address that others can reach, without TLS or tokens
     #[arg(long)]
     pub(crate) insecure: bool,
+    /// Refuse samples while this much log waits for Parquet
+    #[arg(long, value_name = "MIB", default_value_t = 1_024, value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
+    pub(crate) log_mib_max: u64,
+    /// Refuse samples while the data folder's disk has less free space
+    #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u64).range(0..=1 << 30))]
+    pub(crate) disk_free_mib_min: u64,
+    /// How the lines about its own state look
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) log_format: LogLines,
+}
+
+/// Lines of the collector on stderr.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogLines {
+    /// For people
+    Text,
+    /// One JSON object per event
+    Json,
 }
 
 /// `weir import`

@@ -1,10 +1,11 @@
 //! `weir collect`: runs the collector until it is told to stop, then drains.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use weir_collector::{Collector, CollectorError, CollectorOptions};
+use weir_collector::{Collector, CollectorError, CollectorOptions, EventKind, LogFormat};
 
-use crate::arguments::CollectArguments;
+use crate::arguments::{CollectArguments, LogLines};
 use crate::commands::stopped;
 use crate::exit::{Exit, Failure, Outcome};
 
@@ -14,15 +15,31 @@ pub(crate) async fn run(arguments: &CollectArguments) -> Outcome {
     options.insecure = arguments.insecure;
     options.flush_interval = Duration::from_millis(arguments.flush_interval_ms);
     options.flush_rows = arguments.flush_rows;
+    options.limits.wal_bytes_max = arguments.log_mib_max << 20;
+    options.limits.disk_free_bytes_min = arguments.disk_free_mib_min << 20;
+    let format = match arguments.log_format {
+        LogLines::Text => LogFormat::Text,
+        LogLines::Json => LogFormat::Json,
+    };
+    options.log_format = format;
+    if format == LogFormat::Json {
+        // Nothing before the brace.
+        options.log = Arc::new(|line| eprintln!("{line}"));
+    }
+    let tell = |kind, message: &str| eprintln!("{}", format.line(kind, message));
     let collector = Collector::start(options).await.map_err(refused)?;
-    eprintln!(
+    let text = format!(
         "listening on http://{}/v1/logs, writing to {}; stop with Ctrl-C",
         collector.address(),
         arguments.data.display()
     );
+    tell(EventKind::Listening, &text);
     stopped().await;
-    eprintln!("stopping: what is in the log becomes Parquet");
+    tell(EventKind::Stopping, "stopping: what is in the log becomes Parquet");
     collector.stop().await.map_err(refused)?;
+    if format == LogFormat::Json {
+        tell(EventKind::Stopped, "everything acknowledged is in Parquet");
+    }
     Ok(Exit::Pass)
 }
 

@@ -14,6 +14,7 @@ use super::keys::{RecentKeys, decode_seen};
 use super::segment::scan;
 use super::writer::Sealed;
 use super::{KEYS_MAX, SEEN_FILES_MAX, SegmentId};
+use crate::events::EventKind;
 use crate::status::Status;
 
 /// The state that a writer and a drain go on from.
@@ -67,10 +68,13 @@ pub(crate) fn recover(disk: &dyn Disk, folder: &Path, status: &Status) -> Result
                 finished.insert(id);
                 recovered.seen.push_back(path);
             }
-            None => status.log(&format!(
-                "{}: is no whole key file; left as it is, late retries may be stored twice",
-                path.display()
-            )),
+            None => status.event(
+                EventKind::Damaged,
+                &format!(
+                    "{}: is no whole key file; left as it is, late retries may be stored twice",
+                    path.display()
+                ),
+            ),
         }
     }
     for (id, path) in segments {
@@ -104,7 +108,7 @@ fn list(disk: &dyn Disk, folder: &Path, status: &Status) -> Result<(Names, Names
             _ if path.file_name().is_some_and(|name| name == crate::lock::LOCK_FILE) => {}
             // A file that was being written; what it was made from is still there.
             _ if is_unfinished(&path) => drop(disk.remove(&path)),
-            _ => status.log(&format!("{}: not read, and not touched", path.display())),
+            _ => status.foreign(&format!("{}: not read, and not touched", path.display())),
         }
     }
     Ok((segments, seen))
@@ -128,7 +132,8 @@ fn wait_for(
     let bytes = read(disk, &path)?;
     if let Err(error) = disk.sync_file(&path) {
         // A second sync would prove nothing; a new file does.
-        status.log(&format!("{}: cannot sync: {error}; its content is written anew", path.display()));
+        let text = format!("{}: cannot sync: {error}; its content is written anew", path.display());
+        status.event(EventKind::Disk, &text);
         write_atomically_on(disk, &path, |file| {
             let wrap = |source| DurableError { path: path.clone(), action: "write", source };
             file.write_all(&bytes).map_err(wrap)
@@ -136,7 +141,7 @@ fn wait_for(
     }
     let scan = scan(id, &bytes);
     if let Some(version) = scan.newer {
-        status.log(&format!(
+        status.foreign(&format!(
             "{}: has format version {version}, this program reads {}; left as it is\n  hint: start the newer version once, so that it finishes the segment",
             path.display(),
             super::FORMAT_VERSION
@@ -161,7 +166,7 @@ fn is_too_large(disk: &dyn Disk, path: &Path, status: &Status) -> Result<bool, D
     let bytes = disk.size(path).map_err(wrap)?;
     let is = bytes > super::FILE_BYTES_MAX;
     if is {
-        status.log(&format!(
+        status.foreign(&format!(
             "{}: has {bytes} bytes, a file of the log at most {}; not read, and not touched",
             path.display(),
             super::FILE_BYTES_MAX

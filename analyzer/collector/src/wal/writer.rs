@@ -14,6 +14,7 @@ use weir_sample::disk::{Disk, DiskFile};
 use super::keys::RecentKeys;
 use super::segment::{HEADER_BYTES, append, entry_bytes, header};
 use super::{Entry, GROUP_BYTES_MAX, SegmentId};
+use crate::events::EventKind;
 use crate::status::Status;
 
 /// A request that waits for durability.
@@ -141,7 +142,7 @@ impl Writer {
         let result = if fresh.is_empty() { Ok(()) } else { self.write(&fresh) };
         if let Err(error) = &result {
             self.keys.forget_last(inserted);
-            self.status.log(&error.to_string());
+            self.status.commit_failed(&error.to_string());
             self.retire();
         }
         for (reply, stored) in replies {
@@ -168,11 +169,13 @@ impl Writer {
         };
         bytes.reserve(entries.iter().map(entry_bytes).sum());
         entries.iter().for_each(|entry| append(open.id, entry, &mut bytes));
+        let began = Instant::now();
         open.file.write_all(&bytes).map_err(error("write"))?;
         open.file.sync().map_err(error("sync a segment"))?;
         if is_new {
             self.disk.sync_folder(&self.folder).map_err(error("sync its folder"))?;
         }
+        self.status.committed(began.elapsed());
         open.durable_bytes += bytes.len() as u64;
         open.rows += entries.len();
         self.status.wal_grew(bytes.len() as u64);
@@ -184,7 +187,8 @@ impl Writer {
         if let Some(open) = &mut self.open {
             let kept = open.durable_bytes.max(HEADER_BYTES as u64);
             if let Err(error) = open.file.set_len(kept) {
-                self.status.log(&format!("cannot cut the retired segment {}: {error}", open.id.name()));
+                let text = format!("cannot cut the retired segment {}: {error}", open.id.name());
+                self.status.event(EventKind::Disk, &text);
             }
         }
         self.seal();

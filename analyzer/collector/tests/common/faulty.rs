@@ -4,7 +4,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock};
 
 use weir_sample::disk::{Disk, DiskFile, RealDisk};
 
@@ -29,6 +29,8 @@ pub struct FaultyDisk {
     /// With the number of calls so far.
     faults: Arc<Mutex<Vec<(Fault, u64)>>>,
     pub free_bytes: Arc<AtomicU64>,
+    /// Syncs of files wait while somebody holds it for writing.
+    pub stuck: Arc<RwLock<()>>,
 }
 
 struct FaultyFile {
@@ -39,7 +41,11 @@ struct FaultyFile {
 
 impl FaultyDisk {
     pub fn new(faults: &[Fault]) -> Self {
-        let disk = Self { faults: Arc::default(), free_bytes: Arc::new(AtomicU64::new(u64::MAX)) };
+        let disk = Self {
+            faults: Arc::default(),
+            free_bytes: Arc::new(AtomicU64::new(u64::MAX)),
+            stuck: Arc::default(),
+        };
         faults.iter().for_each(|fault| disk.arm(*fault));
         disk
     }
@@ -136,6 +142,7 @@ impl Write for FaultyFile {
 
 impl DiskFile for FaultyFile {
     fn sync(&mut self) -> io::Result<()> {
+        drop(self.disk.stuck.read().unwrap());
         self.disk.call("sync", &self.path)?;
         self.file.sync()
     }
