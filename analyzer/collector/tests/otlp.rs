@@ -199,7 +199,7 @@ async fn refusals_speak_the_requests_encoding_and_tell_what_may_be_tried_again()
 async fn bombs_huge_windows_and_a_million_tiny_records_are_refused() {
     let data = tempfile::tempdir().unwrap();
     let collector = start(data.path()).await;
-    let zeros = vec![0u8; 64 << 20];
+    let zeros = vec![0u8; 24 << 20];
     let tiny = [vec![0x0a, 0x84, 0x89, 0x7a, 0x12, 0x80, 0x89, 0x7a], [0x12, 0].repeat(1_000_000)].concat();
     let tiny_json = format!(
         "{{\"resourceLogs\":[{{\"scopeLogs\":[{{\"logRecords\":[{}{{}}]}}]}}]}}",

@@ -5,6 +5,8 @@
 
 pub(crate) mod answer;
 mod json;
+#[cfg(test)]
+mod mutations;
 pub(crate) mod trace;
 mod tree;
 
