@@ -56,7 +56,13 @@ async fn a_collector_that_is_down_fails_no_request_and_gets_everything_when_it_i
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_collector_that_refuses_or_crawls_fails_no_request_and_every_lost_leg_is_counted() {
-    for mode in [SinkMode::Status(503), SinkMode::Status(429), SinkMode::Slow(Duration::from_secs(2))] {
+    for mode in [
+        SinkMode::Status(503),
+        SinkMode::Status(429),
+        SinkMode::Slow(Duration::from_secs(2)),
+        SinkMode::Nonsense,
+        SinkMode::Silent,
+    ] {
         let limits = json!({"outboxBytesMax": 131_072, "bodyBytesMax": 1024, "bodyTailBytesMax": 0, "batchBytesMax": 65_536});
         let world = World::start(Plan::new(hasty(limits))).await.unwrap();
         world.sink.set_mode(mode);
@@ -83,6 +89,8 @@ async fn a_collector_that_refuses_or_crawls_fails_no_request_and_every_lost_leg_
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         assert_eq!(total(&world, "weir_samples_total").await, legs, "{mode:?}");
+        let guest = total(&world, "weir_guest_memory_bytes").await;
+        assert!((1..8 << 20).contains(&guest), "{mode:?}: {guest} bytes in two workers");
     }
 }
 

@@ -34,6 +34,10 @@ pub enum SinkMode {
     Slow(Duration),
     /// Keeps nothing and answers with this status.
     Status(u16),
+    /// Keeps nothing and answers what is not HTTP.
+    Nonsense,
+    /// Keeps nothing and never answers.
+    Silent,
 }
 
 #[derive(Default)]
@@ -181,6 +185,11 @@ fn receive(state: &mut State, request: &Message) -> Vec<Step> {
     let mode = state.mode.unwrap_or(SinkMode::Accept);
     if let SinkMode::Status(status) = mode {
         return vec![Step::Write(response(status, &[], b""))];
+    }
+    match mode {
+        SinkMode::Nonsense => return vec![Step::Write(b"\0\x01what?\r\n\r\n".to_vec()), Step::Reset],
+        SinkMode::Silent => return vec![Step::Hang],
+        _ => {}
     }
     match if state.unread { Ok(Default::default()) } else { legs(&request.body) } {
         Ok((legs, events)) => {
