@@ -21,7 +21,7 @@ use crate::events::{EventKind, LogFormat};
 use crate::lock::DataLock;
 use crate::otlp::RequestLimits;
 use crate::pressure::Pressure;
-use crate::redact::Redactor;
+use crate::redact::{Redactor, Rules};
 use crate::server::{Shared, permits, router, workers};
 use crate::status::{LogSink, Status};
 use crate::wal::FILE_BYTES_MAX;
@@ -72,6 +72,8 @@ pub struct CollectorOptions {
     pub stop_timeout: Duration,
     /// Bounds.
     pub limits: Limits,
+    /// What is redacted, and how.
+    pub rules: Rules,
     /// Where lines for the operator go.
     pub log: LogSink,
     /// How those lines look.
@@ -183,6 +185,7 @@ impl CollectorOptions {
             flush_rows: 50_000,
             stop_timeout: Duration::from_secs(10),
             limits: Limits::default(),
+            rules: Rules::default(),
             log: Arc::new(|line| eprintln!("collector: {line}")),
             log_format: LogFormat::Text,
             disk: Arc::new(RealDisk),
@@ -199,7 +202,7 @@ impl Collector {
         if !options.listen.ip().is_loopback() && !options.insecure {
             return Err(CollectorError::NotLoopback { address: options.listen });
         }
-        let redactor = Arc::new(Redactor::new()?);
+        let redactor = Arc::new(Redactor::with(options.rules.clone())?);
         // Before the data folder is touched: a second start of the same command changes nothing.
         let listen_error = |source| CollectorError::Listen { address: options.listen, source };
         let listener = TcpListener::bind(options.listen).await.map_err(listen_error)?;

@@ -12,6 +12,7 @@
 //! Not here: TLS, tokens; so only loopback is listened on, unless told otherwise.
 
 mod collector;
+pub mod configuration;
 mod convert;
 mod drain;
 mod events;

@@ -24,6 +24,8 @@ pub(crate) struct Answer<'a> {
     pub(crate) response_format: Option<&'a str>,
     /// The capture limits cut the response.
     pub(crate) truncated: bool,
+    /// Characters and words of the text, where it is a whole answer that was not kept.
+    pub(crate) counted: Option<(i64, i64)>,
     /// The text, where it is a whole answer.
     pub(crate) text: Option<Text>,
 }
@@ -44,15 +46,26 @@ pub(crate) struct Text {
 impl<'a> Answer<'a> {
     /// Adds the text, unless it is none to judge.
     pub(crate) fn with_text(mut self, text: Option<&'a str>) -> Self {
-        let usable =
-            !self.truncated && self.failed() != Some(true) && self.response_format != Some("unparsed");
         let text = match (text, self.response_format) {
             (None, Some("empty")) => Some(""),
             (None, _) if self.tool_calls.is_some_and(|calls| calls > 0) || self.refused() => Some(""),
             (text, _) => text,
         };
-        self.text = text.filter(|_| usable).map(Text::new);
+        self.text = text.filter(|_| self.is_whole_answer()).map(Text::new);
         self
+    }
+
+    /// Adds the lengths of a text that was not kept: then there is no text to judge, empty or not.
+    pub(crate) fn with_counts(mut self, characters: Option<i64>, words: Option<i64>) -> Self {
+        if let (Some(characters), Some(words)) = (characters, words) {
+            self.text = None;
+            self.counted = self.is_whole_answer().then_some((characters, words));
+        }
+        self
+    }
+
+    fn is_whole_answer(&self) -> bool {
+        !self.truncated && self.failed() != Some(true) && self.response_format != Some("unparsed")
     }
 
     /// Whether the request failed: a status of 400 or more, none at all, or an answer that broke off. Unknown where

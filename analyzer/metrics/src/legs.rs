@@ -22,7 +22,7 @@ use crate::metric::Metric;
 use crate::scan::{Frame, Refusal, Tags, check, scan, window};
 use crate::scores::{self, Judgement};
 
-const COLUMNS: [&str; 32] = [
+const COLUMNS: [&str; 34] = [
     "sample_id",
     "leg",
     "variant",
@@ -55,6 +55,8 @@ const COLUMNS: [&str; 32] = [
     "completion_tokens",
     "tool_calls",
     "refusal",
+    "response_chars",
+    "response_words",
 ];
 
 /// One leg, as figures.
@@ -272,6 +274,8 @@ struct Columns<'a> {
     completion_tokens: Option<&'a Int64Chunked>,
     tool_calls: Option<&'a Int64Chunked>,
     refusal: Option<&'a StringChunked>,
+    response_chars: Option<&'a Int64Chunked>,
+    response_words: Option<&'a Int64Chunked>,
 }
 
 impl<'a> Columns<'a> {
@@ -309,6 +313,8 @@ impl<'a> Columns<'a> {
             completion_tokens: frame.integers("completion_tokens")?,
             tool_calls: frame.integers("tool_calls")?,
             refusal: frame.text("refusal")?,
+            response_chars: frame.integers("response_chars")?,
+            response_words: frame.integers("response_words")?,
         })
     }
 
@@ -384,9 +390,14 @@ impl<'a> Columns<'a> {
             refusal: text(self.refusal, row),
             response_format: text(self.response_format, row),
             truncated: self.response_truncated.and_then(|column| column.get(row)) == Some(true),
+            counted: None,
             text: None,
         }
         .with_text(text(self.response_text, row))
+        .with_counts(
+            self.response_chars.and_then(|column| column.get(row)),
+            self.response_words.and_then(|column| column.get(row)),
+        )
     }
 }
 

@@ -181,6 +181,9 @@ pub struct Sample {
     pub span_id: Option<String>,
     pub candidate_share: Option<f64>,
     pub copies: Option<String>,
+    pub request_chars: Option<i64>,
+    pub response_chars: Option<i64>,
+    pub response_words: Option<i64>,
 }
 
 /// One judgement of one leg.
@@ -265,6 +268,9 @@ impl Default for Sample {
             span_id: None,
             candidate_share: None,
             copies: None,
+            request_chars: None,
+            response_chars: None,
+            response_words: None,
         }
     }
 }
@@ -299,6 +305,8 @@ pub trait Record: Clone + Default + PartialEq + std::fmt::Debug + 'static {
     fn ts_us(&self) -> i64;
     /// The identifier that joins legs and scores.
     fn sample_id(&self) -> &str;
+    /// Leaves out the texts of bodies, and keeps their lengths.
+    fn leave_out_text(&mut self) {}
 }
 
 /// One column and how to reach it.
@@ -393,6 +401,9 @@ pub enum Access<R: 'static> {
         set: fn(&mut R, BTreeMap<String, String>),
     },
 }
+
+/// Stands for a refusal whose text is not kept.
+pub const NOT_KEPT: &str = "[not kept]";
 
 /// The last microsecond of the year 9999.
 pub const TS_US_MAX: i64 = 253_402_300_799_999_999;
@@ -600,6 +611,9 @@ impl Record for Sample {
             },
         },
         column!(label copies, "copies that were asked for: shadow, noise, shadow,noise or none; only on primary legs"),
+        column!(count request_chars, "characters of the request's text, where the text is not kept"),
+        column!(count response_chars, "characters of the answer's text, where the text is not kept"),
+        column!(count response_words, "words of the answer's text, where the text is not kept"),
     ];
 
     fn experiment(&self) -> &str {
@@ -613,6 +627,23 @@ impl Record for Sample {
     }
     fn sample_id(&self) -> &str {
         &self.sample_id
+    }
+    fn leave_out_text(&mut self) {
+        let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        if let Some(text) = self.request_text.take() {
+            self.request_chars = Some(count(text.chars().count()));
+        }
+        if let Some(text) = self.response_text.take() {
+            self.response_chars = Some(count(text.chars().count()));
+            self.response_words = Some(count(text.split_whitespace().count()));
+        }
+        for text in [&mut self.other_choices, &mut self.tool_call_text, &mut self.reasoning_text] {
+            *text = None;
+        }
+        // That there was one counts, its words do not.
+        if let Some(refusal) = &mut self.refusal {
+            NOT_KEPT.clone_into(refusal);
+        }
     }
 }
 

@@ -20,6 +20,9 @@ pub(crate) struct CollectArguments {
     /// Write Parquet when this many samples wait
     #[arg(long, value_name = "ROWS", default_value_t = 50_000)]
     pub(crate) flush_rows: usize,
+    /// What is kept of captured text: a document of kind Collector
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
     /// Listen on an address that others can reach, without TLS or tokens
     #[arg(long)]
     pub(crate) insecure: bool,

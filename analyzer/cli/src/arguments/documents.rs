@@ -24,6 +24,8 @@ pub(crate) enum DocumentKind {
     Gates,
     /// The steps that a candidate goes through
     Rollout,
+    /// What the collector keeps of captured text
+    Collector,
     /// Defaults of the command line
     Config,
     /// The JSON that `weir analyze --output json` writes

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use weir_collector::configuration::Collector as Document;
 use weir_collector::{Collector, CollectorError, CollectorOptions, EventKind, LogFormat};
 
 use crate::arguments::{CollectArguments, LogLines};
 use crate::commands::stopped;
-use crate::exit::{Exit, Failure, Outcome};
+use crate::exit::{Exit, Failure, OrExit as _, Outcome};
 
 /// Runs the command.
 pub(crate) async fn run(arguments: &CollectArguments) -> Outcome {
@@ -15,6 +16,10 @@ pub(crate) async fn run(arguments: &CollectArguments) -> Outcome {
     options.insecure = arguments.insecure;
     options.flush_interval = Duration::from_millis(arguments.flush_interval_ms);
     options.flush_rows = arguments.flush_rows;
+    // Before anything is listened on or written: a collector without its rules does not start.
+    if let Some(config) = &arguments.config {
+        options.rules = Document::load(config).or_usage()?;
+    }
     options.limits.wal_bytes_max = arguments.log_mib_max << 20;
     options.limits.disk_free_bytes_min = arguments.disk_free_mib_min << 20;
     let format = match arguments.log_format {

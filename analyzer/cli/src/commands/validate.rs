@@ -43,6 +43,7 @@ fn schema(kind: DocumentKind) -> serde_json::Value {
         DocumentKind::Policy => weir_policy::Policy::json_schema(),
         DocumentKind::Gates => weir_gate::Gates::json_schema(),
         DocumentKind::Report => weir_report::json_schema(),
+        DocumentKind::Collector => weir_collector::configuration::Collector::json_schema(),
         DocumentKind::Config => weir_document::json_schema::<crate::settings::Config>(),
         DocumentKind::Rollout => weir_controller::Rollout::json_schema(),
     }
@@ -66,6 +67,15 @@ fn check(path: &Path, text: &str) -> Result<String, weir_policy::Problems> {
                 policy.digest()
             )
         }),
+        Some("Collector") => weir_collector::configuration::Collector::parse(&name, text).map(|collector| {
+            let redaction = &collector.redaction;
+            format!(
+                "collector, captures {}, {} patterns and {} fields of your own",
+                collector.capture,
+                redaction.patterns.len(),
+                redaction.fields.len()
+            )
+        }),
         Some("Config") => weir_document::read::<crate::settings::Config>(&name, text)
             .map(|_| "defaults of the command line".to_owned()),
         Some("Capture") => {
@@ -84,7 +94,7 @@ fn unknown_kind(name: &str, tree: &serde_json::Value) -> weir_policy::Problems {
         None => problems.report(&kind, "is missing"),
     };
     problem
-        .allowed("Policy, Gates, Rollout, Capture, Config")
+        .allowed("Policy, Gates, Rollout, Collector, Capture, Config")
         .hint("start with `apiVersion: weir/v1` and `kind: Policy`");
     problems.into_problems(name)
 }

@@ -80,13 +80,11 @@ impl Redactor {
         Ok(Self { tokens: Tokens::new()?, rules })
     }
 
-    /// Whether no text of a body may be kept.
-    pub fn numbers_only(&self) -> bool {
-        self.rules.numbers_only
-    }
-
-    /// Redacts every text of a row.
+    /// Redacts every text of a row; texts of bodies go altogether where the rules keep numbers only.
     pub fn redact_row<R: Record>(&self, row: &mut R, finds: &mut Finds) {
+        if self.rules.numbers_only {
+            row.leave_out_text();
+        }
         for column in R::COLUMNS {
             match &column.access {
                 Access::Text { get, set } => {

@@ -14,9 +14,12 @@ pub(crate) fn metrics() -> Vec<Metric> {
 
 /// No text and nothing in its place (tool calls, a structured refusal).
 fn empty(answer: &Answer<'_>) -> Option<f64> {
-    let text = answer.text.as_ref()?;
+    let no_words = match (&answer.text, answer.counted) {
+        (Some(text), _) => text.folded.trim().is_empty(),
+        (None, counted) => counted?.1 == 0,
+    };
     let nothing_else = answer.tool_calls.unwrap_or(0) == 0 && !answer.refused();
-    Some(flag(text.folded.trim().is_empty() && nothing_else))
+    Some(flag(no_words && nothing_else))
 }
 
 /// The model stopped at its token limit, or a streamed answer ended without saying why.
@@ -107,6 +110,20 @@ mod tests {
         let answer = Answer { status: Some(503), ..Answer::default() }.with_text(Some("no healthy upstream"));
         assert_eq!(value("response_chars", &answer), None);
         assert_eq!(value("empty", &answer), None);
+    }
+
+    #[test]
+    fn a_text_that_was_only_counted_has_lengths_and_nothing_else() {
+        let counted = |characters, words| {
+            Answer { status: Some(200), ..Answer::default() }.with_counts(characters, words)
+        };
+        let answer = counted(Some(11), Some(2));
+        assert_eq!(value("response_chars", &answer), Some(11.0));
+        assert_eq!(value("response_words", &answer), Some(2.0));
+        assert_eq!(value("empty", &answer), Some(0.0));
+        assert_eq!(value("empty", &counted(Some(1), Some(0))), Some(1.0));
+        assert_eq!((value("hedging", &answer), value("refusal", &answer)), (None, None));
+        assert_eq!(value("response_chars", &counted(None, Some(1))), None);
     }
 
     #[test]

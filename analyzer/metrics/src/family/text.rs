@@ -15,11 +15,9 @@ pub(crate) fn metrics() -> Vec<Metric> {
         fault("refusal", refusal),
         fault("hedging", |answer| text(answer).map(|text| flag(HEDGES.found_in(&text.folded)))),
         amount("response_chars", "characters", Better::Neither, |answer| {
-            text(answer).map(|text| count(text.characters))
+            lengths(answer).map(|(characters, _)| characters)
         }),
-        amount("response_words", "words", Better::Neither, |answer| {
-            text(answer).map(|text| count(text.words))
-        }),
+        amount("response_words", "words", Better::Neither, |answer| lengths(answer).map(|(_, words)| words)),
     ]
 }
 
@@ -40,9 +38,13 @@ fn text<'a>(answer: &'a Answer<'_>) -> Option<&'a Text> {
     answer.text.as_ref()
 }
 
+/// Characters and words, of the text or of what was counted before it was left out.
 #[allow(clippy::cast_precision_loss)] // lengths of captured texts are far below 2^53
-fn count(number: usize) -> f64 {
-    number as f64
+fn lengths(answer: &Answer<'_>) -> Option<(f64, f64)> {
+    match (text(answer), answer.counted) {
+        (Some(text), _) => Some((text.characters as f64, text.words as f64)),
+        (None, counted) => counted.map(|(characters, words)| (characters as f64, words as f64)),
+    }
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use crate::redact::secret::Secret;
 const KEY_BEGIN: &str = "-----BEGIN ";
 const KEY_END: &str = "-----END ";
 const KEY_LABEL_BYTES_MAX: usize = 64;
+const KEY_LINE_BYTES_MIN: usize = 24;
 /// Shorter values of settings are words.
 const VALUE_BYTES_MIN: usize = 16;
 const VALUE_BYTES_MAX: usize = 4_096;
@@ -219,12 +220,28 @@ fn private_keys(text: &str, mut found: impl FnMut(Range<usize>)) {
         from = next;
     }
     if let Some((end, label_end)) = boundary(text, KEY_END, from) {
-        let body = text.get(from..end).unwrap_or_default();
-        let is_part = |byte: &u8| {
-            byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'\n' | b'\r' | b'\\')
-        };
-        let len = body.bytes().rev().take_while(|byte| is_part(byte)).count();
+        let len = key_lines(text.get(from..end).unwrap_or_default());
         found(end - len..label_end);
+    }
+}
+
+/// How much of the end of a text are lines of base64; but for the last one they are long. Spaces stand for line feeds in headers.
+fn key_lines(text: &str) -> usize {
+    let is_gap = |character: char| matches!(character, ' ' | '\n' | '\r' | '\\');
+    let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=');
+    let mut rest = text.trim_end_matches(is_gap);
+    let mut is_last = true;
+    loop {
+        let line = rest.bytes().rev().take_while(|byte| is_base64(*byte)).count();
+        if line == 0 || (!is_last && line < KEY_LINE_BYTES_MIN) {
+            return text.len() - rest.len();
+        }
+        is_last = false;
+        let before = rest.get(..rest.len() - line).unwrap_or_default();
+        rest = before.trim_end_matches(is_gap);
+        if rest.len() == before.len() {
+            return text.len() - rest.len();
+        }
     }
 }
 

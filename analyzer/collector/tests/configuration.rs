@@ -1,0 +1,116 @@
+//! The collector's configuration file: the example, every problem at once, and no start without it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::path::Path;
+
+use weir_collector::configuration::{Capture, Collector};
+use weir_collector::redact::{Finds, Redactor};
+use weir_sample::Sample;
+
+const HEAD: &str = "apiVersion: weir/v1\nkind: Collector\n";
+
+fn problems(text: &str) -> String {
+    Collector::parse("collector.yaml", &format!("{HEAD}{text}")).unwrap_err().to_string()
+}
+
+#[test]
+fn the_example_does_what_it_says() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/collectors/strict.yaml");
+    let text = std::fs::read_to_string(path).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("key"), "0123456789abcdef0123456789abcdef\n").unwrap();
+    let text = text.replace("{env: WEIR_HASH_KEY}", "{file: key}");
+    let rules = Collector::parse("strict.yaml", &text).unwrap().rules("strict.yaml", folder.path()).unwrap();
+    let redactor = Redactor::with(rules).unwrap();
+    let redact = |text: &str| redactor.redact(text, &mut Finds::default()).into_owned();
+    assert_eq!(
+        redact("Ticket #42 of CUST-123456"),
+        format!("[redacted:ticket] of {}", redact("CUST-123456"))
+    );
+    assert!(redact("CUST-123456").starts_with("[customer:"));
+    assert_eq!(redact("jane@example.com"), redact("Jane@Example.com"));
+    assert_eq!(redact("00:1b:44:11:3a:b7 4111111111111111"), "00:1b:44:11:3a:b7 [redacted:card]");
+    let redacted = redact(
+        r#"{"user":{"address":"Elm St 1"},"messages":[{"metadata":{"a":1}}],"x":{"session_token":"t"}}"#,
+    );
+    let value: serde_json::Value = serde_json::from_str(&redacted).unwrap();
+    assert_eq!(value["user"]["address"], "[redacted:field]");
+    assert_eq!(value["messages"][0]["metadata"], serde_json::Value::Null);
+    assert!(value["x"]["session_token"].as_str().unwrap().starts_with("[field:"), "{redacted}");
+}
+
+#[test]
+fn an_empty_document_masks_everything_and_keeps_texts() {
+    let document = Collector::parse("collector.yaml", HEAD).unwrap();
+    assert_eq!(document.capture, Capture::Full);
+    let redactor = Redactor::with(document.rules("collector.yaml", Path::new("")).unwrap()).unwrap();
+    assert_eq!(redactor.redact("a@example.com", &mut Finds::default()), "[redacted:email]");
+}
+
+#[test]
+fn every_problem_is_told_at_once_with_path_value_allowed_and_hint() {
+    insta::assert_snapshot!(problems(
+        "capture: some
+redaction:
+  kinds: {email: hide, name: mask}
+  patterns:
+    - {name: Bad Name, pattern: '(?=x)'}
+    - {name: empty, pattern: 'a*'}
+  fields:
+    - {path: '$.a[0]'}
+  hashKey: {file: a, env: B}
+  keys: 1
+"
+    ));
+    insta::assert_snapshot!(problems(
+        "redaction:
+  kinds: {email: hash}
+  patterns:
+    - {name: a, pattern: a, action: hash}
+    - {name: a, pattern: b}
+  fields:
+    - {path: a.b, action: hash}
+"
+    ));
+}
+
+#[test]
+fn a_key_that_is_missing_or_too_short_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("short"), "abc\n").unwrap();
+    for (key, said) in
+        [("short", "names a key of 3 bytes; allowed: 16 bytes or more"), ("none", "cannot be read")]
+    {
+        let path = folder.path().join("collector.yaml");
+        std::fs::write(&path, format!("{HEAD}redaction: {{hashKey: {{file: {key}}}}}\n")).unwrap();
+        let error = Collector::load(&path).unwrap_err().to_string();
+        assert!(error.contains("redaction.hashKey.file") && error.contains(said), "{error}");
+    }
+    assert!(
+        Collector::load(&folder.path().join("absent.yaml"))
+            .unwrap_err()
+            .to_string()
+            .contains("cannot be read")
+    );
+}
+
+#[test]
+fn numbers_only_leaves_no_text_of_a_body() {
+    let document = Collector::parse("collector.yaml", &format!("{HEAD}capture: numbers\n")).unwrap();
+    let redactor = Redactor::with(document.rules("collector.yaml", Path::new("")).unwrap()).unwrap();
+    let text = || Some("quite private words".to_owned());
+    let mut row = Sample {
+        request_text: text(),
+        response_text: text(),
+        other_choices: text(),
+        tool_call_text: text(),
+        reasoning_text: text(),
+        refusal: text(),
+        prompt_tokens: Some(3),
+        ..Sample::default()
+    };
+    redactor.redact_row(&mut row, &mut Finds::default());
+    assert!(!format!("{row:?}").contains("private"), "{row:?}");
+    assert_eq!((row.request_chars, row.response_chars, row.response_words), (Some(19), Some(19), Some(3)));
+    assert_eq!((row.prompt_tokens, row.refusal.as_deref()), (Some(3), Some("[not kept]")));
+}
