@@ -55,28 +55,7 @@ pub(crate) fn recover(disk: &dyn Disk, folder: &Path, status: &Status) -> Result
         seen: VecDeque::new(),
         run_min: segments.keys().chain(seen.keys()).map(|id| id.run + 1).max().unwrap_or(1),
     };
-    let mut finished = BTreeSet::new();
-    for (id, path) in seen {
-        if is_too_large(disk, &path, status)? {
-            continue;
-        }
-        match decode_seen(&read(disk, &path)?) {
-            Some(keys) => {
-                for key in keys {
-                    recovered.keys.insert(key);
-                }
-                finished.insert(id);
-                recovered.seen.push_back(path);
-            }
-            None => status.event(
-                EventKind::Damaged,
-                &format!(
-                    "{}: is no whole key file; left as it is, late retries may be stored twice",
-                    path.display()
-                ),
-            ),
-        }
-    }
+    let finished = recent_keys(disk, seen, &segments, &mut recovered, status)?;
     for (id, path) in segments {
         if finished.contains(&id) {
             disk.remove(&path).map_err(|source| DurableError { path, action: "remove", source })?;
@@ -92,6 +71,48 @@ pub(crate) fn recover(disk: &dyn Disk, folder: &Path, status: &Status) -> Result
     }
     sync_folder_on(disk, folder)?;
     Ok(recovered)
+}
+
+/// The keys of the newest key files, as many as are remembered; returns the segments that are finished.
+fn recent_keys(
+    disk: &dyn Disk,
+    seen: Names,
+    segments: &Names,
+    recovered: &mut Recovered,
+    status: &Status,
+) -> Result<BTreeSet<SegmentId>, DurableError> {
+    let mut finished = BTreeSet::new();
+    let mut newest_first = Vec::new();
+    let mut keys = 0;
+    for (id, path) in seen.into_iter().rev() {
+        if is_too_large(disk, &path, status)? {
+            continue;
+        }
+        // Older ones would be forgotten again, and 256 files take time to read.
+        if keys >= KEYS_MAX && !segments.contains_key(&id) {
+            recovered.seen.push_front(path);
+            continue;
+        }
+        match decode_seen(&read(disk, &path)?) {
+            Some(found) => {
+                keys += found.len();
+                finished.insert(id);
+                newest_first.push(found);
+                recovered.seen.push_front(path);
+            }
+            None => status.event(
+                EventKind::Damaged,
+                &format!(
+                    "{}: is no whole key file; left as it is, late retries may be stored twice",
+                    path.display()
+                ),
+            ),
+        }
+    }
+    for key in newest_first.into_iter().rev().flatten() {
+        recovered.keys.insert(key);
+    }
+    Ok(finished)
 }
 
 type Names = BTreeMap<SegmentId, PathBuf>;
@@ -177,4 +198,32 @@ fn is_too_large(disk: &dyn Disk, path: &Path, status: &Status) -> Result<bool, D
 
 fn read(disk: &dyn Disk, path: &Path) -> Result<Vec<u8>, DurableError> {
     disk.read(path).map_err(|source| DurableError { path: path.to_path_buf(), action: "read", source })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+    use super::*;
+    use crate::simulation::{Call, SimDisk};
+    use crate::wal::keys::encode_seen;
+    use std::sync::Arc;
+
+    #[test]
+    fn the_newest_keys_are_remembered_and_older_files_are_not_even_read() {
+        let disk = SimDisk::new(1);
+        let status = Status::new(Arc::new(|_| {}));
+        let folder = open_folder(&disk, Path::new("/data")).unwrap();
+        let newest = KEYS_MAX as u128;
+        for (number, keys) in [(1, 0..1), (2, 1..newest), (3, newest..newest + 1)] {
+            let name = format!("{}.seen", SegmentId { run: 9, number }.name());
+            let mut file = disk.create(&folder.join(name)).unwrap();
+            file.write_all(&encode_seen(keys)).unwrap();
+        }
+        disk.forget_calls();
+        let mut recovered = recover(&disk, &folder, &status).unwrap();
+        assert_eq!(disk.calls().iter().filter(|call| **call == Call::Read).count(), 2);
+        assert_eq!((recovered.seen.len(), recovered.run_min), (3, 10));
+        assert!(!recovered.keys.insert(newest) && !recovered.keys.insert(1));
+        assert!(recovered.keys.insert(0), "beyond what is remembered");
+    }
 }

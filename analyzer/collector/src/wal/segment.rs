@@ -63,7 +63,8 @@ impl SegmentId {
         let (run, number) = name.split_once('-')?;
         let id =
             Self { run: u64::from_str_radix(run, 16).ok()?, number: u64::from_str_radix(number, 16).ok()? };
-        (id.name() == name).then_some(id)
+        // A run is a time; one beyond this is a foreign name, and would leave no larger one.
+        (id.name() == name && id.run < 1 << 62).then_some(id)
     }
 }
 
@@ -282,7 +283,13 @@ mod tests {
     #[test]
     fn names_are_parsed_back_and_sorted_by_time() {
         assert_eq!(SegmentId::parse(&ID.name()), Some(ID));
-        for foreign in ["x", "1-2", "0000000000000001-0000000g", "../../../../etc/pw-00000001"] {
+        for foreign in [
+            "x",
+            "1-2",
+            "0000000000000001-0000000g",
+            "../../../../etc/pw-00000001",
+            "ffffffffffffffff-00000001",
+        ] {
             assert_eq!(SegmentId::parse(foreign), None, "{foreign}");
         }
         assert!(SegmentId { run: 1, number: 255 }.name() < SegmentId { run: 2, number: 1 }.name());
