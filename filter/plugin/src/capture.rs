@@ -102,6 +102,11 @@ impl HeadTail {
         self.crowded
     }
 
+    /// The body, where all of it is in the head.
+    pub fn whole(&self) -> Option<&[u8]> {
+        (!self.torn && self.head.len() as u64 == self.total).then_some(&self.head)
+    }
+
     /// Whether more has passed than is kept.
     pub fn is_cut(&self) -> bool {
         self.total > (self.head.len() + self.tail.len().min(self.tail_max)) as u64

@@ -32,6 +32,10 @@ pub(crate) struct Captured {
     pub(crate) sampled: Sampled,
     pub(crate) tags: Vec<Tag>,
     charge: Charge,
+    /// The request's headers, where the filter itself sends the copies.
+    pub(crate) question_headers: Option<Rc<[u8]>>,
+    /// The answer to a call: it came whole, and nothing is known of its parts.
+    called: bool,
 }
 
 impl Captured {
@@ -53,6 +57,8 @@ impl Captured {
             sampled: Sampled::default(),
             tags: Vec::new(),
             charge: memory.begin(),
+            question_headers: None,
+            called: false,
             seen: Seen { start: exchange.start, request_ended, ..Seen::default() },
             exchange,
         }
@@ -127,7 +133,8 @@ impl Captured {
             self.seen.last_chunk = now;
             self.seen.chunks += 1;
             let room = self.room(memory);
-            push(&mut self.response, host, metrics, Body::Response, size, room);
+            let body = if self.called { Body::CallResponse } else { Body::Response };
+            push(&mut self.response, host, metrics, body, size, room);
             self.hold(memory);
         }
         if end {
@@ -173,7 +180,25 @@ impl Captured {
         memory.hold(&mut self.charge, held);
     }
 
-    pub(crate) fn into_leg(self, copying: &mut Copying) -> EndedLeg {
+    /// This is the answer to a call.
+    pub(crate) fn called(&mut self, start: u64, question_bytes: u64) {
+        self.called = true;
+        self.seen.start = start;
+        self.request_bytes = question_bytes;
+    }
+
+    /// The body of the request, where all of it came and is kept.
+    pub(crate) fn whole_question(&self) -> Option<&[u8]> {
+        let request = self.request.as_ref().filter(|_| self.seen.request_ended)?;
+        request.whole()
+    }
+
+    pub(crate) fn into_leg(mut self, copying: &mut Copying) -> EndedLeg {
+        if self.called {
+            self.seen.headers = 0;
+            self.seen.first_byte = 0;
+            self.seen.chunks = 0;
+        }
         let response = self.response.finish();
         if let Some(place) = self.place {
             let tokens = tokens_of_answer(&response, &self.seen.content_type);

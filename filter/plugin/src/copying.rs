@@ -140,6 +140,8 @@ mod tests {
     fn caps(in_flight: u64, per_minute: u64, tokens: u64) -> Shadow {
         Shadow {
             percent: weir_policy::Share::ALL,
+            transport: None,
+            timeout_ms: None,
             methods: None,
             content_types: None,
             in_flight_max: Some(in_flight),

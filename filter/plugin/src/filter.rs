@@ -14,6 +14,7 @@ use std::rc::Rc;
 use weir_wire::{LegKind, Resource};
 
 use crate::active::Active;
+use crate::callouts::Callouts;
 use crate::captured::Captured;
 use crate::copying::Copying;
 use crate::guarding::Watched;
@@ -39,6 +40,7 @@ pub struct Filter<H> {
     pub(crate) copying: Copying,
     pub(crate) sampler: Sampler,
     pub(crate) memory: Memory,
+    pub(crate) callouts: Callouts,
     pub(crate) roots: Vec<(u32, Role)>,
     pub(crate) streams: HashMap<u32, Stream, BuildHasherDefault<IdHasher>>,
     /// The root that ticks and sends, with its policy: the latest that was configured.
@@ -95,6 +97,7 @@ impl<H: Host> Filter<H> {
             copying: Copying::default(),
             sampler: Sampler::default(),
             memory: Memory::default(),
+            callouts: Callouts::default(),
             roots: Vec::new(),
             streams: HashMap::default(),
             latest: None,
@@ -258,7 +261,7 @@ impl<H: Host> Filter<H> {
         }
     }
 
-    fn end_leg(&mut self, mut captured: Captured) {
+    pub(crate) fn end_leg(&mut self, mut captured: Captured) {
         self.capturing = self.capturing.saturating_sub(1);
         // A response that ended has its time; asking the host again would only cost.
         let now = match captured.seen.end {
@@ -272,6 +275,7 @@ impl<H: Host> Filter<H> {
             return;
         }
         self.upstream_details(&mut captured);
+        self.queue_callouts(&mut captured, now);
         let leg = captured.into_leg(&mut self.copying);
         if !self.pending.ended(&leg.exchange, leg.kind, &mut self.metrics) {
             self.metrics.count(Count::Unmatched(leg.kind));

@@ -22,6 +22,11 @@ impl<'a> Headers<'a> {
         Self { bytes }
     }
 
+    /// The host's bytes.
+    pub fn bytes(self) -> &'a [u8] {
+        self.bytes
+    }
+
     /// All pairs, in order.
     pub fn pairs(self) -> Pairs<'a> {
         let empty = Pairs { sizes: &[], data: &[] };

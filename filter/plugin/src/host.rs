@@ -27,6 +27,8 @@ pub enum Body {
     Request,
     /// Of the response.
     Response,
+    /// Of the reply to a call that the filter made.
+    CallResponse,
 }
 
 /// Kind of a metric.
@@ -92,6 +94,9 @@ pub trait Host {
 
     /// Writes a filter state of the stream, which the proxy knows as `wasm.` and the path.
     fn set_property(&self, path: &[&str], value: &[u8]) -> Answer<()>;
+
+    /// Sends a request with encoded headers; the answer comes with the token that is returned.
+    fn call(&self, cluster: &str, headers: &[u8], body: &[u8], timeout_ms: u32) -> Answer<u32>;
 
     /// Sends a POST; the answer comes with the token that is returned.
     fn post(&self, call: &Call<'_>) -> Answer<u32>;

@@ -13,6 +13,7 @@
 //! | `captured`, `capture`, `exchange` | what is kept of a leg |
 //! | `sampling`, `details` | what is captured in any case, and what of it besides bodies and times |
 //! | `memory` | room for bodies that are being captured |
+//! | `callouts` | copies that the filter sends itself |
 //! | `copying`, `guard` | caps on copies; a candidate that fails is taken away |
 //! | `pairing`, `outbox`, `metrics` | bounded tables between the legs, the sink and the host |
 //! | `access_log` | what access logs can show of an exchange |
@@ -34,6 +35,7 @@ pub mod outbox;
 pub mod pairing;
 
 mod access_log;
+mod callouts;
 mod captured;
 mod copying;
 mod details;

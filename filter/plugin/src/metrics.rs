@@ -96,6 +96,8 @@ pub enum Skip {
     Memory,
     /// The connection becomes something else than HTTP.
     Upgrade,
+    /// The question is too large to be sent again.
+    TooLarge,
 }
 
 /// Why an exchange takes no part: it is neither captured nor copied.
@@ -421,6 +423,7 @@ impl Count {
                     Skip::PerSecond => "per_second",
                     Skip::Memory => "memory",
                     Skip::Upgrade => "upgrade",
+                    Skip::TooLarge => "too_large",
                 }
             ),
             Self::HalfPairs(leg, why) => format!(
@@ -522,6 +525,7 @@ mod tests {
                     Skip::PerSecond,
                     Skip::Memory,
                     Skip::Upgrade,
+                    Skip::TooLarge,
                 ]
                 .map(|why| Count::Skipped(leg, why)),
             );

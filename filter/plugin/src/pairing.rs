@@ -79,6 +79,16 @@ impl Pending {
         true
     }
 
+    /// No longer waits for a leg that was never begun.
+    pub(crate) fn forget(&mut self, exchange: &Exchange, leg: LegKind) {
+        drop(exchange.places.take(leg));
+        exchange.end(leg);
+        if exchange.missing().next().is_none() {
+            self.unname(exchange);
+            self.entries.remove(&exchange.number);
+        }
+    }
+
     /// Gives up what has waited longer than `age_max` nanoseconds.
     pub fn expire(&mut self, now: u64, age_max: u64, metrics: &mut Metrics) {
         while let Some(entry) = self.entries.first_entry() {

@@ -45,6 +45,19 @@ impl Rewriting {
         })
     }
 
+    /// The headers that a request with this path has other.
+    pub(crate) fn headers_for(&self, path: &[u8]) -> Vec<(String, Vec<u8>)> {
+        let new_path = self.path.as_ref().map(|new| (":path".to_owned(), with_query(new, path)));
+        let host = self.host.as_ref().map(|host| (":authority".to_owned(), host.as_bytes().to_vec()));
+        let headers = self.headers.iter().map(|(name, value)| (name.clone(), value.as_bytes().to_vec()));
+        new_path.into_iter().chain(host).chain(headers).collect()
+    }
+
+    /// The fields that a body has other.
+    pub(crate) fn fields(&self) -> Option<Rc<Fields>> {
+        self.fields.clone()
+    }
+
     /// Why a request's body cannot be rewritten. `end`: it has none.
     pub(crate) fn obstacle(&self, headers: Headers<'_>, end: bool) -> Option<Apart> {
         if end || self.fields.is_none() {
@@ -124,14 +137,20 @@ impl<H: Host> Filter<H> {
     }
 
     fn set_path(&mut self, new: &str, old: &[u8]) {
-        let mut path = new.as_bytes().to_vec();
-        if let Some(query) = old.iter().position(|byte| *byte == b'?') {
-            path.extend_from_slice(old.get(query..).unwrap_or_default());
-        }
+        let path = with_query(new, old);
         if self.host.set_header(Map::Request, ":path", &path).is_err() {
             self.metrics.count(Count::HostRefusals);
         }
     }
+}
+
+/// A path with the query of the old one.
+fn with_query(new: &str, old: &[u8]) -> Vec<u8> {
+    let mut path = new.as_bytes().to_vec();
+    if let Some(query) = old.iter().position(|byte| *byte == b'?') {
+        path.extend_from_slice(old.get(query..).unwrap_or_default());
+    }
+    path
 }
 
 /// `application/json` or anything that ends in `+json`, with or without parameters.

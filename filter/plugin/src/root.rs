@@ -55,6 +55,7 @@ impl<H: Host> Filter<H> {
         let limits = &active.policy.limits;
         self.sampler.tick(now, limits.flush_interval_ms, active.policy.sampling.per_second_max);
         self.send(root, &active, now);
+        self.send_callouts(root, now);
         self.metrics.set_memory(self.memory.taken(), self.host.memory_bytes());
         self.metrics.set_levels(self.outbox.bytes(), self.pending.len());
         self.metrics.set_policy(active.policy.revision, &active.digest);
@@ -63,7 +64,10 @@ impl<H: Host> Filter<H> {
     }
 
     /// The answer to a call, or, without headers, the news that there will be none.
-    pub fn on_call_response(&mut self, root: u32, token: u32, headers: u32) {
+    pub fn on_call_response(&mut self, root: u32, token: u32, headers: u32, body_size: usize) {
+        if self.callout_answered(token, headers, body_size) {
+            return;
+        }
         let Some((latest, active)) = &self.latest else {
             return;
         };
@@ -82,6 +86,7 @@ impl<H: Host> Filter<H> {
     pub(crate) fn delete_root(&mut self, root: u32) {
         self.roots.retain(|(id, _)| *id != root);
         self.outbox.root_gone(root);
+        self.callouts.root_gone(root);
         if self.latest.as_ref().is_some_and(|(id, _)| *id == root) {
             self.latest = self.roots.iter().rev().find_map(|(id, role)| match role {
                 Role::Policy(active) => Some((*id, Rc::clone(active))),

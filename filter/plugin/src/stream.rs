@@ -15,6 +15,7 @@ use weir_policy::{
 use weir_wire::LegKind;
 
 use crate::active::Active;
+use crate::callouts::HEADERS_BYTES_MAX;
 use crate::captured::Captured;
 use crate::copying::Places;
 use crate::details::tags;
@@ -161,7 +162,7 @@ impl<H: Host> Filter<H> {
         if sampled.tentative && !active.policy.sampling.decides_at_the_end() {
             return self.uncaptured(active, &assignment);
         }
-        let decision = self.ask_for_copies(active, decision, request_id, request_id_hash);
+        let decision = self.ask_for_copies(active, decision, headers, request_id, request_id_hash);
         let places = self.places(active, decision, headers);
         let exchange = Rc::new(Exchange {
             active: Rc::clone(active),
@@ -194,6 +195,9 @@ impl<H: Host> Filter<H> {
         let mut captured = Captured::new(exchange, LegKind::Primary, end, &mut self.memory);
         captured.sampled = sampled;
         tags(&active.request_headers, headers, &mut captured.tags);
+        if active.policy.shadow.calls_out() && captured.exchange.paired() {
+            captured.question_headers = Some(headers.bytes().into());
+        }
         Stream::Captured(Box::new(captured))
     }
 
@@ -311,10 +315,24 @@ impl<H: Host> Filter<H> {
         &mut self,
         active: &Active,
         mut decision: CaptureDecision,
+        headers: Headers<'_>,
         request_id: &[u8],
         request_id_hash: u64,
     ) -> CaptureDecision {
         if !decision.shadow && !decision.noise {
+            return decision;
+        }
+        if active.policy.shadow.calls_out() {
+            let too_large = headers.bytes().len() > HEADERS_BYTES_MAX;
+            for (asked, leg) in
+                [(&mut decision.shadow, LegKind::Shadow), (&mut decision.noise, LegKind::Noise)]
+            {
+                if *asked {
+                    *asked = !too_large;
+                    let why = Count::Skipped(leg, Skip::TooLarge);
+                    self.metrics.count(if too_large { why } else { Count::Mirrored(leg) });
+                }
+            }
             return decision;
         }
         // Decided for both copies at once: the first one would otherwise be the second one's obstacle.

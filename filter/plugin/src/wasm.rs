@@ -51,10 +51,10 @@ extern "C" fn proxy_on_http_call_response(
     root: u32,
     token: u32,
     headers: u32,
-    _body_size: u32,
+    body_size: usize,
     _trailers: u32,
 ) {
-    with((), |filter| filter.on_call_response(root, token, headers));
+    with((), |filter| filter.on_call_response(root, token, headers, body_size));
 }
 
 #[unsafe(no_mangle)]
@@ -145,6 +145,7 @@ impl Host for WasmHost {
         let buffer = match body {
             Body::Request => REQUEST_BODY,
             Body::Response => 1,
+            Body::CallResponse => 4,
         };
         abi::buffer(buffer, start, len, into).map_err(Refused)
     }
@@ -164,6 +165,10 @@ impl Host for WasmHost {
 
     fn set_property(&self, path: &[&str], value: &[u8]) -> Answer<()> {
         abi::set_property(path.join("\0").as_bytes(), value).map_err(Refused)
+    }
+
+    fn call(&self, cluster: &str, headers: &[u8], body: &[u8], timeout_ms: u32) -> Answer<u32> {
+        abi::http_call(cluster, headers, body, timeout_ms).map_err(Refused)
     }
 
     fn post(&self, call: &Call<'_>) -> Answer<u32> {

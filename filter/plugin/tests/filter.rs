@@ -500,7 +500,7 @@ proptest! {
                 Step::ResponseTrailers(context) => filter.on_response_trailers(context),
                 Step::Delete(context) => filter.on_delete(context),
                 Step::Tick(root) => filter.on_tick(root),
-                Step::CallResponse(token, headers) => filter.on_call_response(1, token, headers),
+                Step::CallResponse(token, headers) => filter.on_call_response(1, token, headers, 0),
                 Step::Refuse(all) => proxy.host.0.refuse.set(if all { Refuse::Everything } else { Refuse::Nothing }),
                 Step::Clock(now) => proxy.host.0.now.set(now.min(u64::MAX / 2)),
             }
@@ -525,7 +525,7 @@ fn a_new_roots_first_tick_comes_early_and_what_earlier_policies_left_behind_goes
     for _ in 0..3 {
         *proxy.host.0.call_response.borrow_mut() = pairs(&[(":status", "200")]);
         let token = proxy.host.0.next_token.get() - 1;
-        proxy.filter.on_call_response(11, token, 1);
+        proxy.filter.on_call_response(11, token, 1, 0);
     }
     let revisions: Vec<_> = proxy.posted().iter().map(|leg| leg.revision).collect();
     assert_eq!(revisions, [7, 7, 8, 8, 9, 9, 10, 10]);

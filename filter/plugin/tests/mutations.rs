@@ -169,7 +169,7 @@ fn nothing_leaves_the_outbox_uncounted(program: &[u8]) {
     let answer = |proxy: &mut Proxy, root: u32, status: &str| {
         *proxy.host.0.call_response.borrow_mut() = double::proxy::pairs(&[(":status", status)]);
         let token = proxy.host.0.next_token.get() - 1;
-        proxy.filter.on_call_response(root, token, u32::from(status != "0"));
+        proxy.filter.on_call_response(root, token, u32::from(status != "0"), 0);
     };
     for (number, byte) in program.iter().take(256).enumerate() {
         let argument = usize::from(byte >> 3);

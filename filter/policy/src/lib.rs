@@ -79,7 +79,7 @@ pub use policy::{
 pub use request::Request;
 pub use rule::Match;
 pub use sampling::{Always, Sampling};
-pub use shadow::Shadow;
+pub use shadow::{Shadow, Transport};
 pub use share::Share;
 pub use snapshot::{Component, Snapshot};
 pub use status::StatusMatch;

@@ -4,15 +4,29 @@
 //! that a copy that cannot be made has probability 0 and the primary leg is captured only if sampling drew it. Everything
 //! here holds for copies to the candidate and for copies to control alike.
 
-use weir_document::{Collector, Items, Path, document};
+use weir_document::{Collector, Items, Path, choice, document};
 
 use crate::Share;
+
+choice! {
+    /// Who makes the copies.
+    pub enum Transport {
+        /// Envoy's mirror; a filter on the copies' cluster captures their answers.
+        Mirror = "mirror",
+        /// The filter in the listener, with calls of its own: no filter on a cluster, and the limits of such calls.
+        Callout = "callout",
+    }
+}
 
 document! {
     /// Copies to the candidate, and what holds for copies to control too.
     pub struct Shadow {
         /// Share of the exchanges answered by control whose copy goes to the candidate, in percent.
         pub percent: Share = Share::ZERO,
+        /// Who makes the copies; `mirror` where it is left away.
+        pub transport: Option<Transport>,
+        /// Milliseconds after which a copy by callout has no answer; 60000 where it is left away.
+        pub timeout_ms: Option<u64> => 100..=600_000,
         /// Methods of requests that may be copied; all where it is left away.
         pub methods: Option<Vec<String>> => Items(1..=16),
         /// Content types of requests that may be copied, without parameters, `text/*` for a whole type; all where it is left
@@ -34,6 +48,19 @@ impl Shadow {
     #[must_use]
     pub fn is_limited(&self) -> bool {
         self.methods.is_some() || self.content_types.is_some() || self.is_capped()
+    }
+
+    /// Whether the filter makes the copies itself.
+    #[must_use]
+    pub fn calls_out(&self) -> bool {
+        self.transport == Some(Transport::Callout)
+    }
+
+    /// Milliseconds after which a copy by callout has no answer.
+    #[must_use]
+    pub fn timeout_ms(&self) -> u64 {
+        const USUAL: u64 = 60_000;
+        self.timeout_ms.unwrap_or(USUAL)
     }
 
     /// Whether copies are counted.

@@ -21,6 +21,8 @@ pub(crate) enum Refuse {
     From(usize),
 }
 
+/// Cluster, headers and body of a call.
+pub(crate) type Called = (String, Vec<u8>, Vec<u8>);
 pub(crate) type Pairs = Vec<(String, Vec<u8>)>;
 
 /// What the host has seen and what it answers.
@@ -39,6 +41,8 @@ pub(crate) struct State {
     pub(crate) now: Cell<u64>,
     pub(crate) posts: RefCell<Vec<Vec<u8>>>,
     pub(crate) next_token: Cell<u32>,
+    /// Cluster, headers and body of each call that is no POST to the sink.
+    pub(crate) called: RefCell<Vec<Called>>,
     pub(crate) metric_names: RefCell<Vec<String>>,
     pub(crate) metrics: RefCell<BTreeMap<String, i64>>,
     pub(crate) log: RefCell<Vec<String>>,
@@ -66,6 +70,7 @@ impl Double {
             now: Cell::new(1_000_000_000_000),
             posts: RefCell::default(),
             next_token: Cell::new(1),
+            called: RefCell::default(),
             metric_names: RefCell::default(),
             metrics: RefCell::default(),
             log: RefCell::default(),
@@ -90,7 +95,7 @@ impl Double {
         find(&self.0.response.borrow(), name)
     }
 
-    fn call(&self) -> Answer<()> {
+    fn answer(&self) -> Answer<()> {
         let number = self.0.calls.get();
         self.0.calls.set(number + 1);
         let refused = match self.0.refuse.get() {
@@ -117,7 +122,7 @@ impl Host for Double {
     }
 
     fn now(&self) -> Answer<u64> {
-        self.call()?;
+        self.answer()?;
         self.0.now.set(self.0.now.get() + 1_000);
         Ok(self.0.now.get())
     }
@@ -127,25 +132,25 @@ impl Host for Double {
     }
 
     fn set_tick_period(&self, period_ms: u32) -> Answer<()> {
-        self.call()?;
+        self.answer()?;
         self.0.tick_period_ms.set(period_ms);
         Ok(())
     }
 
     fn configuration(&self, into: &mut Vec<u8>) -> Answer<()> {
-        self.call()?;
+        self.answer()?;
         into.extend_from_slice(&self.0.configuration.borrow());
         Ok(())
     }
 
     fn headers(&self, map: Map, into: &mut Vec<u8>) -> Answer<()> {
-        self.call()?;
+        self.answer()?;
         into.extend(encode(&self.map(map).borrow()));
         Ok(())
     }
 
     fn header(&self, map: Map, name: &str, into: &mut Vec<u8>) -> Answer<bool> {
-        self.call()?;
+        self.answer()?;
         let pairs = self.map(map).borrow();
         let found = pairs.iter().find(|(key, _)| key == name);
         if let Some((_, value)) = found {
@@ -155,7 +160,7 @@ impl Host for Double {
     }
 
     fn set_header(&self, map: Map, name: &str, value: &[u8]) -> Answer<()> {
-        self.call()?;
+        self.answer()?;
         let mut pairs = self.map(map).borrow_mut();
         pairs.retain(|(key, _)| key != name);
         pairs.push((name.to_owned(), value.to_vec()));
@@ -163,13 +168,13 @@ impl Host for Double {
     }
 
     fn remove_header(&self, map: Map, name: &[u8]) -> Answer<()> {
-        self.call()?;
+        self.answer()?;
         self.map(map).borrow_mut().retain(|(key, _)| key.as_bytes() != name);
         Ok(())
     }
 
     fn body(&self, _: Body, start: usize, len: usize, into: &mut Vec<u8>) -> Answer<()> {
-        self.call()?;
+        self.answer()?;
         let chunk = self.0.chunk.borrow();
         let end = (start + len).min(chunk.len());
         into.extend_from_slice(chunk.get(start..end).unwrap_or_default());
@@ -177,13 +182,13 @@ impl Host for Double {
     }
 
     fn set_request_body(&self, bytes: &[u8]) -> Answer<()> {
-        self.call()?;
+        self.answer()?;
         *self.0.chunk.borrow_mut() = bytes.to_vec();
         Ok(())
     }
 
     fn property(&self, path: &[&str], into: &mut Vec<u8>) -> Answer<bool> {
-        self.call()?;
+        self.answer()?;
         let properties = self.0.properties.borrow();
         let found = properties.get(&path.join("."));
         into.extend(found.into_iter().flatten());
@@ -195,14 +200,22 @@ impl Host for Double {
     }
 
     fn set_property(&self, path: &[&str], value: &[u8]) -> Answer<()> {
-        self.call()?;
+        self.answer()?;
         let text = String::from_utf8(value.to_vec()).expect("text");
         self.0.filter_state.borrow_mut().insert(path.join("."), text);
         Ok(())
     }
 
+    fn call(&self, cluster: &str, headers: &[u8], body: &[u8], _: u32) -> Answer<u32> {
+        self.answer()?;
+        self.0.called.borrow_mut().push((cluster.to_owned(), headers.to_vec(), body.to_vec()));
+        let token = self.0.next_token.get();
+        self.0.next_token.set(token + 1);
+        Ok(token)
+    }
+
     fn post(&self, call: &Call<'_>) -> Answer<u32> {
-        self.call()?;
+        self.answer()?;
         self.0.posts.borrow_mut().push(call.body.to_vec());
         let token = self.0.next_token.get();
         self.0.next_token.set(token + 1);
@@ -210,7 +223,7 @@ impl Host for Double {
     }
 
     fn define_metric(&self, _: MetricKind, name: &str) -> Answer<u32> {
-        self.call()?;
+        self.answer()?;
         let mut names = self.0.metric_names.borrow_mut();
         if let Some(index) = names.iter().position(|known| known == name) {
             return Ok(index as u32);
@@ -220,7 +233,7 @@ impl Host for Double {
     }
 
     fn add_metric(&self, id: u32, offset: i64) -> Answer<()> {
-        self.call()?;
+        self.answer()?;
         assert_ne!(offset, 0, "real hosts refuse an offset of 0");
         let name = self.0.metric_names.borrow()[id as usize].clone();
         *self.0.metrics.borrow_mut().entry(name).or_default() += offset;
@@ -228,7 +241,7 @@ impl Host for Double {
     }
 
     fn set_metric(&self, id: u32, value: u64) -> Answer<()> {
-        self.call()?;
+        self.answer()?;
         let name = self.0.metric_names.borrow()[id as usize].clone();
         self.0.metrics.borrow_mut().insert(name, value as i64);
         Ok(())

@@ -138,7 +138,7 @@ impl Proxy {
     pub(crate) fn sink_answers(&mut self, status: &str) {
         *self.host.0.call_response.borrow_mut() = pairs(&[(":status", status)]);
         let token = self.host.0.next_token.get() - 1;
-        self.filter.on_call_response(POLICY_ROOT, token, 1);
+        self.filter.on_call_response(POLICY_ROOT, token, 1, 0);
     }
 
     /// Legs of all posts, repeated ones included.
