@@ -1,4 +1,4 @@
-//! What a worker's VM takes while a thousand exchanges with large bodies are under way at once.
+//! What a worker's VM takes while a thousand exchanges with large bodies are under way at once, and after very many.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use weir_tests::client::Client;
 use weir_tests::http::{chunk, chunked_head, request};
 use weir_tests::random::Random;
 use weir_tests::server::Step;
+use weir_tests::traffic::exchange_all;
 use weir_tests::world::{Plan, World, policy};
 
 const CONCURRENT: usize = 1_000;
@@ -69,4 +70,48 @@ async fn a_thousand_exchanges_at_once_with_bodies_of_64_kib_stay_below_16_mib_of
     assert!(guest > 1 << 20 && guest < GUEST_BYTES_MAX, "{guest} bytes");
     assert!(captured > 100, "{captured} legs");
     assert_eq!(total(&world, "weir_capture_bytes").await, 0, "everything was given back");
+}
+
+/// 20,000, or what `WEIR_HEAP_EXCHANGES` says: `make test-long` wants a million.
+fn exchanges() -> usize {
+    std::env::var("WEIR_HEAP_EXCHANGES")
+        .map_or(20_000, |count| count.parse().expect("WEIR_HEAP_EXCHANGES is a number"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn four_workers_do_not_grow_however_many_exchanges_they_capture() {
+    const ROUND: usize = 5_000;
+    const GROWTH_BYTES_MAX: u64 = 4 << 20;
+    let count = exchanges();
+    let fields = json!({"noise": {"percent": 10}, "sampling": {"always": {"sessionHeader": "x-chat"}}});
+    let world = World::start(Plan { workers: 4, ..Plan::new(policy("shadow", 0.0, fields)) }).await.unwrap();
+    let mut sizes = Vec::new();
+    for first in (0..count).step_by(ROUND) {
+        let one = |number: usize| {
+            let (user, chat) = (format!("user-{}", number % 999), format!("chat-{number}"));
+            let headers =
+                [("x-user-id", user.as_str()), ("x-chat", &chat), ("content-type", "application/json")];
+            request("POST", "/v1/chat/completions", &headers, &vec![b'x'; 100 + number % 2_000])
+        };
+        let requests = (first..(first + ROUND).min(count)).map(one).collect();
+        let answers = exchange_all(world.address(), 16, requests).await.unwrap();
+        assert!(answers.iter().all(|answer| answer.head.second_word() == "200" && answer.complete));
+        for server in [&world.control, &world.candidate] {
+            server.forget();
+        }
+        world.sink.clear();
+        sizes.push(total(&world, "weir_guest_memory_bytes").await);
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    sizes.push(total(&world, "weir_guest_memory_bytes").await);
+    let (samples, dropped) =
+        (total(&world, "weir_samples_total").await, total(&world, "weir_drops_total").await);
+    let (early, last) = (sizes[sizes.len() / 2], *sizes.last().unwrap());
+    eprintln!(
+        "{count} exchanges, {samples} legs, {dropped} dropped; {last} bytes in four workers, {early} at half time"
+    );
+    assert!(samples as usize >= 2 * count, "{samples} legs");
+    assert!(last <= early + GROWTH_BYTES_MAX, "{sizes:?}");
+    assert!(last < 4 * GUEST_BYTES_MAX, "{last} bytes");
+    assert_eq!(total(&world, "weir_pending_pairs").await, 0);
 }
