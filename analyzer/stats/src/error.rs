@@ -61,6 +61,9 @@ pub enum StatsError {
         /// Mean of control.
         mean: f64,
     },
+    /// The two samples do not overlap, so that a rank test that estimates its own variance has none.
+    #[error("the two samples do not overlap: the test has no variance there")]
+    NoSpread,
 }
 
 /// Refuses an error probability outside (0, 1).

@@ -8,6 +8,7 @@
 //! - [`quantile`]: for quantiles of any values; holds at every n, for every distribution.
 //!
 //! [`share`] tests a stated share in the same sense: the assignment of identities to variants.
+//! Beside them, [`fixed`] has the usual tests for one look at a finished comparison.
 //!
 //! What they need: values in the order in which they were measured, from a source whose mean does not drift while it
 //! is measured. Under drift they describe an average over the time measured.
@@ -21,6 +22,7 @@ pub mod bounded;
 pub mod clusters;
 mod error;
 mod estimate;
+pub mod fixed;
 pub mod forecast;
 mod moments;
 pub mod quantile;

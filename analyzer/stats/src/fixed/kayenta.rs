@@ -1,0 +1,103 @@
+//! The classification rule of Kayenta's judge, so that people can compare it with a gate on their own data.
+//!
+//! A metric passes unless the Mann-Whitney interval of the shift lies beyond a fraction of the Hodges-Lehmann estimate. The
+//! interval and the estimate are those of R's `wilcox.test` (normal approximation, continuity corrected): roots of the standardised
+//! rank sum as a function of the shift. Kayenta's defaults are a tolerance of 0.25 and a confidence of 0.98. Source:
+//! Spinnaker's documentation "How canary judgment works", and R's documentation of `wilcox.test`.
+//!
+//! Limit: every step of a root search ranks all values, so a metric costs some fifty sorts.
+
+use super::ranks::{ranks, ties};
+use super::{check, normal_quantile};
+use crate::error::{StatsError, check_alpha};
+
+/// How the rule classifies a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KayentaClass {
+    /// No shift beyond the tolerance.
+    Pass,
+    /// The candidate lies higher.
+    High,
+    /// The candidate lies lower.
+    Low,
+}
+
+/// What the rule found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct KayentaResult {
+    /// Hodges-Lehmann estimate of the shift, candidate minus control.
+    pub estimate: f64,
+    /// Lower end of its interval.
+    pub low: f64,
+    /// Upper end of its interval.
+    pub high: f64,
+    /// The class, for a metric that may move neither way.
+    pub class: KayentaClass,
+}
+
+/// Classifies a candidate's values against control's.
+///
+/// # Errors
+/// An empty sample; values that are not finite; `confidence` outside (0, 1); a negative `tolerance` is taken as 0.
+pub fn kayenta(
+    control: &[f64],
+    candidate: &[f64],
+    tolerance: f64,
+    confidence: f64,
+) -> Result<KayentaResult, StatsError> {
+    check(control, 1)?;
+    check(candidate, 1)?;
+    check_alpha(1.0 - confidence)?;
+    let same = |values: &[f64]| values.iter().all(|value| control.first() == Some(value));
+    if control == candidate || (same(control) && same(candidate)) {
+        return Ok(KayentaResult { estimate: 0.0, low: 0.0, high: 0.0, class: KayentaClass::Pass });
+    }
+    let quantile = normal_quantile((1.0 - confidence) / 2.0);
+    let low = root(control, candidate, -quantile);
+    let high = root(control, candidate, quantile);
+    let estimate = root(control, candidate, 0.0);
+    let bound = tolerance.max(0.0) * estimate.abs();
+    let class = if low > bound {
+        KayentaClass::High
+    } else if high < -bound {
+        KayentaClass::Low
+    } else {
+        KayentaClass::Pass
+    };
+    Ok(KayentaResult { estimate, low, high, class })
+}
+
+/// Halvings of the interval of shifts: the last digits of a double.
+const HALVINGS: u32 = 60;
+
+/// The shift at which the standardised rank sum of `candidate - shift` is `quantile`.
+fn root(control: &[f64], candidate: &[f64], quantile: f64) -> f64 {
+    let end = |values: &[f64], pick: fn(f64, f64) -> f64| values.iter().copied().reduce(pick).unwrap_or(0.0);
+    let mut low = end(candidate, f64::min) - end(control, f64::max);
+    let mut high = end(candidate, f64::max) - end(control, f64::min);
+    if standardised(control, candidate, low) <= quantile {
+        return low;
+    }
+    if standardised(control, candidate, high) >= quantile {
+        return high;
+    }
+    for _ in 0..HALVINGS {
+        let middle = low + (high - low) / 2.0;
+        if standardised(control, candidate, middle) > quantile {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    low + (high - low) / 2.0
+}
+
+fn standardised(control: &[f64], candidate: &[f64], shift: f64) -> f64 {
+    let all: Vec<f64> = candidate.iter().map(|value| value - shift).chain(control.iter().copied()).collect();
+    let (n, m) = (candidate.len() as f64, control.len() as f64);
+    let sum = n + m;
+    let above = ranks(&all).iter().take(candidate.len()).sum::<f64>() - n * (n + 1.0) / 2.0 - n * m / 2.0;
+    let correction = if above == 0.0 { 0.0 } else { 0.5 * above.signum() };
+    let deviation = (n * m / 12.0 * (sum + 1.0 - ties(&all) / (sum * (sum - 1.0)))).sqrt();
+    if deviation == 0.0 { 0.0 } else { (above - correction) / deviation }
+}
