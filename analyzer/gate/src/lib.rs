@@ -9,6 +9,7 @@
 
 mod cluster;
 mod evaluate;
+mod fixed;
 mod gates;
 mod judge;
 mod labels;
@@ -26,6 +27,10 @@ mod verdict;
 mod words;
 
 pub use evaluate::{Spending, evaluate, gate_results};
+pub use fixed::{
+    FixedMetric, FixedTest, KAYENTA_CONFIDENCE, KAYENTA_TOLERANCE, KayentaMetric, KayentaScore, fixed_tests,
+    kayenta_score,
+};
 pub use gates::{Direction, Gate, Gates, Margin, Severity};
 pub use labels::{Labels, Segment};
 pub use names::{FAMILIES, METRICS, WITH_PERCENTILES, base_metric};

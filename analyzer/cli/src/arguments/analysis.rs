@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, ValueEnum};
 use weir_report::{Format, ReportError};
 
 /// Which samples are looked at.
@@ -48,8 +48,22 @@ pub(crate) struct AnalyzeArguments {
     /// Only samples before this time (RFC 3339)
     #[arg(long, value_name = "TIME")]
     pub(crate) until: Option<jiff::Timestamp>,
+    /// Who judges: the gates, or for comparison one look with usual tests, or Kayenta's rule (both as text, or as JSON)
+    #[arg(long, value_enum, default_value = "gates", hide_short_help = true)]
+    pub(crate) judge: AnalyzeJudge,
     #[command(flatten)]
     pub(crate) output: OutputArguments,
+}
+
+/// Who judges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AnalyzeJudge {
+    /// The gates: a verdict that holds however often one looks
+    Gates,
+    /// Fixed-n tests of every metric: right for one look only, and no verdict
+    FixedN,
+    /// Mann-Whitney with Kayenta's defaults and score; exit code 0 from 95 on, 4 from 75 on, else 1
+    Kayenta,
 }
 
 /// `weir report`

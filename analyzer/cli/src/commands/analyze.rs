@@ -9,8 +9,8 @@ use weir_metrics::{Cache, ExpectedShare, LoadOptions, Loaded};
 use weir_policy::Policy;
 use weir_report::Progress;
 
-use crate::arguments::AnalyzeArguments;
-use crate::commands::read_text;
+use crate::arguments::{AnalyzeArguments, AnalyzeJudge};
+use crate::commands::{one_look, read_text};
 use crate::exit::{Exit, Failure, OrExit, Outcome, failure};
 use crate::output;
 
@@ -32,6 +32,9 @@ pub(crate) fn run(arguments: &AnalyzeArguments) -> Outcome {
     let look = Look::take(&options, gates.as_ref(), Spending::ALL, &mut cache).or_data()?;
     if let (Some(path), Some(policy)) = (&arguments.policy, &policy) {
         of_this_data(path, policy, &look.loaded)?;
+    }
+    if arguments.judge != AnalyzeJudge::Gates {
+        return one_look::run(arguments, &look.loaded.series);
     }
     let mut report = look.report(&options.data_dir, Vec::new()).or_data()?;
     report.generated_from.command = again(arguments);

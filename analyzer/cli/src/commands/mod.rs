@@ -15,6 +15,7 @@ pub(crate) mod hands;
 pub(crate) mod import;
 pub(crate) mod judge;
 pub(crate) mod man;
+pub(crate) mod one_look;
 pub(crate) mod render;
 pub(crate) mod report;
 pub(crate) mod upkeep;

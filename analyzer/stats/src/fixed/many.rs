@@ -29,7 +29,11 @@ pub fn e_benjamini_hochberg(e: &[f64], alpha: f64) -> Vec<bool> {
     let mut order = e.to_vec();
     order.sort_by(|left, right| right.total_cmp(left));
     let needed = |k: usize| e.len() as f64 / (k as f64 * alpha);
-    let most =
-        order.iter().enumerate().filter(|(at, value)| **value >= needed(at + 1)).map(|(at, _)| at + 1).next_back();
+    let most = order
+        .iter()
+        .enumerate()
+        .filter(|(at, value)| **value >= needed(at + 1))
+        .map(|(at, _)| at + 1)
+        .next_back();
     e.iter().map(|value| most.is_some_and(|k| *value >= needed(k))).collect()
 }
