@@ -5,6 +5,9 @@
 //! rank sum as a function of the shift. Kayenta's defaults are a tolerance of 0.25 and a confidence of 0.98. Source:
 //! Spinnaker's documentation "How canary judgment works", and R's documentation of `wilcox.test`.
 //!
+//! On 0/1 flags the shift is a staircase with its step at 0, so that every metric of flags passes here; Kayenta's own solver stops
+//! somewhere within 0.0001 of the step and then fails some of them by chance.
+//!
 //! Limit: every step of a root search ranks all values, so a metric costs some fifty sorts.
 
 use super::ranks::{ranks, ties};
@@ -69,12 +72,15 @@ pub fn kayenta(
 
 /// Halvings of the interval of shifts: the last digits of a double.
 const HALVINGS: u32 = 60;
+/// A shift below this share of all possible shifts is none.
+const ROOT_ZERO: f64 = 1e-12;
 
 /// The shift at which the standardised rank sum of `candidate - shift` is `quantile`.
 fn root(control: &[f64], candidate: &[f64], quantile: f64) -> f64 {
     let end = |values: &[f64], pick: fn(f64, f64) -> f64| values.iter().copied().reduce(pick).unwrap_or(0.0);
     let mut low = end(candidate, f64::min) - end(control, f64::max);
     let mut high = end(candidate, f64::max) - end(control, f64::min);
+    let range = high - low;
     if standardised(control, candidate, low) <= quantile {
         return low;
     }
@@ -89,7 +95,9 @@ fn root(control: &[f64], candidate: &[f64], quantile: f64) -> f64 {
             high = middle;
         }
     }
-    low + (high - low) / 2.0
+    let middle = low + (high - low) / 2.0;
+    // Discrete values make a staircase: a root at its step at 0 is 0, not what the halvings left of it.
+    if middle.abs() < ROOT_ZERO * range { 0.0 } else { middle }
 }
 
 fn standardised(control: &[f64], candidate: &[f64], shift: f64) -> f64 {
