@@ -208,7 +208,11 @@ impl Collector {
         let listener = TcpListener::bind(options.listen).await.map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
 
-        let status = Arc::new(Status::new(Arc::clone(&options.log)).with_format(options.log_format));
+        let status = Arc::new(
+            Status::new(Arc::clone(&options.log))
+                .with_format(options.log_format)
+                .with_marks(options.limits.wal_bytes_max, options.limits.disk_free_bytes_min),
+        );
         let wal_dir = open_folder(&*options.disk, &options.data_dir)?;
         let lock = Arc::new(DataLock::take(&wal_dir)?);
         let recovered = recover(&*options.disk, &wal_dir, &status)?;

@@ -13,7 +13,7 @@ use thiserror::Error;
 use weir_sample::disk::Disk;
 
 use crate::events::EventKind;
-use crate::status::Status;
+use crate::status::{NOT_KNOWN, Status};
 
 /// Time for which the free space counts as known.
 pub(crate) const ASK_INTERVAL: Duration = Duration::from_millis(200);
@@ -92,7 +92,7 @@ impl Pressure {
             status.event(EventKind::Disk, &text);
         }
         let free = free.ok();
-        status.disk_free_bytes.store(free.unwrap_or(0), Relaxed);
+        status.disk_free_bytes.store(free.unwrap_or(NOT_KNOWN), Relaxed);
         *known = Some((Instant::now(), free));
         free
     }

@@ -16,6 +16,8 @@ use crate::wal::SegmentId;
 /// Receives one line about something that an operator should know.
 pub type LogSink = Arc<dyn Fn(&str) + Send + Sync>;
 
+/// A gauge that is left out.
+pub(crate) const NOT_KNOWN: u64 = u64::MAX;
 /// Between two lines about failed commits.
 const REPEAT_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -81,7 +83,10 @@ pub(crate) struct Status {
     commits: AtomicU64,
     commit_us: AtomicU64,
     foreign: AtomicU64,
+    /// [`NOT_KNOWN`] until the system says it.
     pub(crate) disk_free_bytes: AtomicU64,
+    wal_bytes_max: AtomicU64,
+    disk_free_bytes_min: AtomicU64,
     pub(crate) inflight_bytes: AtomicU64,
     waiting: Mutex<VecDeque<(SegmentId, Instant)>>,
     gaps: Mutex<Gaps>,
@@ -112,7 +117,9 @@ impl Status {
             commits: AtomicU64::new(0),
             commit_us: AtomicU64::new(0),
             foreign: AtomicU64::new(0),
-            disk_free_bytes: AtomicU64::new(0),
+            disk_free_bytes: AtomicU64::new(NOT_KNOWN),
+            wal_bytes_max: AtomicU64::new(0),
+            disk_free_bytes_min: AtomicU64::new(0),
             inflight_bytes: AtomicU64::new(0),
             waiting: Mutex::default(),
             gaps: Mutex::default(),
@@ -123,6 +130,13 @@ impl Status {
     /// With another format of its lines.
     pub(crate) fn with_format(self, format: LogFormat) -> Self {
         Self { format, ..self }
+    }
+
+    /// The high-water marks, for who watches the distance.
+    pub(crate) fn with_marks(self, wal_bytes_max: u64, disk_free_bytes_min: u64) -> Self {
+        self.wal_bytes_max.store(wal_bytes_max, Relaxed);
+        self.disk_free_bytes_min.store(disk_free_bytes_min, Relaxed);
+        self
     }
 
     /// Tells the operator.
@@ -221,7 +235,7 @@ impl Status {
             let name = format!("weir_collector_redactions_total{{kind=\"{}\"}}", secret.as_str());
             line(&mut text, &name, load(count));
         }
-        let plain: [(&str, &str, &str, u64); 18] = [
+        let plain: [(&str, &str, &str, u64); 20] = [
             (
                 "weir_collector_requests_total",
                 "counter",
@@ -294,10 +308,22 @@ impl Status {
                 load(&self.foreign),
             ),
             (
+                "weir_collector_wal_bytes_max",
+                "gauge",
+                "Log beyond which requests are refused.",
+                load(&self.wal_bytes_max),
+            ),
+            (
                 "weir_collector_disk_free_bytes",
                 "gauge",
-                "Free space of the data folder's disk; 0 when not known.",
+                "Free space of the data folder's disk; left out when not known.",
                 load(&self.disk_free_bytes),
+            ),
+            (
+                "weir_collector_disk_free_bytes_min",
+                "gauge",
+                "Free space below which requests are refused.",
+                load(&self.disk_free_bytes_min),
             ),
             (
                 "weir_collector_inflight_bytes",
@@ -306,7 +332,7 @@ impl Status {
                 load(&self.inflight_bytes),
             ),
         ];
-        for (name, kind, help, value) in plain {
+        for (name, kind, help, value) in plain.into_iter().filter(|(_, _, _, value)| *value != NOT_KNOWN) {
             family(&mut text, name, kind, help);
             line(&mut text, name, value);
         }

@@ -52,7 +52,12 @@ async fn while_the_disk_is_almost_full_nothing_is_taken_and_afterwards_it_goes_o
     assert_eq!(reqwest::get(url("readyz")).await.unwrap().status(), 503);
     assert_eq!(reqwest::get(url("healthz")).await.unwrap().status(), 200);
     let metrics = reqwest::get(url("metrics")).await.unwrap().text().await.unwrap();
-    for line in ["weir_collector_disk_free_bytes 999999\n", "rejected_total{reason=\"overload\"} 2\n"] {
+    for line in [
+        "weir_collector_disk_free_bytes 999999\n",
+        "disk_free_bytes_min 1000000\n",
+        "wal_bytes_max 1073741824\n",
+        "rejected_total{reason=\"overload\"} 2\n",
+    ] {
         assert!(metrics.contains(line), "{line} is not in\n{metrics}");
     }
     disk.free_bytes.store(u64::MAX, Relaxed);
@@ -78,6 +83,7 @@ async fn free_space_that_is_not_known_is_told_once_and_refuses_nothing() {
         assert_eq!(code(&collector, n).await, 200);
         tokio::time::sleep(Duration::from_millis(210)).await;
     }
+    assert!(!collector.metrics().contains("weir_collector_disk_free_bytes "));
     collector.stop().await.unwrap();
     assert_eq!(
         lines.lock().unwrap().iter().filter(|line| line.contains("free space is not known")).count(),
