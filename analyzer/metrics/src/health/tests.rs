@@ -199,6 +199,8 @@ fn samples_that_carry_share_and_copies_need_no_policy_and_no_chances() {
     legs.retain(|leg| {
         leg.leg == Leg::Primary || !leg.sample_id.ends_with(['1', '3', '5', '7', '9', 'b', 'd', 'f'])
     });
+    // Numbers are another test's matter.
+    legs.iter_mut().for_each(|leg| leg.sequence = None);
     for leg in legs.iter_mut().filter(|leg| leg.leg == Leg::Primary) {
         let capped = leg.sample_id.ends_with(['1', '3', '5', '7', '9', 'b', 'd', 'f']);
         leg.candidate_ppm = Some(SHARE_PPM);
