@@ -16,8 +16,10 @@ use tokio::sync::{Semaphore, oneshot};
 use weir_sample::disk::{Disk, RealDisk};
 use weir_sample::durable::DurableError;
 
+use crate::access::{Access, AccessError, AccessOptions};
 use crate::drain::Drain;
 use crate::events::{EventKind, LogFormat};
+use crate::listen::{ConnectionLimits, serve};
 use crate::lock::DataLock;
 use crate::otlp::RequestLimits;
 use crate::pressure::Pressure;
@@ -62,8 +64,12 @@ pub struct CollectorOptions {
     pub listen: SocketAddr,
     /// The data folder; created when it is missing.
     pub data_dir: PathBuf,
-    /// Allows addresses beyond loopback: no TLS and no token protect them.
+    /// TLS and tokens; an address beyond loopback needs client certificates or tokens.
+    pub access: AccessOptions,
+    /// Allows addresses beyond loopback to everybody.
     pub insecure: bool,
+    /// Bounds of connections.
+    pub connections: ConnectionLimits,
     /// Rows become Parquet at latest after this.
     pub flush_interval: Duration,
     /// Rows that become Parquet together at most, about.
@@ -93,9 +99,10 @@ pub enum CollectorError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// Not loopback, and not declared insecure.
+    /// Not loopback, and writers are not known.
     #[error(
-        "listening on {address} would let anyone on the network write samples; allowed: 127.0.0.1 and [::1]\n  hint: listen on loopback and let a proxy with TLS stand before it, or accept it with --insecure"
+        "listening on {address} would let anyone on the network write samples; allowed: 127.0.0.1 and [::1], others with --tokens, or with --tls-certificate, --tls-key and --client-ca
+  hint: give writers tokens or certificates, or accept it with --insecure"
     )]
     NotLoopback {
         /// The address.
@@ -109,6 +116,9 @@ pub enum CollectorError {
         /// The other's process number, where known.
         owner: String,
     },
+    /// Certificates or tokens cannot be used.
+    #[error(transparent)]
+    Access(#[from] AccessError),
     /// The data folder cannot be used.
     #[error(transparent)]
     Data(#[from] DurableError),
@@ -180,7 +190,9 @@ impl CollectorOptions {
         Self {
             listen,
             data_dir: data_dir.into(),
+            access: AccessOptions::default(),
             insecure: false,
+            connections: ConnectionLimits::default(),
             flush_interval: Duration::from_secs(5),
             flush_rows: 50_000,
             stop_timeout: Duration::from_secs(10),
@@ -199,8 +211,15 @@ impl Collector {
     /// # Errors
     /// The address, the data folder or its lock; nothing is left running then. Must be called within a tokio runtime.
     pub async fn start(options: CollectorOptions) -> Result<RunningCollector, CollectorError> {
-        if !options.listen.ip().is_loopback() && !options.insecure {
+        let reachable = !options.listen.ip().is_loopback();
+        if reachable && !options.insecure && !options.access.knows_writers() {
             return Err(CollectorError::NotLoopback { address: options.listen });
+        }
+        let (sink, format) = (Arc::clone(&options.log), options.log_format);
+        let log: LogSink = Arc::new(move |line| sink(&format.line(EventKind::Access, line)));
+        let access = Arc::new(Access::new(&options.access, &log)?);
+        if reachable && access.tls.is_none() {
+            log("no TLS: samples and tokens can be read on the network");
         }
         let redactor = Arc::new(Redactor::with(options.rules.clone())?);
         // Before the data folder is touched: a second start of the same command changes nothing.
@@ -235,20 +254,14 @@ impl Collector {
                 options.data_dir.clone(),
                 &options.limits,
             )),
+            access: Arc::clone(&access),
             workers: workers(),
             memory: Arc::new(Semaphore::new(permits(options.limits.inflight_bytes_max) as usize)),
         };
         let (stop, stopped) = oneshot::channel::<()>();
-        let serve = axum::serve(listener, router(shared)).with_graceful_shutdown(async {
-            // A dropped handle is a request to stop, too.
-            let _ = stopped.await;
-        });
-        let server_status = Arc::clone(&status);
-        let server = tokio::spawn(async move {
-            if let Err(error) = serve.await {
-                server_status.event(EventKind::Server, &format!("the HTTP server ended: {error}"));
-            }
-        });
+        let serving =
+            serve(listener, router(shared), access, options.connections, Arc::clone(&status), stopped);
+        let server = tokio::spawn(serving);
         let (writer, drain) = (Some(writer), Some(drain));
         let stop_timeout = options.stop_timeout;
         Ok(RunningCollector {

@@ -62,6 +62,8 @@ events! {
     Client = "client", "warn";
     /// The HTTP server ended on its own.
     Server = "server", "error";
+    /// Certificates or tokens were read again, or could not be; or there are none.
+    Access = "access", "warn";
     /// The filter tells something about itself.
     Filter = "filter", "warn";
 }

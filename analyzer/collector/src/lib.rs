@@ -9,8 +9,8 @@
 //!
 //! Invariants: an acknowledgement follows durability; nothing is written before it is redacted; every queue, body and file has a
 //! named bound; a crash at any moment loses nothing acknowledged and doubles nothing (see `wal`).
-//! Not here: TLS, tokens; so only loopback is listened on, unless told otherwise.
 
+mod access;
 mod collector;
 pub mod configuration;
 mod convert;
@@ -19,6 +19,7 @@ mod events;
 mod gaps;
 mod gen_ai;
 pub mod import;
+mod listen;
 mod lock;
 mod otlp;
 mod pressure;
@@ -30,7 +31,9 @@ mod status;
 pub mod upkeep;
 mod wal;
 
+pub use access::{AccessError, AccessOptions, TOKEN_CHARS_MAX, TOKEN_CHARS_MIN, TOKENS_MAX, TlsFiles};
 pub use collector::{Collector, CollectorError, CollectorOptions, Limits, RunningCollector};
 pub use events::{EventKind, LogFormat};
 pub use import::{ImportError, ImportOptions, ImportSummary, import_jsonl};
+pub use listen::ConnectionLimits;
 pub use status::LogSink;

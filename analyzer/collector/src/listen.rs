@@ -20,6 +20,7 @@ use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::{Instant, Sleep, sleep};
 
 use crate::access::Access;
+use crate::events::EventKind;
 use crate::status::Status;
 
 /// Bounds of connections.
@@ -27,7 +28,7 @@ use crate::status::Status;
 pub struct ConnectionLimits {
     /// Connections at once.
     pub connections_max: usize,
-    /// Time for a TLS handshake, and for the head of a request once its first byte may come.
+    /// Time for a TLS handshake, and for the head of the next request.
     pub header_timeout: Duration,
     /// Time in which nothing is read or written.
     pub idle_timeout: Duration,
@@ -39,9 +40,9 @@ impl Default for ConnectionLimits {
     fn default() -> Self {
         Self {
             connections_max: 1_024,
-            header_timeout: Duration::from_secs(60),
+            header_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(60),
-            header_bytes_max: 32 << 10,
+            header_bytes_max: 64 << 10,
         }
     }
 }
@@ -80,7 +81,7 @@ pub(crate) async fn serve(
                 });
             }
             Err(error) => {
-                status.log(&format!("a connection could not be taken: {error}"));
+                status.event(EventKind::Server, &format!("a connection could not be taken: {error}"));
                 sleep(PAUSE).await;
             }
         }
@@ -159,7 +160,11 @@ impl<T> Watchdog<T> {
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for Watchdog<T> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let result = Pin::new(&mut self.stream).poll_read(cx, buffer);
         self.judge(cx, result)
     }

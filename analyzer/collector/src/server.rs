@@ -1,7 +1,7 @@
 //! The HTTP side: OTLP/HTTP logs in, health and metrics out.
 //!
 //! `POST /v1/logs` and `/v1/traces` (GenAI spans; others are counted and left out) take protobuf and JSON, as they are or with gzip or zstd. Answers: 200 with an
-//! `ExportLogsServiceResponse` (partial success when records were refused), 400 malformed, 408 too slow, 413 too large, 415
+//! `ExportLogsServiceResponse` (partial success when records were refused), 400 malformed, 401 without a good token, 408 too slow, 413 too large, 415
 //! another media type or encoding; 503 with `Retry-After` when the log or memory is full or the disk failed. OTLP
 //! senders try again on 503 only. Errors carry a `google.rpc.Status` in the request's encoding, see `otlp::answer`.
 //! Limits: [`Limits`] of the collector; requests are decoded by a few threads at a time ([`workers`]), which bounds what
@@ -15,7 +15,7 @@ use std::time::SystemTime;
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -24,6 +24,7 @@ use weir_sample::encoding::{self, Encoding};
 use weir_wire::Signal;
 
 use crate::Limits;
+use crate::access::Access;
 use crate::convert::{Converted, convert, convert_spans};
 use crate::events::EventKind;
 use crate::otlp::answer::{Refusal, acknowledged};
@@ -40,6 +41,7 @@ pub(crate) struct Shared {
     pub(crate) requests: SyncSender<Request>,
     pub(crate) limits: Limits,
     pub(crate) pressure: Arc<Pressure>,
+    pub(crate) access: Arc<Access>,
     /// One permit per request that is being decoded.
     pub(crate) workers: Arc<Semaphore>,
     /// One permit per KiB of bodies in memory.
@@ -95,6 +97,10 @@ async fn receive(
     format: Option<Format>,
     signal: Signal,
 ) -> Result<Response, Refusal> {
+    if shared.access.tokens.as_ref().is_some_and(|tokens| !tokens.allow(header(headers, &AUTHORIZATION))) {
+        let message = "the request carries no token that is known here\n  hint: send `authorization: Bearer TOKEN` with a token of the collector's --tokens file";
+        return Err(Refusal::new(Rejection::Unknown, message.to_owned()));
+    }
     let (format, layers) = check_media(headers, format)?;
     let (bytes, permit) = read_body(shared, headers, body).await?;
     let permits = (permit, reserve_decoded(shared, bytes.len(), &layers)?);

@@ -40,9 +40,11 @@ pub(crate) enum Rejection {
     Storage,
     /// A request whose body did not arrive in time.
     Timeout,
+    /// A request without a good token.
+    Unknown,
 }
 
-const REJECTIONS: [(Rejection, &str); 8] = [
+const REJECTIONS: [(Rejection, &str); 9] = [
     (Rejection::BadRecord, "bad_record"),
     (Rejection::OtherEvent, "other_event"),
     (Rejection::Malformed, "malformed"),
@@ -51,6 +53,7 @@ const REJECTIONS: [(Rejection, &str); 8] = [
     (Rejection::Overload, "overload"),
     (Rejection::Storage, "storage"),
     (Rejection::Timeout, "timeout"),
+    (Rejection::Unknown, "unknown_writer"),
 ];
 
 /// An event that comes often.

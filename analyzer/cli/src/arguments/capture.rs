@@ -23,7 +23,19 @@ pub(crate) struct CollectArguments {
     /// What is kept of captured text: a document of kind Collector
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Listen on an address that others can reach, without TLS or tokens
+    /// Serve TLS with this certificate chain (PEM); read again when it changes
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_certificate: Option<PathBuf>,
+    /// The private key of the certificate (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Take connections only from clients with a certificate of these authorities (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    pub(crate) client_ca: Option<PathBuf>,
+    /// Take samples only with one of these bearer tokens, one per line; read again when the file changes
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tokens: Option<PathBuf>,
+    /// Listen on an address that others can reach, and take samples from anybody
     #[arg(long)]
     pub(crate) insecure: bool,
     /// Refuse samples while this much log waits for Parquet

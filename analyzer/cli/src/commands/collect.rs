@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use weir_collector::configuration::Collector as Document;
-use weir_collector::{Collector, CollectorError, CollectorOptions, EventKind, LogFormat};
+use weir_collector::{
+    AccessOptions, Collector, CollectorError, CollectorOptions, EventKind, LogFormat, TlsFiles,
+};
 
 use crate::arguments::{CollectArguments, LogLines};
 use crate::commands::stopped;
@@ -14,6 +16,14 @@ use crate::exit::{Exit, Failure, OrExit as _, Outcome};
 pub(crate) async fn run(arguments: &CollectArguments) -> Outcome {
     let mut options = CollectorOptions::new(arguments.listen, &arguments.data);
     options.insecure = arguments.insecure;
+    options.access =
+        AccessOptions {
+            tls: arguments.tls_certificate.clone().zip(arguments.tls_key.clone()).map(
+                |(certificate, key)| TlsFiles { certificate, key, client_ca: arguments.client_ca.clone() },
+            ),
+            tokens: arguments.tokens.clone(),
+        };
+    let scheme = if options.access.tls.is_some() { "https" } else { "http" };
     options.flush_interval = Duration::from_millis(arguments.flush_interval_ms);
     options.flush_rows = arguments.flush_rows;
     // Before anything is listened on or written: a collector without its rules does not start.
@@ -34,7 +44,7 @@ pub(crate) async fn run(arguments: &CollectArguments) -> Outcome {
     let tell = |kind, message: &str| eprintln!("{}", format.line(kind, message));
     let collector = Collector::start(options).await.map_err(refused)?;
     let text = format!(
-        "listening on http://{}/v1/logs, writing to {}; stop with Ctrl-C",
+        "listening on {scheme}://{}/v1/logs, writing to {}; stop with Ctrl-C",
         collector.address(),
         arguments.data.display()
     );
@@ -50,7 +60,7 @@ pub(crate) async fn run(arguments: &CollectArguments) -> Outcome {
 
 fn refused(error: CollectorError) -> Failure {
     let exit = match error {
-        CollectorError::NotLoopback { .. } => Exit::Usage,
+        CollectorError::NotLoopback { .. } | CollectorError::Access(_) => Exit::Usage,
         _ => Exit::Data,
     };
     Failure { exit, error: error.into() }

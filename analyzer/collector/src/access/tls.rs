@@ -25,8 +25,11 @@ impl std::fmt::Debug for Tls {
 
 impl Tls {
     pub(crate) fn new(files: TlsFiles, log: &LogSink) -> Result<Self, AccessError> {
-        let paths: Vec<PathBuf> =
-            [Some(&files.certificate), Some(&files.key), files.client_ca.as_ref()].into_iter().flatten().cloned().collect();
+        let paths: Vec<PathBuf> = [Some(&files.certificate), Some(&files.key), files.client_ca.as_ref()]
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect();
         let make: Make = Box::new(move || config(&files));
         Ok(Self(Watched::new(paths, make, log)?))
     }
@@ -52,15 +55,17 @@ fn config(files: &TlsFiles) -> Result<Arc<ServerConfig>, AccessError> {
         Some(path) => {
             let mut roots = RootCertStore::empty();
             for certificate in certificates(path)? {
-                roots.add(certificate).map_err(|error| wrong(path, &format!("holds no authority: {error}")))?;
+                roots
+                    .add(certificate)
+                    .map_err(|error| wrong(path, &format!("holds no authority: {error}")))?;
             }
             let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
             versions.with_client_cert_verifier(verifier.map_err(|error| wrong(path, &error.to_string()))?)
         }
     };
-    let mut config = builder
-        .with_single_cert(chain, key)
-        .map_err(|error| wrong(&files.certificate, &format!("does not go with {}: {error}", files.key.display())))?;
+    let mut config = builder.with_single_cert(chain, key).map_err(|error| {
+        wrong(&files.certificate, &format!("does not go with {}: {error}", files.key.display()))
+    })?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }

@@ -93,7 +93,15 @@ mod tests {
         std::fs::write(&path, "# first\n0123456789abcdef\n\n  fedcba9876543210  \n").unwrap();
         let tokens = Tokens::new(&path, &log).unwrap();
         assert!(tokens.allow("Bearer 0123456789abcdef") && tokens.allow("bearer  fedcba9876543210"));
-        for wrong in ["", "Bearer", "Bearer ", "Basic 0123456789abcdef", "Bearer 0123456789abcde", "0123456789abcdef", "Bearer # first"] {
+        for wrong in [
+            "",
+            "Bearer",
+            "Bearer ",
+            "Basic 0123456789abcdef",
+            "Bearer 0123456789abcde",
+            "0123456789abcdef",
+            "Bearer # first",
+        ] {
             assert!(!tokens.allow(wrong), "{wrong:?}");
         }
         #[allow(clippy::disallowed_methods)] // no executor here

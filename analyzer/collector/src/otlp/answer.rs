@@ -1,7 +1,7 @@
 //! Answers to OTLP requests, in the request's encoding: acknowledgements with what was rejected, and refusals as
 //! `google.rpc.Status`, told apart by their HTTP status: 429 and 503 may be sent again after `Retry-After`, the others may not.
 
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use prost::Message;
@@ -58,6 +58,9 @@ impl Refusal {
         if code == StatusCode::SERVICE_UNAVAILABLE || code == StatusCode::TOO_MANY_REQUESTS {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
         }
+        if code == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         response
     }
 }
@@ -67,9 +70,11 @@ fn codes(rejection: Rejection) -> (StatusCode, i32) {
     const INVALID_ARGUMENT: i32 = 3;
     const DEADLINE_EXCEEDED: i32 = 4;
     const UNAVAILABLE: i32 = 14;
+    const UNAUTHENTICATED: i32 = 16;
     match rejection {
         Rejection::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, INVALID_ARGUMENT),
         Rejection::MediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, INVALID_ARGUMENT),
+        Rejection::Unknown => (StatusCode::UNAUTHORIZED, UNAUTHENTICATED),
         Rejection::Timeout => (StatusCode::REQUEST_TIMEOUT, DEADLINE_EXCEEDED),
         Rejection::Overload | Rejection::Storage => (StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE),
         _ => (StatusCode::BAD_REQUEST, INVALID_ARGUMENT),
