@@ -5,6 +5,7 @@ mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -322,6 +323,11 @@ fn upkeep_process() {
 
 /// Runs it, and kills it when it has worked for a while; how long it worked if it came to its end before.
 fn killed_after(data: &Path, what: &str, pause: Option<Duration>) -> Option<Duration> {
+    killed_when(data, what, pause.map(|pause| move |began: Instant| began.elapsed() >= pause))
+}
+
+/// As [`killed_after`], at the moment that is given; looked for every millisecond.
+fn killed_when(data: &Path, what: &str, moment: Option<impl Fn(Instant) -> bool>) -> Option<Duration> {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--ignored", "--exact", "upkeep_process", "--nocapture"])
         .env(DATA, data)
@@ -333,14 +339,16 @@ fn killed_after(data: &Path, what: &str, pause: Option<Duration>) -> Option<Dura
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
     assert!(lines.any(|line| line == "begins"), "the process says when its work begins");
     let began = Instant::now();
-    if let Some(pause) = pause {
-        #[allow(clippy::disallowed_methods)] // no executor here
-        std::thread::sleep(pause);
+    if let Some(moment) = &moment {
+        while !moment(began) && child.try_wait().unwrap().is_none() {
+            #[allow(clippy::disallowed_methods)] // no executor here
+            std::thread::sleep(Duration::from_millis(1));
+        }
         let _ = child.kill();
     }
     let ended = lines.any(|line| line == "done").then(|| began.elapsed());
     let status = child.wait().unwrap();
-    assert!(status.success() || status.code().is_none() && pause.is_some(), "{status}");
+    assert!(status.success() || status.code().is_none() && moment.is_some(), "{status}");
     ended
 }
 
@@ -415,16 +423,19 @@ fn killed_at_random_moments_a_reader_sees_every_row_exactly_once_at_any_time() {
 fn killed_while_it_erases_and_run_again_nothing_of_the_identity_stays_and_nothing_else_goes() {
     let folder = tempfile::tempdir().unwrap();
     let kills = number("WEIR_CRASH_KILLS", 8).min(100);
-    let (mut whole, mut interrupted) = (Duration::ZERO, 0);
+    let mut interrupted = 0;
     for round in 0..kills {
         let data = folder.path().join(round.to_string());
         (1..4).for_each(|part| people(&data, part, (part - 1) * 10..part * 10));
         if round % 2 == 0 {
             compact(&compacting(&data)).unwrap();
         }
-        let pause = (round > 0).then(|| whole.mul_f64((round % 8) as f64 / 8.0));
-        let took = killed_after(&data, "forget", pause);
-        whole = if round == 0 { took.unwrap() } else { whole };
+        // After another number of files each time.
+        let inodes =
+            || files(&data).iter().filter_map(|path| Some(std::fs::metadata(path).ok()?.ino())).collect();
+        let before: BTreeSet<u64> = inodes();
+        let moment = |_| before.difference(&inodes()).count() as u64 > round % 6;
+        let took = killed_when(&data, "forget", Some(moment));
         let (legs, scored) = people_left(&data);
         let legs: u64 = legs.iter().filter(|(n, _)| *n % 3 == 0).map(|(_, legs)| legs).sum();
         let theirs = legs + scored.iter().filter(|n| *n % 3 == 0).count() as u64;
