@@ -255,3 +255,24 @@ pub(crate) fn shortened(text: &str) -> String {
     let short: String = text.chars().take(40).collect();
     format!("{short:?}")
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    use super::*;
+
+    #[test]
+    fn details_of_a_leg_become_tags_within_bounds() {
+        let mut leg =
+            weir_wire::Leg::new("s-1", weir_wire::LegKind::Primary, weir_wire::Variant::Control, "e");
+        leg.tags = vec![
+            ("envoy.response_flags".to_owned(), "UF,URX".to_owned()),
+            ("n".repeat(300), "v".repeat(2_000)),
+            ("request.header.x-app".to_owned(), "a\0b".to_owned()),
+        ];
+        let tags = sample_from_wire(leg, "proxy", "worker", 1, &std::cell::Cell::new(1 << 20)).unwrap().tags;
+        assert_eq!(tags["envoy.response_flags"], "UF,URX");
+        assert_eq!(tags[&"n".repeat(LABEL_BYTES_MAX)].len(), HEADER_BYTES_MAX);
+        assert!(!tags["request.header.x-app"].contains('\0'));
+    }
+}
