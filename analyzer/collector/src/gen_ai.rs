@@ -14,9 +14,14 @@
 //! | sample_id | `weir.sample_id`, else trace and span identifier, else `gen_ai.response.id` |
 //! | inclusion_probability | `weir.inclusion_probability`, else the sampling threshold `ot=th:` of the trace state, else 1 |
 //!
+//! Messages are read from `gen_ai.input.messages`, `gen_ai.output.messages` and `gen_ai.system_instructions`, structures or JSON
+//! text; else from `gen_ai.prompt` and `gen_ai.completion`, whole or in single attributes (`gen_ai.prompt.0.content`).
+//!
 //! A call whose variant nothing names is refused: a guess would compare a model with itself.
 
-use serde_json::{Map, Value as Tree};
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value as Tree, json};
 use weir_sample::gen_ai::Call;
 use weir_wire::names;
 use weir_wire::otlp::{AnyValue, KeyValue, LogRecord, any_value::Value};
@@ -144,8 +149,12 @@ impl Attributes<'_> {
             cached_tokens: self.integer(&["gen_ai.usage.cache_read.input_tokens"])?,
             reasoning_tokens: self.integer(&["gen_ai.usage.reasoning.output_tokens"])?,
             system: self.tree(&["gen_ai.system_instructions"]),
-            input: self.tree(&["gen_ai.input.messages", "gen_ai.prompt"]),
-            output: self.tree(&["gen_ai.output.messages", "gen_ai.completion"]),
+            input: self
+                .tree(&["gen_ai.input.messages", "gen_ai.prompt"])
+                .or_else(|| flattened(self.own, "gen_ai.prompt.")),
+            output: self
+                .tree(&["gen_ai.output.messages", "gen_ai.completion"])
+                .or_else(|| flattened(self.own, "gen_ai.completion.")),
             tags: vec![
                 ("gen_ai.operation.name".to_owned(), self.text("gen_ai.operation.name")),
                 ("service.version".to_owned(), self.either("service.version")),
@@ -289,6 +298,57 @@ fn tree(value: &AnyValue, depth: usize) -> Tree {
     }
 }
 
+/// Messages in single attributes, as instrumentations before the conventions have them: `gen_ai.prompt.0.role`,
+/// `gen_ai.completion.0.content`, `gen_ai.completion.0.tool_calls.0.name`.
+fn flattened(own: &[KeyValue], prefix: &str) -> Option<Tree> {
+    let mut messages: BTreeMap<u16, Message> = BTreeMap::new();
+    for attribute in own {
+        let Some((number, field)) = attribute.key.strip_prefix(prefix).and_then(numbered) else { continue };
+        let Some(Value::StringValue(text)) = attribute.value.as_ref().and_then(|value| value.value.as_ref())
+        else {
+            continue;
+        };
+        let message = messages.entry(number).or_default();
+        match field {
+            "role" => message.role.clone_from(text),
+            "content" => message.content.clone_from(text),
+            "finish_reason" => message.finish_reason.clone_from(text),
+            _ => match field.strip_prefix("tool_calls.").and_then(numbered) {
+                Some((call, "name")) => message.calls.entry(call).or_default().0.clone_from(text),
+                Some((call, "arguments")) => message.calls.entry(call).or_default().1.clone_from(text),
+                _ => {}
+            },
+        }
+    }
+    let list: Vec<Tree> = messages.into_values().map(Message::tree).collect();
+    (!list.is_empty()).then_some(Tree::Array(list))
+}
+
+fn numbered(text: &str) -> Option<(u16, &str)> {
+    let (number, rest) = text.split_once('.')?;
+    Some((number.parse().ok()?, rest))
+}
+
+/// A message in single attributes.
+#[derive(Default)]
+struct Message {
+    role: String,
+    content: String,
+    finish_reason: String,
+    /// Name and arguments.
+    calls: BTreeMap<u16, (String, String)>,
+}
+
+impl Message {
+    /// The message as the conventions have it.
+    fn tree(self) -> Tree {
+        let text = (!self.content.is_empty()).then(|| json!({"type": "text", "content": self.content}));
+        let call = |(name, arguments)| json!({"type": "tool_call", "name": name, "arguments": arguments});
+        let parts: Vec<Tree> = text.into_iter().chain(self.calls.into_values().map(call)).collect();
+        json!({"role": self.role, "parts": parts, "finish_reason": self.finish_reason})
+    }
+}
+
 /// A service's name as an experiment's: 1 to 63 of a-z, 0-9 and -.
 fn experiment_of(service: &str) -> String {
     let allowed = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
@@ -328,6 +388,25 @@ mod tests {
         ] {
             assert_eq!(sampled(state), chance, "{state}");
         }
+    }
+
+    #[test]
+    fn messages_in_single_attributes_are_messages() {
+        let own = [
+            KeyValue::string("gen_ai.completion.1.content", "other"),
+            KeyValue::string("gen_ai.completion.0.role", "assistant"),
+            KeyValue::string("gen_ai.completion.0.finish_reason", "tool_calls"),
+            KeyValue::string("gen_ai.completion.0.tool_calls.0.name", "look"),
+            KeyValue::string("gen_ai.completion.0.tool_calls.0.arguments", "{}"),
+            KeyValue::string("gen_ai.completion.x.content", "ignored"),
+        ];
+        let expected = json!([
+            {"role": "assistant", "parts": [{"type": "tool_call", "name": "look", "arguments": "{}"}],
+                "finish_reason": "tool_calls"},
+            {"role": "", "parts": [{"type": "text", "content": "other"}], "finish_reason": ""},
+        ]);
+        assert_eq!(flattened(&own, "gen_ai.completion."), Some(expected));
+        assert_eq!(flattened(&own, "gen_ai.prompt."), None);
     }
 
     #[test]

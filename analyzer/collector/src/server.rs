@@ -65,10 +65,10 @@ pub(crate) fn permits(bytes: usize) -> u32 {
     u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX)
 }
 
-/// As many permits as threads are worth having, at most 4.
+/// One permit, or two where there are processors for it: what a request takes while it is decoded is bounded, and so is this.
 pub(crate) fn workers() -> Arc<Semaphore> {
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    Arc::new(Semaphore::new(threads.clamp(1, 4)))
+    Arc::new(Semaphore::new(threads.clamp(1, 2)))
 }
 
 async fn logs(State(shared): State<Shared>, headers: HeaderMap, body: Body) -> Response {

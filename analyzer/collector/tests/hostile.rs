@@ -14,6 +14,8 @@ use weir_collector::Collector;
 use weir_wire::Leg;
 
 const DATA: &str = "WEIR_HOSTILE_DATA";
+/// A bomb is a compressed stream of 8 MiB, repeated: 192 MiB, more than may be taken.
+const MEMBERS: usize = 24;
 const GROWTH_KIB_MAX: u64 = 64 << 10;
 
 /// Not a test of its own: the process that the tests below start.
@@ -96,16 +98,16 @@ fn hostile_leg(sequence: u64, content_type: &str, encoding: &str, body: Vec<u8>)
 
 /// Bodies inside of records: bombs, huge windows, wide and deep JSON, bytes that are no text.
 fn hostile_legs() -> Vec<Leg> {
-    let spaces = vec![b' '; 24 << 20];
+    let spaces = vec![b' '; 8 << 20];
     let zstd = |bytes: &[u8]| zstd::encode_all(bytes, 3).unwrap();
     let json = "application/json";
     let event = b"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\n";
     let bodies = [
-        (json, "gzip", gzip(&spaces)),
-        (json, "zstd", zstd(&spaces)),
-        (json, "gzip, gzip", gzip(&gzip(&spaces))),
-        (json, "", gzip(&spaces)),
-        ("text/event-stream", "gzip", gzip(&event.repeat(400_000))),
+        (json, "gzip", gzip(&spaces).repeat(MEMBERS)),
+        (json, "zstd", zstd(&spaces).repeat(MEMBERS)),
+        (json, "gzip, gzip", gzip(&gzip(&spaces).repeat(MEMBERS))),
+        (json, "", gzip(&spaces).repeat(MEMBERS)),
+        ("text/event-stream", "gzip", gzip(&event.repeat(100_000)).repeat(MEMBERS)),
         (json, "zstd", vec![0x28, 0xb5, 0x2f, 0xfd, 0x00, 21 << 3, 0x01, 0x00, 0x00]),
         (json, "br", vec![0x11, 30, 0x03, 0xff]),
         (json, "gzip", gzip("[{\"\":0},".repeat(900_000).as_bytes())),
@@ -143,14 +145,15 @@ async fn hostile_requests_are_refused_or_stored_and_memory_grows_by_less_than_64
     );
     let spans = tiny.replace("Logs", "Spans").replace("logRecords", "spans");
     let deep = "{\"resourceLogs\":".repeat(10_000);
-    let zeros = vec![0u8; 24 << 20];
+    let zeros = vec![0u8; 8 << 20];
+    let bomb = gzip(&zeros).repeat(MEMBERS);
     let requests: [(&str, &str, &str, Vec<u8>); 7] = [
         ("/v1/logs", "application/json", "gzip", gzip(tiny.as_bytes())),
         ("/v1/traces", "application/json", "gzip", gzip(spans.as_bytes())),
         ("/v1/logs", "application/json", "", deep.into_bytes()),
         ("/v1/logs", "application/json", "", b"\xff\xfe".repeat(1 << 19)),
-        ("/v1/traces", PROTOBUF, "gzip", gzip(&zeros)),
-        ("/v1/traces", PROTOBUF, "zstd", zstd::encode_all(zeros.as_slice(), 3).unwrap()),
+        ("/v1/traces", PROTOBUF, "gzip", bomb.clone()),
+        ("/v1/traces", PROTOBUF, "zstd", zstd::encode_all(zeros.as_slice(), 3).unwrap().repeat(MEMBERS)),
         (
             "/v1/logs",
             PROTOBUF,
@@ -163,7 +166,6 @@ async fn hostile_requests_are_refused_or_stored_and_memory_grows_by_less_than_64
         assert!((400..=413).contains(&status), "{path} {kind} {encoding}: {status} {text}");
     }
     // Many at once: what they may take together is bounded, too.
-    let bomb = gzip(&zeros);
     let many = (0..16).map(|_| send(address, "/v1/logs", PROTOBUF, "gzip", bomb.clone()));
     for (status, text) in futures_util::future::join_all(many).await {
         assert!(status == 413 || status == 503, "{status} {text}");

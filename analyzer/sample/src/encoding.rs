@@ -94,15 +94,17 @@ pub fn sniff(bytes: &[u8]) -> Option<Encoding> {
 
 /// Undoes the encodings, the last one first.
 pub fn decode(bytes: &[u8], layers: &[Encoding], limits: DecodeLimits) -> Decoded {
-    let by_ratio = bytes.len().saturating_mul(limits.ratio_max).max(RATIO_FREE_BYTES);
-    let bytes_max = limits.bytes_max.min(by_ratio);
+    let bytes_max = output_max(bytes, limits);
     let mut decoded = Decoded { bytes: Vec::new(), end: End::Whole };
     for (position, layer) in layers.iter().rev().enumerate() {
         let input = if position == 0 { bytes } else { &decoded.bytes };
-        let inner = decode_layer(input, *layer, bytes_max);
+        // Looked through first, so that the output takes its size and no more.
+        let (size, _) = run(input, *layer, bytes_max, &mut |_| {});
+        let mut output = Vec::with_capacity(size);
+        let (_, end) = run(input, *layer, bytes_max, &mut |chunk| output.extend_from_slice(chunk));
         // The first thing that went wrong says more than what followed from it.
-        let end = if decoded.end == End::Whole { inner.end } else { decoded.end };
-        decoded = Decoded { end, ..inner };
+        let end = if decoded.end == End::Whole { end } else { decoded.end };
+        decoded = Decoded { bytes: output, end };
     }
     if layers.is_empty() {
         decoded.bytes = bytes.get(..bytes_max).unwrap_or(bytes).to_vec();
@@ -111,19 +113,39 @@ pub fn decode(bytes: &[u8], layers: &[Encoding], limits: DecodeLimits) -> Decode
     decoded
 }
 
-fn decode_layer(input: &[u8], encoding: Encoding, bytes_max: usize) -> Decoded {
+/// Undoes one encoding; an output beyond the limits is never held.
+///
+/// # Errors
+/// How it ended, where that is not [`End::Whole`].
+pub fn decode_whole(bytes: &[u8], encoding: Encoding, limits: DecodeLimits) -> Result<Vec<u8>, End> {
+    let bytes_max = output_max(bytes, limits);
+    let (size, end) = run(bytes, encoding, bytes_max, &mut |_| {});
+    if end != End::Whole {
+        return Err(end);
+    }
+    let mut output = Vec::with_capacity(size);
+    run(bytes, encoding, bytes_max, &mut |chunk| output.extend_from_slice(chunk));
+    Ok(output)
+}
+
+fn output_max(bytes: &[u8], limits: DecodeLimits) -> usize {
+    limits.bytes_max.min(bytes.len().saturating_mul(limits.ratio_max).max(RATIO_FREE_BYTES))
+}
+
+/// Hands the output to `each`, chunk by chunk and never more than the limit; its size, and how it ended.
+fn run(input: &[u8], encoding: Encoding, bytes_max: usize, each: &mut dyn FnMut(&[u8])) -> (usize, End) {
     match encoding {
-        Encoding::Gzip => pump(MultiGzDecoder::new(input), bytes_max),
-        Encoding::Deflate if has_zlib_header(input) => pump(ZlibDecoder::new(input), bytes_max),
-        Encoding::Deflate => pump(DeflateDecoder::new(input), bytes_max),
-        Encoding::Brotli => brotli(input, bytes_max),
+        Encoding::Gzip => pump(MultiGzDecoder::new(input), bytes_max, each),
+        Encoding::Deflate if has_zlib_header(input) => pump(ZlibDecoder::new(input), bytes_max, each),
+        Encoding::Deflate => pump(DeflateDecoder::new(input), bytes_max, each),
+        Encoding::Brotli => brotli(input, bytes_max, each),
         Encoding::Zstd => {
             let Ok(mut decoder) = zstd::stream::read::Decoder::with_buffer(BufReader::new(input)) else {
-                return Decoded { bytes: Vec::new(), end: End::Limit };
+                return (0, End::Limit);
             };
             match decoder.window_log_max(ZSTD_WINDOW_LOG_MAX) {
-                Ok(()) => pump(decoder, bytes_max),
-                Err(_) => Decoded { bytes: Vec::new(), end: End::Limit },
+                Ok(()) => pump(decoder, bytes_max, each),
+                Err(_) => (0, End::Limit),
             }
         }
     }
@@ -135,36 +157,41 @@ fn has_zlib_header(input: &[u8]) -> bool {
         if first & 0x0f == 8 && (u16::from(*first) << 8 | u16::from(*second)).is_multiple_of(31))
 }
 
-fn pump(mut from: impl Read, bytes_max: usize) -> Decoded {
-    let mut bytes = Vec::new();
+fn pump(mut from: impl Read, bytes_max: usize, each: &mut dyn FnMut(&[u8])) -> (usize, End) {
+    let mut size = 0;
     let mut chunk = [0u8; CHUNK_BYTES];
     loop {
         let end = match from.read(&mut chunk) {
             Ok(0) => End::Whole,
-            Ok(count) => {
-                bytes.extend_from_slice(chunk.get(..count).unwrap_or_default());
-                if bytes.len() <= bytes_max {
-                    continue;
-                }
-                bytes.truncate(bytes_max);
-                End::Limit
-            }
+            Ok(count) => match pass_on(chunk.get(..count).unwrap_or_default(), &mut size, bytes_max, each) {
+                true => continue,
+                false => End::Limit,
+            },
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => End::Cut,
             // What zstd says of a window beyond the limit; it has no kind for it.
             Err(error) if error.to_string().contains("too much memory") => End::Limit,
             Err(_) => End::Damaged,
         };
-        return Decoded { bytes, end };
+        return (size, end);
     }
 }
 
-fn brotli(input: &[u8], bytes_max: usize) -> Decoded {
+/// False when the limit was reached.
+fn pass_on(chunk: &[u8], size: &mut usize, bytes_max: usize, each: &mut dyn FnMut(&[u8])) -> bool {
+    let room = bytes_max.saturating_sub(*size);
+    let fits = chunk.get(..room).unwrap_or(chunk);
+    each(fits);
+    *size += fits.len();
+    chunk.len() <= room
+}
+
+fn brotli(input: &[u8], bytes_max: usize, each: &mut dyn FnMut(&[u8])) -> (usize, End) {
     let alloc = StandardAlloc::default;
     // Strict: the format of RFC 7932, without the extension for windows of up to 1 GiB.
     let mut state = BrotliState::new_strict(alloc(), alloc(), alloc());
     let (mut available, mut at, mut total) = (input.len(), 0, 0);
-    let mut bytes = Vec::new();
+    let mut size = 0;
     let mut chunk = [0u8; CHUNK_BYTES];
     loop {
         let (mut room, mut written) = (chunk.len(), 0);
@@ -178,12 +205,10 @@ fn brotli(input: &[u8], bytes_max: usize) -> Decoded {
             &mut total,
             &mut state,
         );
-        bytes.extend_from_slice(chunk.get(..written).unwrap_or_default());
+        if !pass_on(chunk.get(..written).unwrap_or_default(), &mut size, bytes_max, each) {
+            return (size, End::Limit);
+        }
         let end = match result {
-            _ if bytes.len() > bytes_max => {
-                bytes.truncate(bytes_max);
-                End::Limit
-            }
             BrotliResult::NeedsMoreOutput => continue,
             // Without more input it still hands out what it holds, a chunk at a time.
             BrotliResult::NeedsMoreInput if written > 0 => continue,
@@ -191,6 +216,6 @@ fn brotli(input: &[u8], bytes_max: usize) -> Decoded {
             BrotliResult::NeedsMoreInput => End::Cut,
             BrotliResult::ResultFailure => End::Damaged,
         };
-        return Decoded { bytes, end };
+        return (size, end);
     }
 }

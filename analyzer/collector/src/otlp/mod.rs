@@ -78,16 +78,20 @@ impl Format {
     }
 }
 
-/// Undoes the content encoding of a request.
+/// Undoes the content encoding of a request, which is at most one.
 pub(crate) fn decoded(
     bytes: &[u8],
     layers: &[encoding::Encoding],
     limits: RequestLimits,
 ) -> Result<Vec<u8>, Refusal> {
     let RequestLimits { decoded_bytes_max, ratio_max, .. } = limits;
-    let decoded = encoding::decode(bytes, layers, EncodingLimits { bytes_max: decoded_bytes_max, ratio_max });
-    match decoded.end {
-        End::Whole => Ok(decoded.bytes),
+    let limits = EncodingLimits { bytes_max: decoded_bytes_max, ratio_max };
+    let Some(layer) = layers.first() else { return Ok(bytes.to_vec()) };
+    let end = match encoding::decode_whole(bytes, *layer, limits) {
+        Ok(decoded) => return Ok(decoded),
+        Err(end) => end,
+    };
+    match end {
         End::Limit => Err(Refusal::new(
             Rejection::TooLarge,
             format!(
@@ -95,7 +99,7 @@ pub(crate) fn decoded(
             ),
         )),
         End::Cut => Err(Refusal::new(Rejection::Malformed, "the encoded body ends early".to_owned())),
-        End::Damaged => {
+        End::Damaged | End::Whole => {
             Err(Refusal::new(Rejection::Malformed, "the body is not in its content-encoding".to_owned()))
         }
     }

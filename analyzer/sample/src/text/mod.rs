@@ -26,7 +26,7 @@ use serde_json::Value;
 
 pub use flags::{Flag, Flags};
 pub use gen_ai::{gen_ai_answer, gen_ai_question};
-pub use json::VALUES_MAX;
+pub use json::{OBJECT_VALUES, VALUES_MAX};
 pub(crate) use reply::common_finish_reason;
 pub use reply::{CALLS_MAX, CHOICES_MAX};
 pub use whole::{DECODED_BYTES_MAX, DECODED_RATIO_MAX};

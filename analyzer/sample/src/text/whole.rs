@@ -11,7 +11,7 @@ use super::{Body, Flag, Flags, json};
 use crate::encoding::{self, DecodeLimits, End};
 
 /// Largest body after decoding, bytes; the rest is left out, and flagged.
-pub const DECODED_BYTES_MAX: usize = 8 << 20;
+pub const DECODED_BYTES_MAX: usize = 4 << 20;
 /// Bytes that one byte of an encoded body may become.
 pub const DECODED_RATIO_MAX: usize = 200;
 
