@@ -74,9 +74,9 @@ lint: setup $(CARGO_DENY) ## formatting, clippy, documentation, licences
 $(CARGO_DENY):
 	cargo install --quiet --locked cargo-deny --version $(CARGO_DENY_VERSION) --root $(TARGET_DIR)/tools
 
-bench: filter ## Envoy's CPU time per request, side by side in one run; start on a log of 1 GiB
+bench: filter ## Envoy's CPU time per request, and samples per second of the sink, each side by side in one run
 	cargo run --locked --release -p weir-tests --bin bench-filter
-	cargo run --locked --release -p weir-tests --bin bench-recovery
+	cargo run --locked --release -p weir-tests --bin bench-sink
 
 clean: ## remove what was built
 	cargo clean

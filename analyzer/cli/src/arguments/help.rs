@@ -175,7 +175,7 @@ mod tests {
             for line in typed {
                 let matches = settings::command().try_get_matches_from(words(line));
                 let matches = matches.unwrap_or_else(|error| panic!("{line}: {error}"));
-                assert_eq!(matches.subcommand_name(), Some(name), "{line}");
+                assert_eq!(matches.subcommand_name(), Some(*name), "{line}");
             }
         }
     }
