@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use weir_policy::{Policy, Variant};
+use weir_policy::{Experiments, Policy, Variant};
 use weir_tests::generated::{Generated, Token, exchange, policy_fields};
+use weir_tests::http::request;
 use weir_tests::random::Random;
 use weir_tests::traffic::exchange_all;
 use weir_tests::world::{Plan, World, policy, revised};
@@ -65,7 +66,7 @@ async fn the_filter_and_weir_assign_agree_on_random_policies_and_requests() {
             .collect();
         let requests = generated.iter().map(|generated| generated.bytes.clone()).collect();
         let answers = exchange_all(world.address(), 4, requests).await.unwrap();
-        let captured = |generated: &&Generated| !native.assign(&generated.request).is_overridden();
+        let captured = |generated: &&Generated| !native.assign(&generated.request).is_apart();
         let captured = generated.iter().filter(captured).count();
         let primary =
             |leg: &&Leg| leg.leg == weir_wire::LegKind::Primary && leg.path.starts_with("/exchange/");
@@ -86,7 +87,7 @@ async fn the_filter_and_weir_assign_agree_on_random_policies_and_requests() {
             *reasons.entry(source).or_default() += 1;
             *reasons.entry(assignment.reason.to_string()).or_default() += 1;
             let told = answer.head.header("x-weir-variant");
-            if assignment.is_overridden() {
+            if assignment.is_apart() {
                 assert_eq!(told, Some(assignment.variant.as_str()), "{generated:?}\n{document}");
                 assert!(!legs.contains_key(generated.path.as_str()));
                 continue;
@@ -126,4 +127,56 @@ async fn the_filter_and_weir_assign_agree_on_random_policies_and_requests() {
     ] {
         assert!(reasons.get(reason).is_some_and(|count| *count >= 10), "{reason}: {reasons:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_experiments_share_the_traffic_as_weir_assign_says() {
+    let member = |name: &str, fields: Value| {
+        let mut member = policy("canary", 50.0, json!({"experiment": name, "shadow": {"percent": 0}}));
+        let object = member.as_object_mut().unwrap();
+        for field in ["apiVersion", "kind", "revision"] {
+            object.remove(field);
+        }
+        object.extend(fields.as_object().unwrap().clone());
+        member
+    };
+    let chat = json!({"header": ":path", "prefix": "/chat"});
+    let document = json!({
+        "apiVersion": "weir/v1",
+        "kind": "Experiments",
+        "revision": 3,
+        "experiments": [
+            member("chat-model", json!({"requests": chat, "layer": {"name": "chat", "toPercent": 35.5}})),
+            member("chat-prompt", json!({"requests": chat, "layer": {"name": "chat", "fromPercent": 35.5, "toPercent": 90}})),
+            member("search", json!({"requests": {"header": ":path", "prefix": "/search"}})),
+        ],
+    });
+    let native = Experiments::parse("experiments", &document.to_string()).unwrap();
+    let world = World::start(Plan { workers: 4, ..Plan::new(document) }).await.unwrap();
+    let exchanges: Vec<(String, String)> = (0..900)
+        .map(|number| {
+            let path = ["/chat", "/chat", "/search", "/other"][number % 4];
+            (format!("user-{}", number % 300), format!("{path}/{number}"))
+        })
+        .collect();
+    let requests = exchanges.iter().map(|(user, path)| request("POST", path, &[("x-user-id", user)], b"{}"));
+    let answers = exchange_all(world.address(), 8, requests.collect()).await.unwrap();
+    let asked = |(user, path): &(String, String)| [("x-user-id", user.clone()), (":path", path.clone())];
+    let inside = exchanges.iter().filter(|exchange| native.of(&asked(exchange)).is_some()).count();
+    assert!(world.sink.wait_for_legs(WITHIN, inside).await);
+    let legs: BTreeMap<String, Leg> =
+        world.sink.received().into_iter().map(|received| (received.leg.path.clone(), received.leg)).collect();
+    assert_eq!(legs.len(), inside, "what belongs to no experiment is not captured");
+    let mut experiments: BTreeMap<String, usize> = BTreeMap::new();
+    for (exchange, answer) in exchanges.iter().zip(&answers) {
+        let policy = native.answering(&asked(exchange)).unwrap();
+        let assignment = policy.assign(&asked(exchange));
+        assert_eq!(answer.head.header("x-weir-variant"), Some(assignment.variant.as_str()), "{exchange:?}");
+        assert_eq!(answer.head.header("x-weir-revision"), Some("3"));
+        let experiment = native.of(&asked(exchange)).map(|policy| policy.experiment.clone());
+        assert_eq!(legs.get(&exchange.1).map(|leg| leg.experiment.clone()), experiment, "{exchange:?}");
+        *experiments.entry(experiment.unwrap_or_default()).or_default() += 1;
+    }
+    assert_eq!(experiments.len(), 4, "{experiments:?}");
+    assert!(experiments.values().all(|count| *count > 100), "{experiments:?}");
 }

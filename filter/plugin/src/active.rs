@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use weir_policy::{Mode, Policy};
+use weir_policy::{Mode, Policy, RequestView};
 use weir_wire::{LegKind, Shared, Variant};
 
 use crate::details::{Kept, kept};
@@ -12,7 +12,8 @@ use crate::metrics::{Metrics, RequestSeries};
 use crate::outbox::Terms;
 use crate::rewrite::Rewriting;
 
-/// A policy in use. Exchanges keep the one that they started with.
+/// A policy in use. Exchanges keep the one that they started with. Where there are several experiments, the first one's
+/// policy has the others, decides about the outbox, and answers for requests that none of them takes.
 #[derive(Debug)]
 pub struct Active {
     /// The policy.
@@ -41,6 +42,8 @@ pub struct Active {
     pub(crate) response_headers: Vec<Kept>,
     /// What the candidate's requests have other than control's.
     pub(crate) rewriting: Option<Rewriting>,
+    /// Policies of the experiments after the first.
+    others: Vec<Rc<Active>>,
     snapshot_control: String,
     snapshot_candidate: String,
     /// Series of control and candidate, per cohort; the last is for requests without a cohort.
@@ -50,10 +53,27 @@ pub struct Active {
 impl Active {
     /// Takes a policy. What `previous` knows of the candidate is kept where it is the same policy, delivered again.
     pub fn new(policy: Policy, previous: Option<&Self>, metrics: &mut Metrics) -> Rc<Self> {
+        Rc::new(Self::of(policy, previous, false, metrics))
+    }
+
+    /// Takes the policies of several experiments; none where there are none.
+    pub fn of_experiments(
+        policies: Vec<Policy>,
+        previous: Option<&Self>,
+        metrics: &mut Metrics,
+    ) -> Option<Rc<Self>> {
+        let mut actives = policies.into_iter().map(|policy| Self::of(policy, previous, true, metrics));
+        let first = actives.next()?;
+        let others = actives.map(Rc::new).collect();
+        Some(Rc::new(Self { others, ..first }))
+    }
+
+    fn of(policy: Policy, previous: Option<&Self>, one_of_several: bool, metrics: &mut Metrics) -> Self {
+        let experiment = one_of_several.then_some(policy.experiment.as_str());
         let mut both = |cohort: &str, tier: &str| {
             [
-                metrics.request_series(Variant::Control, cohort, tier),
-                metrics.request_series(Variant::Candidate, cohort, tier),
+                metrics.request_series(Variant::Control, cohort, tier, experiment),
+                metrics.request_series(Variant::Candidate, cohort, tier, experiment),
             ]
         };
         let mut series: Vec<_> =
@@ -61,12 +81,14 @@ impl Active {
         series.push(both(weir_policy::NO_COHORT, weir_policy::NO_COHORT));
         let label = |variant| policy.snapshot(variant).map(weir_policy::Snapshot::label).unwrap_or_default();
         let digest = policy.digest();
-        let known = previous.filter(|previous| previous.digest == digest).and_then(|it| it.guards.clone());
+        let known =
+            previous.and_then(|previous| previous.with_digest(&digest)).and_then(|it| it.guards.clone());
         let guards = policy
             .guard
             .is_some()
             .then(|| known.unwrap_or_else(|| Rc::new(Guards::new(policy.cohorts.len()))));
-        Rc::new(Self {
+        Self {
+            others: Vec::new(),
             digest,
             guards,
             request_headers: kept(
@@ -89,7 +111,25 @@ impl Active {
             snapshot_candidate: label(weir_policy::Variant::Candidate),
             series,
             policy,
-        })
+        }
+    }
+
+    fn with_digest(&self, digest: &str) -> Option<&Self> {
+        let others = self.others.iter().map(|other| &**other);
+        std::iter::once(self).chain(others).find(|known| known.digest == digest)
+    }
+
+    /// The policy of the experiment that a request belongs to; the first one where it belongs to none.
+    pub(crate) fn of_request<'a, V: RequestView>(self: &'a Rc<Self>, request: &V) -> &'a Rc<Self> {
+        if self.others.is_empty() || self.policy.takes(request) {
+            return self;
+        }
+        self.others.iter().find(|other| other.policy.takes(request)).unwrap_or(self)
+    }
+
+    /// Whether a request header is the filter's own in any experiment, see [`Policy::owns_header`].
+    pub(crate) fn owns_header(&self, name: &[u8]) -> bool {
+        self.policy.owns_header(name) || self.others.iter().any(|other| other.policy.owns_header(name))
     }
 
     /// What the samples of this policy have in common.
@@ -103,7 +143,7 @@ impl Active {
 
     /// Whether traffic is to pass as if the filter were not there.
     pub fn is_off(&self) -> bool {
-        self.policy.mode == Mode::Off
+        self.policy.mode == Mode::Off && self.others.iter().all(|other| other.is_off())
     }
 
     /// Label of what a variant serves.

@@ -9,6 +9,7 @@
 //! - {tag_name: variant, regex: "(;variant=([^;]*))"}
 //! - {tag_name: cohort,  regex: "(;cohort=([^;]*))"}
 //! - {tag_name: tier,    regex: "(;tier=([^;]*))"}
+//! - {tag_name: experiment, regex: "(;experiment=([^;]*))"}
 //! - {tag_name: leg,     regex: "(;leg=([^;]*))"}
 //! - {tag_name: reason,  regex: "(;reason=([^;]*))"}
 //! - {tag_name: digest,  regex: "(;digest=([^;]*))"}
@@ -16,7 +17,7 @@
 //!
 //! | metric | labels | counts |
 //! |---|---|---|
-//! | `weir_requests_total` | variant, cohort, tier | exchanges that the policy looked at |
+//! | `weir_requests_total` | variant, cohort, tier, and experiment where there are several | exchanges that the policy looked at |
 //! | `weir_no_identity_total` | | exchanges without any of the policy's identities (served by control) |
 //! | `weir_set_apart_total` | reason | exchanges that take no part: overrides, and bodies that cannot be rewritten |
 //! | `weir_not_rewritten_total` | | bodies for the candidate that were no JSON object after all, and passed as they were |
@@ -115,6 +116,8 @@ pub enum Apart {
     BodyNotJson,
     /// Its body is compressed.
     BodyEncoded,
+    /// No experiment is about it.
+    Outside,
 }
 
 /// Why an exchange stayed half.
@@ -229,14 +232,21 @@ impl Metrics {
     }
 
     /// The series for a variant of a cohort; made when a policy is taken, not per exchange.
-    pub fn request_series(&mut self, variant: Variant, cohort: &str, tier: &str) -> RequestSeries {
-        let name = request_name(variant, cohort, tier);
+    /// `experiment` where there are several.
+    pub fn request_series(
+        &mut self,
+        variant: Variant,
+        cohort: &str,
+        tier: &str,
+        experiment: Option<&str>,
+    ) -> RequestSeries {
+        let name = request_name(variant, cohort, tier, experiment);
         if let Some(index) = self.requests.iter().position(|counter| counter.name == name) {
             return RequestSeries(index);
         }
         // The last two places, one per variant, are for whatever does not fit.
         if self.requests.len() + 2 >= REQUEST_SERIES_MAX && cohort != OTHER {
-            return self.request_series(variant, OTHER, OTHER);
+            return self.request_series(variant, OTHER, OTHER, None);
         }
         self.requests.push(Counter::named(name));
         RequestSeries(self.requests.len() - 1)
@@ -382,10 +392,10 @@ impl Count {
             Self::Drops(variant, why) => 31 + 2 * (why as usize) + variant as usize,
             Self::GuardHeld => 39,
             Self::SetApart(why) => 40 + why as usize,
-            Self::Crowded => 46,
-            Self::Resent => 47,
-            Self::NotRewritten => 48,
-            Self::Skipped(leg, why) => 49 + 3 * (why as usize) + leg as usize,
+            Self::Crowded => 47,
+            Self::Resent => 48,
+            Self::NotRewritten => 49,
+            Self::Skipped(leg, why) => 50 + 3 * (why as usize) + leg as usize,
         }
     }
 
@@ -461,12 +471,19 @@ impl Apart {
             Self::BodyLengthUnknown => "body_length_unknown",
             Self::BodyNotJson => "body_not_json",
             Self::BodyEncoded => "body_encoded",
+            Self::Outside => "outside",
         }
     }
 }
 
-fn request_name(variant: Variant, cohort: &str, tier: &str) -> String {
-    format!("weir_requests_total;variant={};cohort={};tier={}", variant.as_str(), label(cohort), label(tier))
+fn request_name(variant: Variant, cohort: &str, tier: &str, experiment: Option<&str>) -> String {
+    let experiment = experiment.map(|name| format!(";experiment={}", label(name))).unwrap_or_default();
+    format!(
+        "weir_requests_total;variant={};cohort={};tier={}{experiment}",
+        variant.as_str(),
+        label(cohort),
+        label(tier)
+    )
 }
 
 /// A label's value: what would end it or split a stat's name is replaced.
@@ -540,6 +557,7 @@ mod tests {
                 Apart::BodyLengthUnknown,
                 Apart::BodyNotJson,
                 Apart::BodyEncoded,
+                Apart::Outside,
             ]
             .map(Count::SetApart),
         );
@@ -570,7 +588,7 @@ mod tests {
         let mut metrics = Metrics::default();
         for cohort in 0..3000 {
             for variant in VARIANTS {
-                let series = metrics.request_series(variant, &format!("c{cohort}"), "t");
+                let series = metrics.request_series(variant, &format!("c{cohort}"), "t", None);
                 metrics.count_request(series);
             }
         }
@@ -581,8 +599,8 @@ mod tests {
     #[test]
     fn a_label_cannot_break_a_name() {
         assert_eq!(
-            request_name(Variant::Control, "a;b=c.d", "\u{e9}"),
-            "weir_requests_total;variant=control;cohort=a_b_c_d;tier=_"
+            request_name(Variant::Control, "a;b=c.d", "\u{e9}", Some("x")),
+            "weir_requests_total;variant=control;cohort=a_b_c_d;tier=_;experiment=x"
         );
     }
 }

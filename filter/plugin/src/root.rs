@@ -5,7 +5,7 @@
 
 use std::rc::Rc;
 
-use weir_policy::PluginConfiguration;
+use weir_policy::{Experiments, PluginConfiguration};
 use weir_wire::{LegKind, Resource};
 
 use crate::active::Active;
@@ -128,9 +128,12 @@ impl<H: Host> Filter<H> {
             PluginConfiguration::Policy(policy) => {
                 let previous = self.latest.as_ref().map(|(_, active)| &**active);
                 let active = Active::new(*policy, previous, &mut self.metrics);
-                self.tick_every(active.policy.limits.flush_interval_ms.min(FIRST_TICK_MS));
-                self.latest = Some((root, Rc::clone(&active)));
-                Role::Policy(active)
+                self.take_policy(root, active)
+            }
+            PluginConfiguration::Experiments(Experiments { experiments, .. }) => {
+                let previous = self.latest.as_ref().map(|(_, active)| &**active);
+                let active = Active::of_experiments(experiments, previous, &mut self.metrics);
+                active.map_or(Role::None, |active| self.take_policy(root, active))
             }
             PluginConfiguration::Capture(capture) => Role::Capture(match capture.leg {
                 weir_policy::Leg::Primary => LegKind::Primary,
@@ -143,6 +146,12 @@ impl<H: Host> Filter<H> {
             Some((_, place)) => *place = role,
             None => self.roots.push((root, role)),
         }
+    }
+
+    fn take_policy(&mut self, root: u32, active: Rc<Active>) -> Role {
+        self.tick_every(active.policy.limits.flush_interval_ms.min(FIRST_TICK_MS));
+        self.latest = Some((root, Rc::clone(&active)));
+        Role::Policy(active)
     }
 
     fn send(&mut self, root: u32, active: &Active, now: u64) {

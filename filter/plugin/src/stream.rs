@@ -55,7 +55,7 @@ impl<H: Host> View<'_, H> {
 
 impl<H: Host> RequestView for View<'_, H> {
     fn header(&self, name: &str) -> Option<&[u8]> {
-        if self.without_owned_by.is_some_and(|active| active.policy.owns_header(name.as_bytes())) {
+        if self.without_owned_by.is_some_and(|active| active.owns_header(name.as_bytes())) {
             return None;
         }
         self.headers.get(name.as_bytes())
@@ -94,6 +94,7 @@ impl<H: Host> Filter<H> {
             host: &self.host,
             refused: Cell::new(0),
         };
+        let active = active.of_request(&view);
         let mut assignment = active.policy.assign(&view);
         let refused = view.refused.get();
         self.count_refusals(refused);
@@ -101,7 +102,12 @@ impl<H: Host> Filter<H> {
             self.metrics.count(Count::GuardHeld);
             assignment.variant = Variant::Control;
         }
-        let unfit = active.rewriting.as_ref().and_then(|rewriting| rewriting.obstacle(headers, end));
+        let outside = assignment.reason == Reason::Outside;
+        let unfit = active
+            .rewriting
+            .as_ref()
+            .filter(|_| !outside)
+            .and_then(|rewriting| rewriting.obstacle(headers, end));
         if unfit.is_some() {
             assignment.variant = Variant::Control;
         }
@@ -113,10 +119,10 @@ impl<H: Host> Filter<H> {
         {
             self.rewrite(context, rewriting, headers.get(b":path"), end);
         }
-        if assignment.variant == Variant::Control {
+        if assignment.variant == Variant::Control && !outside {
             self.mark_cluster(active, Variant::Control);
         }
-        if assignment.identity.is_none() {
+        if assignment.identity.is_none() && !outside {
             self.metrics.count(Count::NoIdentity);
         }
         let apart = set_apart(&assignment).or(unfit);
@@ -213,7 +219,7 @@ impl<H: Host> Filter<H> {
     fn remove_forged(&mut self, active: &Active, headers: Headers<'_>) -> bool {
         let mut forged = 0;
         for (name, _) in headers.pairs() {
-            if active.policy.owns_header(name) {
+            if active.owns_header(name) {
                 forged += 1;
                 if self.host.remove_header(Map::Request, name).is_err() {
                     self.metrics.count(Count::HostRefusals);
@@ -396,6 +402,7 @@ fn set_apart(assignment: &Assignment) -> Option<Apart> {
     match assignment.reason {
         Reason::Denied => Some(Apart::Denied),
         Reason::Forced => Some(Apart::Forced),
+        Reason::Outside => Some(Apart::Outside),
         _ => None,
     }
 }

@@ -115,3 +115,54 @@ fn the_policys_revision_and_digest_are_metrics() {
         (7, digits)
     );
 }
+
+#[test]
+fn several_experiments_are_counted_routed_and_captured_each_by_itself() {
+    let mut proxy = Proxy::unconfigured();
+    proxy.filter.on_create(POLICY_ROOT, 0);
+    let experiment = |name: &str, path: &str, percent: u32| {
+        format!(
+            "- {{experiment: {name}, mode: canary, requests: {{header: ':path', prefix: {path}}}, identity: [{{header: x-user-id}}], \
+             control: {{cluster: {name}, snapshot: {{model: {{name: m, version: '1'}}}}}}, candidate: {{cluster: {name}-next, snapshot: {{model: {{name: m, version: '2'}}}}}}, \
+             cohorts: [{{name: all, candidatePercent: {percent}}}], sampling: {{percent: 100}}, routing: {{variantHeader: x-{name}, clusterHeader: x-{name}-cluster}}}}\n"
+        )
+    };
+    let text = format!(
+        "apiVersion: weir/v1\nkind: Experiments\nrevision: 9\nexperiments:\n{}{}",
+        experiment("chat", "/chat", 100),
+        experiment("search", "/search", 100)
+    );
+    assert!(proxy.configure(POLICY_ROOT, &text), "{:?}", proxy.host.0.log.borrow());
+    for (path, ours) in [("/chat", Some("chat")), ("/search", Some("search")), ("/other", None)] {
+        let stream = proxy.open(
+            POLICY_ROOT,
+            &[
+                (":path", path),
+                ("x-user-id", "ada"),
+                ("x-chat", "candidate"),
+                ("x-search-cluster", "search-next"),
+            ],
+            true,
+        );
+        for name in ["chat", "search"] {
+            let header = |suffix: &str| proxy.host.request_header(&format!("x-{name}{suffix}"));
+            let mine = ours == Some(name);
+            assert_eq!(header("").as_deref(), mine.then_some("candidate"), "{path}");
+            assert_eq!(header("-cluster"), mine.then(|| format!("{name}-next")), "{path}");
+        }
+        proxy.answer(stream, "200", &[b"x"]);
+        assert_eq!(proxy.host.response_header("x-weir-revision").as_deref(), Some("9"));
+        proxy.filter.on_delete(stream);
+    }
+    let series = |name: &str| {
+        count(&proxy, &format!("weir_requests_total;variant=candidate;cohort=all;tier=all;experiment={name}"))
+    };
+    assert_eq!((series("chat"), series("search")), (1, 1));
+    assert_eq!(count(&proxy, "weir_set_apart_total;reason=outside"), 1);
+    assert_eq!(count(&proxy, "weir_no_identity_total"), 0);
+    proxy.tick();
+    let mut captured: Vec<_> = proxy.posted().into_iter().map(|leg| (leg.experiment, leg.path)).collect();
+    captured.sort();
+    let expected = [("chat", "/chat"), ("search", "/search")].map(|(a, b)| (a.to_owned(), b.to_owned()));
+    assert_eq!(captured, expected);
+}

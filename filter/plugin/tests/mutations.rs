@@ -83,7 +83,9 @@ fn validate_and_on_configure_agree(bytes: &[u8]) {
             proxy.tick();
         }
         Err(problems) => match PluginConfiguration::parse("policy", text) {
-            Ok(PluginConfiguration::Capture(_)) => assert!(taken, "{log:?}"),
+            Ok(PluginConfiguration::Capture(_) | PluginConfiguration::Experiments(_)) => {
+                assert!(taken, "{log:?}");
+            }
             Ok(PluginConfiguration::Policy(_)) => panic!("two parsers of one policy disagree"),
             Err(of_plugin) => {
                 assert!(!taken, "on_configure takes what weir validate refuses: {problems}");

@@ -57,6 +57,8 @@ choice! {
         RolledBack = "rolled-back",
         /// The policy's mode is shadow: control answers everybody.
         ShadowOnly = "shadow-only",
+        /// The experiment is not about this request, or the identity is in another part of its layer.
+        Outside = "outside",
         /// No cohort matches.
         NoCohort = "no-cohort",
         /// The cohort has no share of the candidate.
@@ -88,6 +90,10 @@ impl Policy {
             reason: Reason::Off,
         };
         if self.mode == Mode::Off {
+            return assignment;
+        }
+        if !self.takes(request) {
+            assignment.reason = Reason::Outside;
             return assignment;
         }
         let cohort = self
@@ -168,10 +174,10 @@ impl Policy {
 }
 
 impl Assignment {
-    /// Whether an override decided: such an exchange takes no part in the comparison.
+    /// Whether the exchange takes no part in the comparison: an override decided, or the experiment is not about it.
     #[must_use]
-    pub const fn is_overridden(&self) -> bool {
-        matches!(self.reason, Reason::Denied | Reason::Forced)
+    pub const fn is_apart(&self) -> bool {
+        matches!(self.reason, Reason::Denied | Reason::Forced | Reason::Outside)
     }
 
     /// The identity's hash as 16 hex digits, as it stands in samples.

@@ -85,7 +85,7 @@ impl Policy {
     /// Decides about copies and capture of an exchange. `exchange_key` is unique to it: its request id, or the sample id.
     #[must_use]
     pub fn capture_decision(&self, assignment: &Assignment, exchange_key: &[u8]) -> CaptureDecision {
-        if self.mode == Mode::Off || assignment.is_overridden() {
+        if self.mode == Mode::Off || assignment.is_apart() {
             return CaptureDecision::NOTHING;
         }
         let cohort = self.cohort(assignment);

@@ -5,7 +5,7 @@ use schemars::Schema;
 use serde_json::Value;
 use weir_document::{Allowed, Collector, Path, Problems, Refusal, document};
 
-use crate::{Leg, Policy};
+use crate::{Experiments, Leg, Policy};
 
 document! {
     /// Configuration of the filter on a cluster: it captures the answers to copies.
@@ -20,6 +20,8 @@ document! {
 pub enum PluginConfiguration {
     /// In the listener: assigns, routes, copies and captures.
     Policy(Box<Policy>),
+    /// The same with several experiments.
+    Experiments(Experiments),
     /// On a cluster: captures the answers to copies.
     Capture(Capture),
 }
@@ -38,12 +40,15 @@ impl PluginConfiguration {
             Some(Value::String(kind)) if kind == "Capture" => {
                 weir_document::decode(name, &tree).map(PluginConfiguration::Capture)
             }
+            Some(Value::String(kind)) if kind == "Experiments" => {
+                Experiments::decode_tree(name, tree).map(PluginConfiguration::Experiments)
+            }
             Some(kind) if kind != "Policy" => {
                 let mut problems = Collector::new();
                 problems
                     .report(&Path::Root.key("kind"), "is not supported")
                     .value(kind)
-                    .allowed("Policy, Capture");
+                    .allowed("Policy, Experiments, Capture");
                 Err(problems.into_problems(name))
             }
             _ => {

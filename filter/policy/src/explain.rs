@@ -54,7 +54,8 @@ impl Policy {
             None => "no cohort matches".to_owned(),
         };
         let cohort = assignment.cohort.map(usize::from);
-        let evaluated = if self.mode == Mode::Off { 0 } else { cohort.unwrap_or(self.cohorts.len()) };
+        let unread = matches!(assignment.reason, Reason::Off | Reason::Outside);
+        let evaluated = if unread { 0 } else { cohort.unwrap_or(self.cohorts.len()) };
         let rules_missed = self
             .cohorts
             .iter()
@@ -71,7 +72,7 @@ impl Policy {
             rule_number: cohort.map(|index| index + 1),
             rule: match cohort {
                 Some(index) => describe(index),
-                None if self.mode == Mode::Off => "rules are not looked at".to_owned(),
+                None if unread => "rules are not looked at".to_owned(),
                 None => "no cohort matches".to_owned(),
             },
             rules_missed,
@@ -97,6 +98,10 @@ impl Policy {
                 "mode shadow: control answers everybody, the candidate gets copies".to_owned()
             }
             Reason::NoCohort => "no cohort matches, and such requests go to control".to_owned(),
+            Reason::Outside => match (&self.requests, &self.layer) {
+                (Some(rule), None) => format!("the experiment is about requests whose {rule}; control answers the others"),
+                _ => "the experiment is not about this request, or has another part of its layer; control answers".to_owned(),
+            },
             Reason::Denied => {
                 "the identity is on the deny list: control answers it, nothing is captured".to_owned()
             }

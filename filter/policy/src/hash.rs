@@ -18,6 +18,8 @@ pub enum Purpose {
     Shadow,
     /// Whether a copy of an exchange goes to control.
     Noise,
+    /// Which experiment of a layer an identity belongs to.
+    Layer,
     /// Whether an exchange is captured.
     Sample,
     /// Whether an exchange that was drawn is captured where there is room for a part of them only.
@@ -32,6 +34,7 @@ impl Purpose {
             Purpose::Route => "route",
             Purpose::Shadow => "shadow",
             Purpose::Noise => "noise",
+            Purpose::Layer => "layer",
             Purpose::Sample => "sample",
             Purpose::SampleCap => "sample-cap",
         }

@@ -7,17 +7,18 @@ use crate::check::{
     check_clusters, check_cohorts, check_identities, check_limits, check_mode, check_noise,
     check_noise_cluster, check_routing, check_tail, check_times,
 };
+use crate::experiments::check_layer_identity;
 use crate::overrides::check_override_names;
 use crate::{
-    CandidateRequest, Details, Guard, HeaderName, IdentitySource, Match, Overrides, Sampling, Shadow, Share,
-    Snapshot, Text,
+    CandidateRequest, Details, Guard, HeaderName, IdentitySource, Layer, Match, Overrides, Sampling, Shadow,
+    Share, Snapshot, Text,
 };
 
 /// Name under which requests are counted that no cohort matches.
 pub const NO_COHORT: &str = "none";
 
 /// Largest revision: doubles, as a protobuf Struct has them, hold every whole number up to here.
-const REVISION_MAX: u64 = 1 << 53;
+pub(crate) const REVISION_MAX: u64 = 1 << 53;
 
 choice! {
     /// What the filter does with traffic.
@@ -94,6 +95,11 @@ document! {
         pub mode: Mode,
         /// Separates the buckets of experiments; the experiment's name where it is left away.
         pub salt: Option<String> => Text::Visible,
+        /// Which requests the experiment is about; all where it is left away. Control answers the others, and nothing of them
+        /// is captured or copied.
+        pub requests: Option<Match>,
+        /// The part of a layer that the experiment has; everybody where it is left away.
+        pub layer: Option<Layer>,
         /// The version that is known to be good.
         pub control: Control,
         /// The version on trial; needed by the modes shadow, canary and full.
@@ -131,6 +137,7 @@ document! {
     check check_noise_cluster(noise, candidate);
     check check_cohorts(cohorts);
     check check_identities(identity);
+    check check_layer_identity(layer, identity);
     check check_override_names(overrides, identity, cohorts);
 }
 
@@ -329,7 +336,8 @@ impl Policy {
     pub fn headers_read(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();
         names.extend(self.identity.iter().filter_map(IdentitySource::header_read));
-        for rule in self.cohorts.iter().filter_map(|cohort| cohort.rule.as_ref()) {
+        let rules = self.cohorts.iter().filter_map(|cohort| cohort.rule.as_ref());
+        for rule in self.requests.iter().chain(rules) {
             rule.each_header(&mut |name| names.push(name));
         }
         let mut once: Vec<&str> = Vec::new();

@@ -20,6 +20,8 @@ pub(crate) struct ValidateArguments {
 pub(crate) enum DocumentKind {
     /// The filter's configuration
     Policy,
+    /// The filter's configuration with several experiments
+    Experiments,
     /// What the candidate is measured against
     Gates,
     /// The steps that a candidate goes through
@@ -35,7 +37,7 @@ pub(crate) enum DocumentKind {
 /// `weir assign`
 #[derive(Debug, Args)]
 pub(crate) struct AssignArguments {
-    /// The policy
+    /// The policy, or several experiments
     #[arg(value_name = "POLICY")]
     pub(crate) policy: PathBuf,
     /// A request header; may be given several times

@@ -41,6 +41,7 @@ pub(crate) fn run(arguments: &ValidateArguments) -> Outcome {
 fn schema(kind: DocumentKind) -> serde_json::Value {
     match kind {
         DocumentKind::Policy => weir_policy::Policy::json_schema(),
+        DocumentKind::Experiments => weir_policy::Experiments::json_schema(),
         DocumentKind::Gates => weir_gate::Gates::json_schema(),
         DocumentKind::Report => weir_report::json_schema(),
         DocumentKind::Collector => weir_collector::configuration::Collector::json_schema(),
@@ -76,6 +77,16 @@ fn check(path: &Path, text: &str) -> Result<String, weir_policy::Problems> {
                 redaction.fields.len()
             )
         }),
+        Some("Experiments") => weir_policy::Experiments::parse(&name, text).map(|experiments| {
+            let names: Vec<&str> =
+                experiments.experiments.iter().map(|policy| policy.experiment.as_str()).collect();
+            format!(
+                "experiments {}, revision {}, digest {}",
+                names.join(", "),
+                experiments.revision,
+                experiments.digest()
+            )
+        }),
         Some("Config") => weir_document::read::<crate::settings::Config>(&name, text)
             .map(|_| "defaults of the command line".to_owned()),
         Some("Capture") => {
@@ -94,7 +105,7 @@ fn unknown_kind(name: &str, tree: &serde_json::Value) -> weir_policy::Problems {
         None => problems.report(&kind, "is missing"),
     };
     problem
-        .allowed("Policy, Gates, Rollout, Collector, Capture, Config")
+        .allowed("Policy, Experiments, Gates, Rollout, Collector, Capture, Config")
         .hint("start with `apiVersion: weir/v1` and `kind: Policy`");
     problems.into_problems(name)
 }
