@@ -410,7 +410,7 @@ fn set_apart(assignment: &Assignment) -> Option<Apart> {
 /// The share that decided; none where a list, a header or a guard did, so that nobody counts these identities against it.
 fn share_in_force(active: &Active, assignment: &Assignment) -> Option<u32> {
     let decided = match assignment.reason {
-        Reason::Denied | Reason::Forced | Reason::NoIdentity | Reason::Off => false,
+        Reason::Denied | Reason::Forced | Reason::Outside | Reason::NoIdentity | Reason::Off => false,
         Reason::InsideShare
         | Reason::OutsideShare
         | Reason::NoShare

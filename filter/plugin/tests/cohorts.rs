@@ -160,6 +160,9 @@ fn several_experiments_are_counted_routed_and_captured_each_by_itself() {
     assert_eq!((series("chat"), series("search")), (1, 1));
     assert_eq!(count(&proxy, "weir_set_apart_total;reason=outside"), 1);
     assert_eq!(count(&proxy, "weir_no_identity_total"), 0);
+    // A batch holds legs of one policy.
+    proxy.tick();
+    proxy.sink_answers("200");
     proxy.tick();
     let mut captured: Vec<_> = proxy.posted().into_iter().map(|leg| (leg.experiment, leg.path)).collect();
     captured.sort();
