@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::{Assignment, BUCKETS, Mode, Policy, Reason, Share};
+use crate::{Assignment, BUCKETS, Policy, Reason, Share};
 
 /// An assignment in words, for `weir assign`. As JSON its keys are the field names.
 #[derive(Clone, Debug, PartialEq, Serialize)]
