@@ -23,13 +23,13 @@ fn tags(leg: &Leg) -> BTreeMap<&str, &str> {
 #[tokio::test(flavor = "multi_thread")]
 async fn rules_keep_failures_slow_broken_and_refused_exchanges_and_nothing_else() {
     let always =
-        json!({"statuses": ["5xx"], "slowMs": 300, "responseFlags": ["UC", "UF"], "truncated": true});
+        json!({"statuses": ["5xx"], "slowMs": 2000, "responseFlags": ["UC", "UF"], "truncated": true});
     let fields = json!({"shadow": {"percent": 0}, "sampling": {"percent": 0, "always": always}});
     let plan = Plan { workers: 1, ..Plan::new(policy("canary", 0.001, fields)) };
     let world = World::start(plan).await.unwrap();
     world.control.reply_with(|request| match request.head.second_word() {
         "/fails" => json_reply(502, "{}"),
-        "/slow" => [vec![Step::Pause(Duration::from_millis(400))], json_reply(200, "{}")].concat(),
+        "/slow" => [vec![Step::Pause(Duration::from_millis(2_300))], json_reply(200, "{}")].concat(),
         "/resets" => vec![Step::Reset],
         "/breaks" => vec![
             Step::Write(chunked_head(200, "text/plain")),
