@@ -47,6 +47,8 @@ fn run(command: &Command) -> Outcome {
         Command::Compact(arguments) => commands::upkeep::run_compact(arguments),
         Command::Forget(arguments) => commands::upkeep::run_forget(arguments),
         Command::Analyze(arguments) => commands::analyze::run(arguments),
+        Command::Plan(arguments) => commands::plan::run(arguments),
+        Command::Rehearse(arguments) => commands::rehearse::run(arguments),
         Command::Embed(arguments) => commands::embed::run(arguments),
         Command::Label(arguments) => commands::judge::label(arguments),
         Command::Golden(arguments) => commands::golden::golden(arguments),

@@ -54,7 +54,7 @@ pub(crate) const SETTINGS: [Setting; 7] = [
         name: "experiment",
         variable: "WEIR_EXPERIMENT",
         path: false,
-        commands: &["analyze", "status", "history", "approve", "pause"],
+        commands: &["analyze", "plan", "rehearse", "status", "history", "approve", "pause"],
         value: |c| c.experiment.as_ref(),
     },
     Setting {
@@ -68,7 +68,7 @@ pub(crate) const SETTINGS: [Setting; 7] = [
         name: "gates",
         variable: "WEIR_GATES",
         path: true,
-        commands: &["analyze", "watch"],
+        commands: &["analyze", "plan", "rehearse", "watch"],
         value: |c| c.gates.as_ref(),
     },
     Setting {

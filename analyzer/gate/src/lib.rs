@@ -34,7 +34,7 @@ pub use fixed::{
 pub use gates::{Direction, Gate, Gates, Margin, Severity};
 pub use labels::{Labels, Segment};
 pub use names::{FAMILIES, METRICS, WITH_PERCENTILES, base_metric};
-pub use plan::{GatePlan, PlanOptions, plan, stated_pool};
+pub use plan::{GatePlan, Plan, PlanOptions, Traffic, plan, stated_pool};
 pub use rehearse::{
     Frequency, GateRehearsal, Rehearsal, RehearseOptions, Rehearsed, rehearsal, rehearse_one,
 };

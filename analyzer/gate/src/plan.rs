@@ -71,6 +71,74 @@ pub struct GatePlan {
     pub note: String,
 }
 
+/// The traffic that a plan is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Traffic {
+    /// Requests in an hour, if known.
+    pub requests_per_hour: Option<f64>,
+    /// Percent of control's requests that are copied to the candidate.
+    pub shadow_percent: f64,
+    /// Percent of users that the candidate serves.
+    pub candidate_percent: f64,
+    /// What the candidate's answer to one copy costs, in any currency.
+    pub price_per_copy: Option<f64>,
+}
+
+/// What a set of gates needs, and what that takes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Plan {
+    /// Both answers to the same requests, or answers to different ones.
+    pub paired: bool,
+    /// The chance that a gate is decided at the planned n.
+    pub power: f64,
+    /// Error probability of all gates together.
+    pub alpha: f64,
+    /// The traffic.
+    pub traffic: Traffic,
+    /// Pairs, or answers of the variant that serves less, in an hour.
+    pub per_hour: Option<f64>,
+    /// Pairs (or answers of each variant) until every gate that decides has enough; nothing where one never has.
+    pub needed: Option<u64>,
+    /// Hours until then.
+    pub hours: Option<f64>,
+    /// Copies sent to the candidate until then.
+    pub copies: Option<u64>,
+    /// What they cost.
+    pub cost: Option<f64>,
+    /// Every gate, in the order of the gates.
+    pub gates: Vec<GatePlan>,
+}
+
+impl Plan {
+    /// Adds up what the gates need.
+    #[must_use]
+    pub fn new(gates: Vec<GatePlan>, options: &PlanOptions, alpha: f64, traffic: Traffic) -> Self {
+        let deciding: Vec<&GatePlan> =
+            gates.iter().filter(|gate| gate.severity != Severity::Advisory).collect();
+        let needed: Option<Vec<u64>> = deciding.iter().map(|gate| gate.needed).collect();
+        let needed = needed.and_then(|needed| needed.into_iter().max());
+        let candidate = traffic.candidate_percent / 100.0;
+        let share = match options.paired {
+            true => traffic.shadow_percent / 100.0 * (1.0 - candidate),
+            false => candidate.min(1.0 - candidate),
+        };
+        let per_hour = traffic.requests_per_hour.map(|requests| requests * share).filter(|rate| *rate > 0.0);
+        let copies = needed.filter(|_| options.paired);
+        Self {
+            paired: options.paired,
+            power: options.power,
+            alpha,
+            traffic,
+            per_hour,
+            needed,
+            hours: needed.zip(per_hour).map(|(needed, rate)| needed as f64 / rate),
+            copies,
+            cost: copies.zip(traffic.price_per_copy).map(|(copies, price)| copies as f64 * price),
+            gates,
+        }
+    }
+}
+
 /// What each gate needs, in the order of the gates.
 #[must_use]
 pub fn plan(gates: &Gates, pools: &[MetricSeries], options: &PlanOptions) -> Vec<GatePlan> {

@@ -71,7 +71,7 @@ pub(crate) fn loaded(experiment: &str, metrics: &[Metric], options: &LoadOptions
     }
     let numbered: Vec<&LegFigures> = cache.legs().map(|(_, leg)| leg).collect();
     let scores = Scores::new(cache.judgements());
-    let all = all_series(&exchanges, metrics, &scores, &options.metrics);
+    let all = all_series(&exchanges, metrics, &scores, options);
     let times = || exchanges.legs().map(|found| found.leg.ts_us);
     let snapshots = |variant: Variant| {
         let labels: BTreeSet<&str> = exchanges

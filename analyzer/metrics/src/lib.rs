@@ -36,7 +36,7 @@ pub use crate::error::MetricsError;
 pub use crate::files::experiments;
 pub use crate::health::ExpectedShare;
 pub use crate::legs::Cache;
-pub use crate::metric::{known_metrics, metric_exists};
+pub use crate::metric::{blank_series, known_metrics, metric_exists};
 
 use crate::series::PairIndex;
 
@@ -61,6 +61,9 @@ pub struct LoadOptions {
     pub metrics: Vec<String>,
     /// The candidate's share of the identities, by revision and cohort; without it assignment is not checked.
     pub expected_shares: Vec<ExpectedShare>,
+    /// Keep cohorts that control served alone, and number every identity: a history to plan from and to rehearse on, not
+    /// one to compare.
+    pub one_sided: bool,
 }
 
 /// Everything that was read about one experiment.
@@ -91,6 +94,28 @@ pub struct Loaded {
     /// How long the series were at earlier times.
     pub looks: Vec<Look>,
     pub(crate) pairs: PairIndex,
+}
+
+/// When the newest leg started that a look with these options would read, in microseconds since 1970 UTC; `since_us` is not
+/// heeded. Reads from the newest folder backwards, and only the times.
+///
+/// # Errors
+/// As [`load`].
+pub fn newest_us(options: &LoadOptions) -> Result<Option<i64>, MetricsError> {
+    let experiment = files::experiment(&options.data_dir, options.experiment.as_deref())?;
+    let mut files = files::part_files(&options.data_dir, files::SAMPLES, &experiment)?;
+    files.sort();
+    let mut newest = None;
+    while let Some(folder) = files.last().and_then(|file| file.parent()).map(PathBuf::from) {
+        if newest.is_some() {
+            break;
+        }
+        let first = files.iter().position(|file| file.starts_with(&folder)).unwrap_or(0);
+        for file in files.drain(first..) {
+            newest = newest.max(scan::newest_us(&file, options.until_us)?);
+        }
+    }
+    Ok(newest)
 }
 
 /// Reads the samples of one experiment.

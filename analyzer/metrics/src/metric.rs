@@ -3,7 +3,7 @@
 //! A metric is one small definition: name, unit, better direction, bounds, value of an answer. The definitions are in
 //! [`crate::family`], one file per family; judge scores are the exception, they come from their own table.
 
-use weir_gate::Better;
+use weir_gate::{Better, MetricSeries};
 
 use crate::answer::Answer;
 use crate::error::MetricsError;
@@ -70,6 +70,28 @@ pub fn known_metrics() -> Vec<String> {
     names.push(format!("{SCORE}CRITERION"));
     names.push(format!("{SCORE}*"));
     names
+}
+
+/// The series of a metric without any value: its unit, direction and bounds. Scores are taken as bounded by 0 and 1;
+/// nothing where there is no such metric.
+#[must_use]
+pub fn blank_series(id: &str) -> Option<MetricSeries> {
+    let id = weir_gate::base_metric(id);
+    let series = |unit: &str, better, bounds| MetricSeries {
+        name: id.to_owned(),
+        unit: unit.to_owned(),
+        better,
+        bounds,
+        ..MetricSeries::default()
+    };
+    if id.strip_prefix(SCORE).is_some_and(|criterion| !criterion.is_empty() && criterion != "*") {
+        return Some(series("score", Better::Higher, SHARE));
+    }
+    let metrics = registry(&[id.to_owned()]).ok()?;
+    metrics
+        .into_iter()
+        .find(|metric| metric.name == id)
+        .map(|metric| series(metric.unit, metric.better, metric.bounds))
 }
 
 /// Whether a gate may name `id`.

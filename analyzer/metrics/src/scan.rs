@@ -126,6 +126,12 @@ impl Tags {
     }
 }
 
+/// The newest time in a part file before `until_us`; probes count like any other leg.
+pub(crate) fn newest_us(path: &Path, until_us: Option<i64>) -> Result<Option<i64>, MetricsError> {
+    let frame = scan(path, &["ts"], window(None, until_us))?;
+    Ok(frame.integers("ts")?.and_then(ChunkAgg::max))
+}
+
 /// The rows of a time window.
 pub(crate) fn window(since_us: Option<i64>, until_us: Option<i64>) -> Option<Expr> {
     let since = since_us.map(|since_us| col("ts").to_physical().gt_eq(lit(since_us)));

@@ -15,6 +15,7 @@ use weir_gate::{Better, MetricSeries, Stratum};
 use weir_report::Prefix;
 use weir_sample::{Leg, Variant};
 
+use crate::LoadOptions;
 use crate::labels::ExchangeLabels;
 use crate::legs::LegFigures;
 use crate::metric::{DISTANCE, Metric, SCORE};
@@ -152,9 +153,9 @@ pub(crate) fn all_series(
     exchanges: &Exchanges<'_>,
     metrics: &[Metric],
     scores: &Scores,
-    wanted: &[String],
+    options: &LoadOptions,
 ) -> AllSeries {
-    let mut builder = Builder::new(exchanges, scores);
+    let mut builder = Builder::new(exchanges, scores, options.one_sided);
     for (index, metric) in metrics.iter().enumerate() {
         let value = |found: Located<'_>| known(found.leg.values.get(index).copied());
         if let Some(needs) = &metric.needs_control
@@ -175,7 +176,7 @@ pub(crate) fn all_series(
         let series = score_series(exchanges, criterion, value);
         builder.add(series, value);
     }
-    for id in wanted {
+    for id in &options.metrics {
         if id.starts_with(DISTANCE) && !builder.has(id) {
             let why = "no answer has one yet: `weir embed` measures it, against noise copies";
             builder.absent.push((id.clone(), why.to_owned()));
@@ -235,7 +236,7 @@ fn times(exchanges: &Exchanges<'_>) -> Vec<i64> {
 }
 
 /// Numbers of identities, by exchange.
-fn clusters(exchanges: &Exchanges<'_>) -> Vec<u32> {
+fn clusters(exchanges: &Exchanges<'_>, always: bool) -> Vec<u32> {
     let mut numbers: HashMap<u64, u32> = HashMap::new();
     let mut next = 0_u32;
     let mut repeated = false;
@@ -251,7 +252,7 @@ fn clusters(exchanges: &Exchanges<'_>) -> Vec<u32> {
             number
         })
         .collect();
-    if repeated { all } else { Vec::new() }
+    if repeated || always { all } else { Vec::new() }
 }
 
 struct Builder<'a, 'b> {
@@ -264,6 +265,8 @@ struct Builder<'a, 'b> {
     pairs: PairIndex,
     /// For each exchange the number of its identity; one of its own where none is known. Empty where none repeats.
     clusters: Vec<u32>,
+    /// Cohorts that only control served are kept.
+    one_sided: bool,
     /// What the exchanges are labelled with.
     labels: ExchangeLabels,
     /// When it is noted how long the series are.
@@ -273,7 +276,7 @@ struct Builder<'a, 'b> {
 }
 
 impl<'a, 'b> Builder<'a, 'b> {
-    fn new(exchanges: &'b Exchanges<'a>, scores: &Scores) -> Self {
+    fn new(exchanges: &'b Exchanges<'a>, scores: &Scores, one_sided: bool) -> Self {
         let revisions: BTreeSet<i64> = exchanges.legs().filter_map(|found| found.leg.revision).collect();
         let mut pairs = PairIndex::default();
         let mut pair_places = Vec::with_capacity(exchanges.all.len());
@@ -295,7 +298,8 @@ impl<'a, 'b> Builder<'a, 'b> {
             exchanges,
             prefixes: vec![Vec::new(); times.len()],
             times,
-            clusters: clusters(exchanges),
+            clusters: clusters(exchanges, one_sided),
+            one_sided,
             labels: ExchangeLabels::new(&exchanges.all),
             pair_places,
             several_revisions: revisions.len() > 1,
@@ -362,7 +366,9 @@ impl<'a, 'b> Builder<'a, 'b> {
             return;
         }
         lengths.resize_with(self.times.len(), || Lengths::of(&series, &strata));
-        let compared = |stratum: &Stratum| !stratum.control.is_empty() && !stratum.candidate.is_empty();
+        let one_sided = self.one_sided;
+        let compared =
+            |stratum: &Stratum| !stratum.control.is_empty() && (one_sided || !stratum.candidate.is_empty());
         let kept: Vec<&StratumKey> =
             strata.iter().filter(|(_, stratum)| compared(stratum)).map(|(key, _)| key).collect();
         for (prefixes, lengths) in self.prefixes.iter_mut().zip(&lengths) {
@@ -373,7 +379,7 @@ impl<'a, 'b> Builder<'a, 'b> {
             let key = (cohort, revision);
             let labels = strata_labels.remove(&key).unwrap_or_default();
             let (cohort, revision) = key;
-            if stratum.control.is_empty() || stratum.candidate.is_empty() {
+            if !compared(&stratum) {
                 continue; // nothing to compare with
             }
             if !series.labels.is_empty() {

@@ -16,6 +16,7 @@ mod junit;
 mod markdown;
 mod model;
 mod numbers;
+mod planning;
 mod prometheus;
 mod screen;
 mod table;
@@ -29,6 +30,7 @@ pub use crate::model::{
     Distribution, Exemplar, ExemplarKind, Histogram, JudgeCalibration, Look, Prefix, PromptMap, PromptPoint,
     Provenance, Report, SCHEMA, Step, TimelineEntry, Trajectory, TrajectoryPoint, Variants,
 };
+pub use crate::planning::{plan_text, rehearsal_text};
 pub use crate::screen::{Progress, Screen};
 pub use crate::table::gate_rows;
 

@@ -51,6 +51,9 @@ pub(crate) struct AnalyzeArguments {
     /// Who judges: the gates, or for comparison one look with usual tests, or Kayenta's rule (both as text, or as JSON)
     #[arg(long, value_enum, default_value = "gates", hide_short_help = true)]
     pub(crate) judge: AnalyzeJudge,
+    /// Only the newest samples: 90m, 2h, 7d before the last one (before --until)
+    #[arg(long, value_name = "DURATION", conflicts_with = "since", value_parser = window)]
+    pub(crate) window: Option<jiff::SignedDuration>,
     #[command(flatten)]
     pub(crate) output: OutputArguments,
 }
@@ -77,6 +80,25 @@ pub(crate) struct ReportArguments {
     pub(crate) gates: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) output: OutputArguments,
+}
+
+/// `90m`, `2h`, `7d`: a day has 24 hours.
+fn window(text: &str) -> Result<jiff::SignedDuration, String> {
+    let allowed = "allowed: a number above 0 and s, m, h or d";
+    let split = text.len() - text.chars().next_back().map_or(0, char::len_utf8);
+    let (number, unit) = text.split_at(split);
+    let seconds = match unit {
+        "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3_600.0,
+        "d" => 86_400.0,
+        _ => return Err(allowed.to_owned()),
+    };
+    let number: f64 = number.parse().map_err(|_| allowed.to_owned())?;
+    if !(number > 0.0 && number * seconds < 1e10) {
+        return Err(allowed.to_owned());
+    }
+    Ok(jiff::SignedDuration::from_secs_f64(number * seconds))
 }
 
 /// The names of the views, as the report's room knows them.

@@ -47,7 +47,19 @@ One file to send round, and the report itself for later:
 In CI: a comment, and the table in the log:
   $ weir analyze --data data --gates gates.yaml --output table --output-file comment.md
 The last hour of one revision:
-  $ weir analyze --data data --revision 7 --since 2026-02-11T09:00:00Z",
+  $ weir analyze --data data --revision 7 --window 1h",
+    ),
+    (
+        "plan",
+        "What the built-in gates need, by control's own history:
+  $ weir plan --data data --price-per-copy 0.004
+Before there is any data, for a canary of 5 percent in three steps:
+  $ weir plan --gates gates.yaml --baseline error=0.02 --baseline latency_ms=800,400 --requests-per-hour 3600 --candidate-percent 5 --steps 3",
+    ),
+    (
+        "rehearse",
+        "How often would these gates have fired on the last days, where nothing changed?
+  $ weir rehearse --data data --gates gates.yaml --splits 500",
     ),
     (
         "embed",

@@ -10,6 +10,7 @@ mod golden;
 pub(crate) mod help;
 mod judging;
 mod meaning;
+mod planning;
 mod render;
 mod rollout;
 mod upkeep;
@@ -23,6 +24,7 @@ pub(crate) use documents::*;
 pub(crate) use golden::*;
 pub(crate) use judging::*;
 pub(crate) use meaning::*;
+pub(crate) use planning::*;
 pub(crate) use render::*;
 pub(crate) use rollout::*;
 pub(crate) use upkeep::*;
@@ -65,6 +67,10 @@ pub(crate) enum Command {
     Forget(ForgetArguments),
     /// Compare candidate with control and give a verdict
     Analyze(AnalyzeArguments),
+    /// Say how much evidence the gates need, how long that takes, and what the copies cost
+    Plan(PlanArguments),
+    /// Try the gates on false candidates out of control's own history: how often would they have fired?
+    Rehearse(RehearseArguments),
     /// Embed answers: how far candidate and control are apart in meaning, and what tripwires see
     Embed(EmbedArguments),
     /// Let judges score answers, within a budget

@@ -19,7 +19,7 @@ pub(crate) fn run(arguments: &AnalyzeArguments) -> Outcome {
     let plan = output::plan(&arguments.output.output, &arguments.output.output_file).or_usage()?;
     let gates = arguments.gates.as_deref().map(read_gates).transpose()?;
     let policy = arguments.policy.as_deref().map(read_policy).transpose()?;
-    let options = LoadOptions {
+    let mut options = LoadOptions {
         data_dir: arguments.data.data.clone(),
         experiment: arguments.data.experiment.clone(),
         revision: arguments.revision,
@@ -28,6 +28,12 @@ pub(crate) fn run(arguments: &AnalyzeArguments) -> Outcome {
         expected_shares: policy.as_ref().map(ExpectedShare::of_policy).unwrap_or_default(),
         ..LoadOptions::default()
     };
+    if let Some(window) = arguments.window
+        && let Some(newest_us) = weir_metrics::newest_us(&options).or_data()?
+    {
+        let length_us = i64::try_from(window.as_micros()).unwrap_or(i64::MAX);
+        options.since_us = Some(newest_us.saturating_sub(length_us).saturating_add(1));
+    }
     let mut cache = Cache::with_progress(progress);
     let look = Look::take(&options, gates.as_ref(), Spending::ALL, &mut cache).or_data()?;
     if let (Some(path), Some(policy)) = (&arguments.policy, &policy) {
@@ -37,13 +43,14 @@ pub(crate) fn run(arguments: &AnalyzeArguments) -> Outcome {
         return one_look::run(arguments, &look.loaded.series);
     }
     let mut report = look.report(&options.data_dir, Vec::new()).or_data()?;
-    report.generated_from.command = again(arguments);
+    report.generated_from.command = again(arguments, options.since_us);
     output::draw(&report, &plan)?;
     Ok(Exit::of(report.evaluation.verdict))
 }
 
 /// The words that make the same report again, wherever settings came from.
-fn again(arguments: &AnalyzeArguments) -> Vec<String> {
+fn again(arguments: &AnalyzeArguments, since_us: Option<i64>) -> Vec<String> {
+    let since = since_us.and_then(|since_us| jiff::Timestamp::from_microsecond(since_us).ok());
     let path = |path: &PathBuf| path.display().to_string();
     let mut words = vec!["weir".to_owned(), "analyze".to_owned()];
     let options = [
@@ -52,7 +59,7 @@ fn again(arguments: &AnalyzeArguments) -> Vec<String> {
         ("--gates", arguments.gates.as_ref().map(path)),
         ("--policy", arguments.policy.as_ref().map(path)),
         ("--revision", arguments.revision.map(|revision| revision.to_string())),
-        ("--since", arguments.since.map(|time| time.to_string())),
+        ("--since", since.map(|time| time.to_string())),
         ("--until", arguments.until.map(|time| time.to_string())),
     ];
     for (option, value) in options {
@@ -62,7 +69,7 @@ fn again(arguments: &AnalyzeArguments) -> Vec<String> {
 }
 
 /// Shows how much of the samples is read.
-fn progress(done: u64, all: u64) {
+pub(crate) fn progress(done: u64, all: u64) {
     static SHOWN: LazyLock<Progress> = LazyLock::new(|| Progress::new("reading samples"));
     SHOWN.at(done, all);
 }

@@ -16,6 +16,8 @@ pub(crate) mod import;
 pub(crate) mod judge;
 pub(crate) mod man;
 pub(crate) mod one_look;
+pub(crate) mod plan;
+pub(crate) mod rehearse;
 pub(crate) mod render;
 pub(crate) mod report;
 pub(crate) mod upkeep;
