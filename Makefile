@@ -56,8 +56,8 @@ test: filter page ## unit, property, snapshot and end-to-end tests (real Envoy)
 	cargo test --locked --workspace --exclude weir-filter
 	cargo test --locked -p weir-filter
 
-test-long: filter page ## the same with 1,000 kills of the collector, 10,000 power cuts and ten times as many generated cases
-	WEIR_MUTATION_SECONDS=60 WEIR_CRASH_KILLS=1000 WEIR_CRASH_ROWS=1200 WEIR_POWER_SCHEDULES=10000 WEIR_PUSHES=1000 WEIR_EXCHANGES=10000 WEIR_HEAP_EXCHANGES=1000000 PROPTEST_CASES=2560 cargo test --locked --workspace --exclude weir-filter
+test-long: filter page ## the same with 1,000 kills of the collector, 10,000 power cuts, 10,000 simulated rollouts and ten times as many generated cases
+	WEIR_MUTATION_SECONDS=60 WEIR_CRASH_KILLS=1000 WEIR_CRASH_ROWS=1200 WEIR_POWER_SCHEDULES=10000 WEIR_PUSHES=1000 WEIR_EXCHANGES=10000 WEIR_HEAP_EXCHANGES=1000000 WEIR_SIMULATED_ROLLOUTS=10000 PROPTEST_CASES=2560 cargo test --locked --workspace --exclude weir-filter
 	WEIR_MUTATION_SECONDS=60 PROPTEST_CASES=2560 cargo test --locked -p weir-filter
 
 test-browser: weir ## open reports in a headless Chromium (chromium and npm must be there)

@@ -1,6 +1,8 @@
 //! Seeded values for simulations, and short ways to make series.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod traffic;
+
 use weir_gate::{Better, CaptureHealth, MetricSeries, Stratum};
 
 /// SplitMix64 (S. Vigna, public domain): small, seeded, good enough for simulations.

@@ -1,0 +1,98 @@
+//! The promises over whole rollouts: forty looks, twelve gates on metrics that go together, sessions of several requests,
+//! heavy-tailed latency, segments on.
+//!
+//! `WEIR_SIMULATED_ROLLOUTS` sets the number of rollouts of each kind (16 without it; `make test-long` takes 10,000).
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod common;
+
+use common::traffic::{Change, after, of_seeds, rollout, twelve_gates};
+use common::{Random, healthy};
+use weir_gate::{Evaluation, Outcome, Severity, Spending, Verdict, evaluate};
+use weir_stats::binomial::exact_interval;
+
+const ALPHA: f64 = 0.05;
+const REQUESTS: usize = 1_000;
+const LOOKS: usize = 40;
+
+fn rollouts() -> u64 {
+    std::env::var("WEIR_SIMULATED_ROLLOUTS").ok().and_then(|text| text.parse().ok()).unwrap_or(16)
+}
+
+/// Of each rollout whether each of the events ever happened.
+fn ever<const N: usize>(
+    alpha: f64,
+    change: Change,
+    (seed, runs): (u64, u64),
+    events: impl Fn(&Evaluation) -> [bool; N] + Sync,
+) -> [u64; N] {
+    let gates = twelve_gates(alpha);
+    let runs = of_seeds(0..runs, |run| {
+        let all = rollout(&mut Random(seed + 7_919 * run), REQUESTS, change);
+        let mut happened = [false; N];
+        for look in 1..=LOOKS {
+            let seen = after(&all, look * REQUESTS / LOOKS);
+            let now = events(&evaluate(&gates, &seen, &healthy(), Spending::ALL));
+            happened.iter_mut().zip(now).for_each(|(ever, now)| *ever |= now);
+        }
+        happened
+    });
+    std::array::from_fn(|event| runs.iter().filter(|run| run[event]).count() as u64)
+}
+
+/// At most the promise, as far as that many runs can tell: the promise is not below the exact 99.9 % interval.
+fn assert_kept(what: &str, happened: u64, promised: f64) {
+    let runs = rollouts();
+    let (low, high) = exact_interval(happened, runs, 0.002).unwrap();
+    println!("{what}: {happened} of {runs} rollouts, {low:.4} to {high:.4}, promised {promised}");
+    assert!(
+        low <= promised,
+        "{what}: {happened} of {runs} rollouts ({low:.4} to {high:.4}), promised {promised}"
+    );
+}
+
+#[test]
+fn unchanged_rollouts_keep_every_promise() {
+    let events = |evaluation: &Evaluation| {
+        let outside = |outcome| matches!(outcome, Outcome::Breach | Outcome::Diverged);
+        let mut in_segments = evaluation.segments.iter().flat_map(|segment| &segment.gates);
+        [
+            evaluation.verdict == Verdict::Rollback,
+            !matches!(evaluation.verdict, Verdict::Hold | Verdict::Promote),
+            in_segments.any(|gate| outside(gate.outcome) && gate.severity != Severity::Advisory),
+            evaluation.segments.len() == 5,
+            evaluation.verdict == Verdict::Promote,
+        ]
+    };
+    let [rollbacks, humans, segments, all_segments, promoted] =
+        ever(ALPHA, Change::default(), (1, rollouts()), events);
+    assert_kept("rollback without cause", rollbacks, ALPHA);
+    assert_kept("a gate past its margin in a segment without cause", segments, ALPHA);
+    // Three critical and seven major gates that can breach, and one both ways: alpha / (3 + 7 / 2) each.
+    assert_kept("a human called without cause", humans, ALPHA * 11.0 / 6.5 + ALPHA);
+    assert_eq!(all_segments, rollouts(), "tiers and languages are judged");
+    println!("promoted: {promoted} of {} rollouts", rollouts());
+    assert!(2 * promoted > rollouts(), "an unchanged candidate is promoted: {promoted} of {}", rollouts());
+}
+
+#[test]
+fn a_candidate_at_a_margin_is_promoted_in_at_most_alpha_of_the_rollouts() {
+    // Every gate at its margin would be no test: none would be inside. One is, and the others are unchanged.
+    let at_margin = Change { errors: 1.0, ..Change::default() };
+    let events = |evaluation: &Evaluation| {
+        let inside = |outcome| matches!(outcome, Outcome::Inside | Outcome::Improved);
+        [evaluation.verdict == Verdict::Promote, inside(evaluation.gates[0].outcome)]
+    };
+    let [promoted, inside] = ever(ALPHA, at_margin, (2, rollouts()), events);
+    assert_kept("promotion at the margin", promoted, ALPHA / 6.5);
+    assert_kept("the gate at its margin called inside", inside, ALPHA / 6.5);
+}
+
+#[test]
+fn a_candidate_far_past_its_margins_is_rolled_back_in_every_rollout() {
+    // The same counting on a real change: shows that it can count.
+    let worse = Change { flags: 4.0, scores: 5.0, ..Change::default() };
+    let runs = rollouts().min(100);
+    let [rollbacks] = ever(ALPHA, worse, (3, runs), |evaluation| [evaluation.verdict == Verdict::Rollback]);
+    assert_eq!(rollbacks, runs);
+}
