@@ -24,6 +24,7 @@
 //! than one that is worse from the start (`tests/rollout.rs` prints by how much). Give the values of one step, not of
 //! the whole rollout.
 
+use crate::forecast;
 use crate::gates::{Gate, Gates, Severity};
 use crate::judge::{absent, better_of, judge};
 use crate::labels::{self, Segment};
@@ -82,7 +83,8 @@ pub fn evaluate(
         error_rates.segments = alpha;
         error_rates.investigate = (error_rates.investigate + alpha).min(1.0);
     }
-    let (verdict, reasons) = segments::heed(decide(&results, health), &segments, &findings, &results);
+    let (verdict, mut reasons) = segments::heed(decide(&results, health), &segments, &findings, &results);
+    reasons.extend(forecast::reason(verdict, &results, health));
     let score = score(&results);
     Evaluation {
         verdict,

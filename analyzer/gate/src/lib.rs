@@ -10,6 +10,7 @@
 mod cluster;
 mod evaluate;
 mod fixed;
+mod forecast;
 mod gates;
 mod judge;
 mod labels;

@@ -111,6 +111,9 @@ pub struct CaptureHealth {
     /// Assignment against the policy, for each revision and cohort whose share is known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub assignments: Vec<AssignmentCheck>,
+    /// Seconds from the first sample to the last one; nothing where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub span_seconds: Option<u64>,
     /// What makes the capture unfit for a promotion, in words.
     pub problems: Vec<String>,
 }

@@ -185,7 +185,7 @@ fn unsigned_zero(text: String) -> String {
 }
 
 /// Two significant digits: a forecast is no better than that.
-fn rounded(value: u64) -> u64 {
+pub(crate) fn rounded(value: u64) -> u64 {
     let mut unit = 1;
     while value / unit >= 100 {
         unit *= 10;

@@ -4,7 +4,9 @@
 mod common;
 
 use common::{Random, share};
-use weir_gate::{Better, CaptureHealth, Gate, Gates, Margin, MetricSeries, Severity, Spending, Verdict, evaluate};
+use weir_gate::{
+    Better, CaptureHealth, Gate, Gates, Margin, MetricSeries, Severity, Spending, Verdict, evaluate,
+};
 
 fn gates() -> Gates {
     let gate = Gate {
@@ -52,5 +54,5 @@ fn without_times_the_forecast_has_pairs_only() {
 #[test]
 fn what_is_decided_or_cannot_become_inside_has_no_forecast() {
     assert_eq!(forecast(6_000, 0.0, Some(7_200)), None);
-    assert_eq!(forecast(300, 0.03, Some(7_200)), None);
+    assert_eq!(forecast(300, 0.06, Some(7_200)), None);
 }

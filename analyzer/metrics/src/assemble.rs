@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use weir_gate::Evaluation;
+use weir_gate::{CaptureHealth, Evaluation};
 use weir_report::{Look, Provenance, Report, TimelineEntry, Variants};
 use weir_sample::Variant;
 
@@ -91,7 +91,13 @@ pub(crate) fn loaded(experiment: &str, metrics: &[Metric], options: &LoadOptions
             .collect(),
         distributions: all.series.iter().filter_map(distribution).collect(),
         series: all.series,
-        health: capture_health(&exchanges, &options.expected_shares, &numbered),
+        health: CaptureHealth {
+            span_seconds: times()
+                .max()
+                .zip(times().min())
+                .map(|(last, first)| last.abs_diff(first) / 1_000_000),
+            ..capture_health(&exchanges, &options.expected_shares, &numbered)
+        },
         absent: all.absent,
         variants: Variants {
             control_snapshot: snapshots(Variant::Control),

@@ -77,8 +77,11 @@ pub(crate) fn judge(
             Some(until(evidence, report.looks.get(look).ok_or(Refused::NoLook { look, looks })?))
         }
     };
+    // How long an earlier look's evidence took is not in the report.
+    let mut health = report.evaluation.health.clone();
+    health.span_seconds = health.span_seconds.filter(|_| earlier.is_none());
     let evidence = earlier.as_deref().unwrap_or(evidence);
-    let evaluation = weir_gate::evaluate(&gates, evidence, &report.evaluation.health, spending);
+    let evaluation = weir_gate::evaluate(&gates, evidence, &health, spending);
     report.evaluation = weir_gate::restrain(evaluation, &report.tripwires, &report.trust);
     report.gates = serde_json::from_str(&gates.to_json())?;
     report.generated_from.gates_digest = gates.digest();

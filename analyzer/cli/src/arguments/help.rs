@@ -1,7 +1,7 @@
 //! Examples for `--help` and the man pages. A test parses every one of them.
 
 /// Examples of a command: a line with a dollar sign is typed, the one before it says why.
-const EXAMPLES: [(&str, &str); 26] = [
+const EXAMPLES: &[(&str, &str)] = &[
     (
         "validate",
         "Every problem of three documents at once:

@@ -156,6 +156,7 @@ fn evaluation() -> Evaluation {
             truncated_control: 2,
             truncated_candidate: 0,
             sequence_gaps: 0,
+            span_seconds: None,
             problems: Vec::new(),
             ..CaptureHealth::default()
         },
