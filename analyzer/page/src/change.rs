@@ -79,9 +79,11 @@ pub(crate) fn judge(
     };
     // How long an earlier look's evidence took is not in the report.
     let mut health = report.evaluation.health.clone();
-    health.span_seconds = health.span_seconds.filter(|_| earlier.is_none());
+    let span_seconds = health.span_seconds.take();
+    health.span_seconds = span_seconds.filter(|_| earlier.is_none());
     let evidence = earlier.as_deref().unwrap_or(evidence);
-    let evaluation = weir_gate::evaluate(&gates, evidence, &health, spending);
+    let mut evaluation = weir_gate::evaluate(&gates, evidence, &health, spending);
+    evaluation.health.span_seconds = span_seconds;
     report.evaluation = weir_gate::restrain(evaluation, &report.tripwires, &report.trust);
     report.gates = serde_json::from_str(&gates.to_json())?;
     report.generated_from.gates_digest = gates.digest();
