@@ -83,6 +83,11 @@ fn a_planted_simpson_case_is_found_named_and_the_same_when_judged_again() {
     let evaluation = &report["evaluation"];
     assert_eq!(evaluation["verdict"], "investigate");
     assert_eq!(evaluation["findings"][0]["kind"], "worse_in_segment");
+    let worst = report["exemplars"].as_array().unwrap();
+    assert!(
+        !worst.is_empty() && worst.iter().all(|pair| pair["gate"] == "success in tier=internal"),
+        "{worst:?}"
+    );
     let segments: Vec<String> = evaluation["segments"]
         .as_array()
         .unwrap()

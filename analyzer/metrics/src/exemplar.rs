@@ -20,7 +20,7 @@ const TEXT_CHARACTERS_MAX: usize = 2_000;
 const EXEMPLARS_MAX: usize = 24;
 
 impl Loaded {
-    /// The worst pairs of each gate that breached or diverged, `per_gate` of each (24 in all at most).
+    /// The worst pairs of each gate that breached or diverged, on the whole or in a segment that contradicts it, `per_gate` of each (24 in all at most).
     ///
     /// Worst is the largest difference in the bad direction; among equals the earlier exchange. A pair is shown once,
     /// for the first gate that it is among the worst of.
@@ -30,13 +30,13 @@ impl Loaded {
     pub fn exemplars(&self, evaluation: &Evaluation, per_gate: usize) -> Result<Vec<Exemplar>, MetricsError> {
         let mut chosen: Vec<(usize, Exemplar)> = Vec::new();
         let mut shown = BTreeSet::new();
-        for gate in &evaluation.gates {
+        for gate in evaluation.gates.iter().chain(in_segments(evaluation)) {
             if !matches!(gate.outcome, Outcome::Breach | Outcome::Diverged) {
                 continue;
             }
             for (place, values) in self.worst(gate) {
                 if chosen.len() >= EXEMPLARS_MAX
-                    || chosen.iter().filter(|(_, one)| one.gate == gate.gate).count() >= per_gate
+                    || chosen.iter().filter(|(_, one)| one.gate == name(gate)).count() >= per_gate
                 {
                     break;
                 }
@@ -129,17 +129,46 @@ fn ranked(series: &MetricSeries, places: &[usize], gate: &GateResult) -> Vec<(us
         .iter()
         .copied()
         .zip(series.pairs.iter().copied())
-        .filter(|(_, pair)| harm(*pair) > 0.0)
+        .enumerate()
+        .filter(|(index, (_, pair))| harm(*pair) > 0.0 && inside(series, *index, gate))
+        .map(|(_, pair)| pair)
         .collect();
     // Stable: pairs are in order of time.
     pairs.sort_by(|one, other| harm(other.1).total_cmp(&harm(one.1)));
     pairs
 }
 
+/// The gates of segments that contradict the whole: what the average hides is shown.
+fn in_segments(evaluation: &Evaluation) -> impl Iterator<Item = &GateResult> {
+    evaluation.findings.iter().filter_map(|finding| {
+        let segment = evaluation
+            .segments
+            .iter()
+            .find(|segment| segment.dimension == finding.dimension && segment.value == finding.value)?;
+        segment.gates.iter().find(|gate| gate.gate == finding.gate)
+    })
+}
+
+/// Whether a pair of a series is in the gate's part of the traffic.
+fn inside(series: &MetricSeries, index: usize, gate: &GateResult) -> bool {
+    if gate.segment.is_empty() {
+        return true;
+    }
+    let place = series.labels.pairs.get(index).and_then(|place| usize::try_from(*place).ok());
+    let Some(set) = place.and_then(|place| series.labels.sets.get(place)) else { return false };
+    gate.segment.iter().all(|label| set.iter().any(|(d, v)| (d, v) == label))
+}
+
+/// `errors`, `errors in tier=internal` for a gate in a segment.
+fn name(gate: &GateResult) -> String {
+    let labels: Vec<String> = gate.segment.iter().map(|(d, v)| format!("{d}={v}")).collect();
+    if labels.is_empty() { gate.gate.clone() } else { format!("{} in {}", gate.gate, labels.join(", ")) }
+}
+
 fn without_text(gate: &GateResult, origin: &PairOrigin, (control, candidate): (f64, f64)) -> Exemplar {
     Exemplar {
         sample_id: origin.sample_id.clone(),
-        gate: gate.gate.clone(),
+        gate: name(gate),
         metric: gate.metric.clone(),
         control_value: control,
         candidate_value: candidate,

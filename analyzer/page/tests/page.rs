@@ -4,7 +4,9 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use weir_gate::{Better, CaptureHealth, Gates, MetricSeries, Outcome, Severity, Spending, Tripwire, Verdict};
+use weir_gate::{
+    Better, CaptureHealth, Gates, Labels, MetricSeries, Outcome, Severity, Spending, Tripwire, Verdict,
+};
 use weir_page::{Change, complete, difference, playground, to_yaml, what_if};
 use weir_report::{Look, Prefix, Provenance, Report};
 
@@ -201,4 +203,28 @@ proptest! {
         let read = weir_document::parse("yaml", &yaml);
         prop_assert_eq!(read.map_err(|problems| format!("{problems}\n{yaml}")), Ok(tree));
     }
+}
+
+#[test]
+fn segments_are_judged_again_from_the_evidence_and_at_earlier_looks_from_what_was_there() {
+    let mut plain = report();
+    let series = &mut plain.evidence[0];
+    let tier = |name: &str| vec![("tier".to_owned(), name.to_owned())];
+    // Everything that is worse is in one tier.
+    series.labels = Labels {
+        sets: vec![tier("beta"), tier("general")],
+        pairs: (0..600).map(|n| u32::from(n % 5 != 0)).collect(),
+        strata: Vec::new(),
+    };
+    let health = CaptureHealth { span_seconds: Some(3_600), ..CaptureHealth::default() };
+    let gates = gates(0.5);
+    plain.evaluation = weir_gate::evaluate(&gates, &plain.evidence, &health, Spending::one_of(3));
+    complete(&mut plain, &gates, Spending::one_of(3));
+    assert_eq!(plain.evaluation.verdict, Verdict::Investigate);
+    assert_eq!(plain.evaluation.segments[0].name(), "tier=beta");
+
+    let earlier = what_if(&plain, &Change { until: Some(0), ..Change::default() }).unwrap();
+    assert_eq!(earlier.evaluation.segments[0].n, 4);
+    let again = what_if(&earlier, &Change::default()).unwrap();
+    assert_eq!(again.evaluation, plain.evaluation);
 }
