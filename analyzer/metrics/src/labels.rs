@@ -5,7 +5,8 @@
 //!   tags of these names (`lang` too); every other tag is `tag:NAME`.
 //! - A dimension with more than [`VALUES_MAX`] values names individuals, not segments, and is left out, with the reason; so
 //!   is what would make more than [`SETS_MAX`] combinations.
-//! - Tags that say how an answer was captured are no labels: they come from the answer, and differ with it.
+//! - Tags of the answer, of the upstream and of the capture (`response.`, `envoy.`, `weir.`) are no labels: they differ with
+//!   what the candidate does, and parts chosen by an outcome compare unlike with unlike.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -18,8 +19,8 @@ pub(crate) const VALUES_MAX: usize = 24;
 pub(crate) const SETS_MAX: usize = 1_000;
 /// Bytes of a label at most; a longer one is no label.
 const LABEL_BYTES_MAX: usize = 64;
-/// Tags of the capture itself begin so.
-const OWN_TAGS: &str = "weir.";
+/// Tags of the capture, of the upstream and of the answer begin so.
+const OWN_TAGS: [&str; 4] = ["weir.", "envoy.", "response.", "upstream."];
 
 /// Labels of a leg, by dimension.
 pub(crate) type LegLabels = BTreeMap<Arc<str>, Arc<str>>;
@@ -71,7 +72,7 @@ impl Interner {
         }
         for (name, value) in &row.tags {
             match *name {
-                name if name.starts_with(OWN_TAGS) => {}
+                name if OWN_TAGS.iter().any(|own| name.starts_with(own)) => {}
                 "language" | "lang" => self.add(&mut labels, "language", value),
                 "cluster" => self.add(&mut labels, "cluster", value),
                 name => self.add(&mut labels, &format!("tag:{name}"), value),
@@ -239,7 +240,13 @@ mod tests {
         let long = "x".repeat(65);
         let row = RowLabels {
             tier: Some(""),
-            tags: vec![("note", &long), ("weir.choices", "2"), ("lang", "de"), ("region", "eu")],
+            tags: vec![
+                ("note", &long),
+                ("weir.choices", "2"),
+                ("response.header.x", "y"),
+                ("lang", "de"),
+                ("region", "eu"),
+            ],
             ..RowLabels::default()
         };
         let labels = interner.labels(&row).unwrap();
