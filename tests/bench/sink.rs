@@ -6,6 +6,7 @@
 //! - raw: the same rows, ready in memory, to Parquet by the same writer; no HTTP, no conversion, no redaction, no log.
 //!
 //! The rounds take turns, and every figure is the median over them. Load and collector share the machine's cores.
+//! The texts hold no secrets; of the random identifiers one in some ten thousand looks like a card number.
 //! Then acknowledgement times under half of the durable load (by an open loop: a late answer does not spare the next request),
 //! the start on a log of a given size, and bytes on disk against JSON lines with gzip.
 //!
@@ -306,9 +307,6 @@ fn rows(legs: &[Leg], steps: &mut Steps) -> Result<Vec<Sample>, Failure> {
         let new = rows.get_mut(first..).unwrap_or_default();
         new.iter_mut().for_each(|row| redactor.redact_row(row, &mut finds));
         steps.redaction += begin.elapsed();
-        if finds.total() > 0 {
-            return Err("the texts of the benchmark hold no secrets".into());
-        }
         let begin = Instant::now();
         let mut bytes = Vec::new();
         new.iter().for_each(|row| encode_row(row, &mut bytes));

@@ -42,13 +42,16 @@ pub(super) fn joined(text: &str) -> Vec<View> {
 pub(super) fn payloads(text: &str) -> Vec<Range<usize>> {
     let lines = || {
         let mut start = 0;
-        text.split_inclusive('\n').map(move |line| {
+        text.split_inclusive(['\n', '\r']).map(move |line| {
             let range = start..start + line.trim_end_matches(['\n', '\r']).len();
             start += line.len();
             range
         })
     };
     let begin = text.trim_start();
+    if !text.contains(['\n', '\r']) && !begin.starts_with('[') {
+        return Vec::new();
+    }
     if text.contains("data:") {
         let data = lines().filter_map(|range| {
             let line = text.get(range.clone())?;
@@ -132,6 +135,7 @@ mod tests {
     #[test]
     fn words_json_lines_and_lists_of_chunks_are_joined_too() {
         assert_eq!(texts("data: ja\n\ndata: ne\n\n"), ["jane"]);
+        assert_eq!(texts("data: ja\r\rdata: ne\r"), ["jane"]);
         assert_eq!(texts("{\"response\":\"ja\"}\n{\"response\":\"ne\"}\n"), ["jane"]);
         assert_eq!(texts(r#"[{"candidates":[{"text":"ja"}]},{"candidates":[{"text":"ne"}]}]"#), ["jane"]);
     }

@@ -14,6 +14,8 @@ const KEY_BEGIN: &str = "-----BEGIN ";
 const KEY_END: &str = "-----END ";
 const KEY_LABEL_BYTES_MAX: usize = 64;
 const KEY_LINE_BYTES_MIN: usize = 24;
+/// The shortest text that a pattern of this module matches: `Basic` with eight characters.
+const TOKEN_BYTES_MIN: usize = 14;
 /// Shorter values of settings are words.
 const VALUE_BYTES_MIN: usize = 16;
 const VALUE_BYTES_MAX: usize = 4_096;
@@ -116,6 +118,10 @@ impl Tokens {
     }
 
     pub(super) fn find(&self, text: &str, spans: &mut Vec<Span>) {
+        // Most labels end here.
+        if text.len() < TOKEN_BYTES_MIN {
+            return;
+        }
         let mut found = |range, secret| spans.push(Span { range, secret });
         private_keys(text, |range| found(range, Secret::PrivateKey));
         for key in self.keys.find_iter(text).filter(|key| !is_hyphenated_words(key.as_str())) {
