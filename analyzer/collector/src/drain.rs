@@ -15,10 +15,11 @@ use thiserror::Error;
 use weir_sample::disk::Disk;
 use weir_sample::durable::{DurableError, sync_folder_on, write_atomically_on};
 use weir_sample::row::decode_row;
-use weir_sample::{FileError, Partition, Record, Sample, Score, write_samples_on};
+use weir_sample::{FileError, Kind, Partition, Record, Sample, Score, list_files, write_samples_on};
 
 use crate::events::EventKind;
 use crate::status::Status;
+use crate::store::{Store, StoreError};
 use crate::wal::keys::encode_seen;
 use crate::wal::segment::{Found, scan};
 use crate::wal::writer::Sealed;
@@ -34,6 +35,8 @@ pub(crate) enum DrainError {
     Durable(#[from] DurableError),
     #[error(transparent)]
     File(#[from] FileError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 pub(crate) struct Drain {
@@ -46,6 +49,8 @@ pub(crate) struct Drain {
     pub(crate) stop_at: Arc<std::sync::OnceLock<Instant>>,
     /// A segment whose rows are in Parquet and whose end failed; the next try goes on from there.
     pub(crate) written: Option<Written>,
+    /// Where the files go from the data folder.
+    pub(crate) store: Option<Store>,
 }
 
 /// What is left to do when the rows of a segment are durable in Parquet.
@@ -66,7 +71,9 @@ impl Drain {
     /// Works until the writer is gone and everything is done. Returns the segments that are left.
     pub(crate) fn run(mut self, sealed: &Receiver<Sealed>) -> usize {
         let mut left = 0;
+        let mut left_over = self.store.is_some() && !self.upload_left_over();
         for segment in sealed {
+            left_over = left_over && !self.upload_left_over();
             if left > 0 || !self.finish(&segment) {
                 left += 1;
             }
@@ -127,6 +134,7 @@ impl Drain {
             write_samples_on(disk, data_dir, &name, scores)?,
         ];
         for file in files.iter().flatten() {
+            self.upload(&file.path)?;
             self.status.files.fetch_add(1, Relaxed);
             self.status.file_bytes.fetch_add(file.bytes, Relaxed);
             self.status.rows.fetch_add(file.rows, Relaxed);
@@ -142,6 +150,34 @@ impl Drain {
             keep: scan.damaged > 0 || unreadable > 0 || lost_acknowledged,
             away: false,
         })
+    }
+
+    /// Sends a file to the store, if there is one, and removes it here: the store has it, durable, before the log lets go.
+    fn upload(&self, path: &Path) -> Result<(), DrainError> {
+        let Some(store) = &self.store else { return Ok(()) };
+        let wrap = |action| move |source| DurableError { path: path.to_path_buf(), action, source };
+        let bytes = self.disk.read(path).map_err(wrap("read"))?;
+        let name = path.strip_prefix(&self.data_dir).unwrap_or(path).to_string_lossy();
+        store.put(&name, bytes, || self.stop_at.get().is_some_and(|at| Instant::now() >= *at))?;
+        self.disk.remove(path).map_err(wrap("remove"))?;
+        Ok(())
+    }
+
+    /// Sends what an interrupted run or `weir forget` has left in the data folder; false when it has to be tried again.
+    fn upload_left_over(&self) -> bool {
+        let all = || -> Result<(), DrainError> {
+            for kind in [Kind::Samples, Kind::Scores] {
+                for path in list_files(&self.data_dir, kind, None)? {
+                    self.upload(&path)?;
+                }
+            }
+            Ok(())
+        };
+        let done = all();
+        if let Err(error) = &done {
+            self.status.event(EventKind::ParquetFailed, &format!("cannot send what is left: {error}"));
+        }
+        done.is_ok()
     }
 
     fn end(&mut self, segment: &Sealed, written: &mut Written) -> Result<(), DurableError> {

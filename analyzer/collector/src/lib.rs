@@ -28,6 +28,7 @@ mod server;
 #[cfg(test)]
 mod simulation;
 mod status;
+mod store;
 pub mod upkeep;
 mod wal;
 
@@ -37,3 +38,4 @@ pub use events::{EventKind, LogFormat};
 pub use import::{ImportError, ImportOptions, ImportSummary, import_jsonl};
 pub use listen::ConnectionLimits;
 pub use status::LogSink;
+pub use store::{StoreError, StoreOptions};

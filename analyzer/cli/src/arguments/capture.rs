@@ -23,6 +23,9 @@ pub(crate) struct CollectArguments {
     /// What is kept of captured text: a document of kind Collector
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// Send finished Parquet to this object store (s3://BUCKET/PREFIX, gs://, az://); the data folder keeps the log
+    #[arg(long, value_name = "URL")]
+    pub(crate) store: Option<String>,
     /// Serve TLS with this certificate chain (PEM); read again when it changes
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     pub(crate) tls_certificate: Option<PathBuf>,

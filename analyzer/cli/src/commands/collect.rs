@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use weir_collector::configuration::Collector as Document;
 use weir_collector::{
-    AccessOptions, Collector, CollectorError, CollectorOptions, EventKind, LogFormat, TlsFiles,
+    AccessOptions, Collector, CollectorError, CollectorOptions, EventKind, LogFormat, StoreOptions, TlsFiles,
 };
 
 use crate::arguments::{CollectArguments, LogLines};
@@ -23,6 +23,12 @@ pub(crate) async fn run(arguments: &CollectArguments) -> Outcome {
             ),
             tokens: arguments.tokens.clone(),
         };
+    // Not `vars`, which panics where a variable is not UTF-8.
+    let settings = || {
+        std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+    };
+    options.store = arguments.store.clone().map(|url| StoreOptions { url, settings: settings().collect() });
     let scheme = if options.access.tls.is_some() { "https" } else { "http" };
     options.flush_interval = Duration::from_millis(arguments.flush_interval_ms);
     options.flush_rows = arguments.flush_rows;
@@ -60,7 +66,9 @@ pub(crate) async fn run(arguments: &CollectArguments) -> Outcome {
 
 fn refused(error: CollectorError) -> Failure {
     let exit = match error {
-        CollectorError::NotLoopback { .. } | CollectorError::Access(_) => Exit::Usage,
+        CollectorError::NotLoopback { .. } | CollectorError::Access(_) | CollectorError::Store(_) => {
+            Exit::Usage
+        }
         _ => Exit::Data,
     };
     Failure { exit, error: error.into() }

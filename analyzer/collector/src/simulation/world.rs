@@ -174,8 +174,16 @@ impl World {
             self.run,
         );
         let (data_dir, stop_at) = (PathBuf::from(DATA), Arc::new(OnceLock::new()));
-        let drain =
-            Drain { disk, data_dir, wal_dir: folder, seen: recovered.seen, status, stop_at, written: None };
+        let drain = Drain {
+            disk,
+            data_dir,
+            wal_dir: folder,
+            seen: recovered.seen,
+            status,
+            stop_at,
+            written: None,
+            store: None,
+        };
         Some(Life { writer, drain, sealed })
     }
 

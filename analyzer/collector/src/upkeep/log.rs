@@ -61,6 +61,7 @@ fn drain_here(data_dir: &Path, folder: &Path, log: &LogSink) -> Result<usize, Up
         status,
         stop_at,
         written: None,
+        store: None,
     };
     Ok(drain.run(&to_drain))
 }

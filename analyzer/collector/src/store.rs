@@ -1,0 +1,134 @@
+//! Object stores: S3, Google Cloud Storage, Azure. Finished Parquet files go there under the same names as in a data folder.
+//!
+//! A file appears by one PUT, so never half; it is small enough for that, because a segment of the log is. The log keeps its segment
+//! until every file of it is there, so a store that is away, slow or breaks off costs a backlog and no row. A PUT is repeated with
+//! the same name and bytes, which changes nothing.
+//! Limits: [`TRY_TIME_MAX`] per try; what waits is bounded by the log's high-water mark.
+
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use object_store::{ObjectStore, path::Path as Key};
+use thiserror::Error;
+use tokio::runtime::Handle;
+
+/// A try takes at most this long; the next one begins anew.
+pub(crate) const TRY_TIME_MAX: Duration = Duration::from_secs(60);
+
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Where finished files go.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StoreOptions {
+    /// `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX` or `az://CONTAINER/PREFIX`.
+    pub url: String,
+    /// Credentials, region, endpoint by the names of their usual variables (`AWS_ACCESS_KEY_ID`); others are passed over.
+    pub settings: Vec<(String, String)>,
+}
+
+impl std::fmt::Debug for StoreOptions {
+    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The settings hold secrets.
+        to.debug_struct("StoreOptions").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+/// What an object store refused.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// The address or the settings make no store.
+    #[error(
+        "store {url:?}: {problem}; allowed: s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX\n  hint: credentials come from the usual variables, for example AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION"
+    )]
+    Address {
+        /// As it was given.
+        url: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A file did not get there.
+    #[error(
+        "{key}: the object store did not take it: {problem}\n  hint: check that the bucket is there and may be written, and the way to it"
+    )]
+    Put {
+        /// Where it should be.
+        key: String,
+        /// What the store or the network said.
+        problem: String,
+    },
+}
+
+pub(crate) struct Store {
+    store: Box<dyn ObjectStore>,
+    prefix: Key,
+    runtime: Handle,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        to.debug_struct("Store").field("prefix", &self.prefix).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Nothing is sent: a store that is away is no reason not to collect. Must be called within a tokio runtime.
+    pub(crate) fn new(options: &StoreOptions) -> Result<Self, StoreError> {
+        let wrong = |problem: String| StoreError::Address { url: options.url.clone(), problem };
+        let url = url::Url::parse(&options.url).map_err(|error| wrong(format!("is no address: {error}")))?;
+        if !["s3", "gs", "az"].contains(&url.scheme()) {
+            return Err(wrong(format!("scheme {:?} is none of an object store", url.scheme())));
+        }
+        let settings =
+            options.settings.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone()));
+        let (store, prefix) =
+            object_store::parse_url_opts(&url, settings).map_err(|error| wrong(error.to_string()))?;
+        Ok(Self { store, prefix, runtime: Handle::current() })
+    }
+
+    /// Puts a file there, whole. `over` ends it early. Must be called on a thread of its own, not on the runtime's.
+    pub(crate) fn put(&self, name: &str, bytes: Vec<u8>, over: impl Fn() -> bool) -> Result<(), StoreError> {
+        let key = name.split('/').fold(self.prefix.clone(), |key, part| key.child(part));
+        let failed = |problem: String| StoreError::Put { key: key.to_string(), problem };
+        self.runtime.block_on(async {
+            let mut put = pin!(self.store.put(&key, bytes.into()));
+            let until = Instant::now() + TRY_TIME_MAX;
+            loop {
+                match tokio::time::timeout(LOOK, put.as_mut()).await {
+                    Ok(done) => return done.map(|_| ()).map_err(|error| failed(error.to_string())),
+                    Err(_) if over() => return Err(failed("it was told to stop".to_owned())),
+                    Err(_) if Instant::now() >= until => {
+                        return Err(failed(format!("it took longer than {} s", TRY_TIME_MAX.as_secs())));
+                    }
+                    Err(_) => {}
+                }
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+    use super::*;
+
+    #[tokio::test]
+    async fn addresses_that_are_no_store_are_refused_and_settings_are_not_shown() {
+        let refused = |url: &str| {
+            let options = StoreOptions { url: url.to_owned(), settings: Vec::new() };
+            Store::new(&options).unwrap_err().to_string()
+        };
+        for (url, problem) in [
+            ("bucket/prefix", "is no address"),
+            ("https://example.org/x", "scheme \"https\" is none"),
+            ("file:///tmp/x", "scheme \"file\" is none"),
+            ("az://container/x", "allowed: s3://BUCKET/PREFIX"),
+        ] {
+            let message = refused(url);
+            assert!(message.contains(problem) && message.contains("\n  hint:"), "{message}");
+        }
+        let settings = vec![("AWS_SECRET_ACCESS_KEY".to_owned(), "hidden".to_owned())];
+        let options = StoreOptions { url: "s3://bucket/a/b".to_owned(), settings };
+        assert!(!format!("{options:?}").contains("hidden"));
+        assert_eq!(Store::new(&options).unwrap().prefix.to_string(), "a/b");
+    }
+}

@@ -1,0 +1,233 @@
+//! Object stores, against a real S3 server: moto's, a Python package. Failing, cut off and slow ones lose nothing.
+//!
+//! Skipped without it: `make setup-tools` installs it; WEIR_MOTO names another `moto_server`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod common;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::time::Duration;
+
+use common::*;
+use futures_util::TryStreamExt;
+use object_store::ObjectStore;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
+use weir_collector::{Collector, CollectorOptions, StoreOptions};
+use weir_sample::{Sample, read_bytes};
+
+struct Moto {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Drop for Moto {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Moto {
+    /// A server with a bucket; `None` where the package is not installed.
+    async fn start() -> Option<Self> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let binary =
+            std::env::var_os("WEIR_MOTO").map_or(root.join(".venv/moto/bin/moto_server"), PathBuf::from);
+        if !binary.exists() {
+            println!(
+                "skipped: no {}; `make setup-tools` installs moto, or WEIR_MOTO names it",
+                binary.display()
+            );
+            return None;
+        }
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = free.local_addr().unwrap();
+        drop(free);
+        let child = Command::new(binary)
+            .args(["-H", "127.0.0.1", "-p", &address.port().to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let moto = Self { child, address };
+        let client = reqwest::Client::new();
+        for _ in 0..600 {
+            if let Ok(answer) = client.put(format!("http://{address}/samples")).send().await {
+                assert!(answer.status().is_success(), "{}", answer.status());
+                return Some(moto);
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("moto does not listen");
+    }
+
+    /// Every sample of the bucket.
+    async fn rows(&self) -> Vec<Sample> {
+        let settings =
+            settings(self.address).into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value));
+        let url = url::Url::parse("s3://samples").unwrap();
+        let (store, _) = object_store::parse_url_opts(&url, settings).unwrap();
+        let objects: Vec<_> = store.list(None).try_collect().await.unwrap();
+        let mut rows = Vec::new();
+        for object in objects {
+            assert!(
+                object
+                    .location
+                    .to_string()
+                    .starts_with("team/a/samples/experiment=e-1/date=2026-09-21/hour=14/part-")
+            );
+            let bytes = store.get(&object.location).await.unwrap().bytes().await.unwrap();
+            rows.extend(read_bytes::<Sample>(Path::new("object"), bytes).unwrap());
+        }
+        rows.sort_by_key(|row| row.sequence);
+        rows
+    }
+}
+
+fn settings(address: SocketAddr) -> Vec<(String, String)> {
+    [
+        ("AWS_ACCESS_KEY_ID", "test"),
+        ("AWS_SECRET_ACCESS_KEY", "test"),
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_ALLOW_HTTP", "true"),
+        ("AWS_ENDPOINT", &format!("http://{address}")),
+        ("PATH", "passed over"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .to_vec()
+}
+
+fn to_store(data: &Path, address: SocketAddr) -> CollectorOptions {
+    let mut options = options(data);
+    options.store = Some(StoreOptions { url: "s3://samples/team/a".into(), settings: settings(address) });
+    options
+}
+
+const GOOD: u8 = 0;
+const REFUSING: u8 = 1;
+const FAILING: u8 = 2;
+const CUTTING: u8 = 3;
+const SLOW: u8 = 4;
+
+/// A way to the store that can be broken.
+async fn way(to: SocketAddr, mode: Arc<AtomicU8>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let mode = mode.load(Relaxed);
+            tokio::spawn(async move {
+                let mut bytes = [0; 700];
+                match mode {
+                    REFUSING => {}
+                    FAILING => {
+                        let _ = client.read(&mut bytes).await;
+                        let _ = client.write_all(b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await;
+                    }
+                    CUTTING => {
+                        // The head and a little of the body get there.
+                        let mut server = TcpStream::connect(to).await.unwrap();
+                        let read = client.read(&mut bytes).await.unwrap_or(0);
+                        let _ = server.write_all(&bytes[..read]).await;
+                    }
+                    _ => {
+                        if mode == SLOW {
+                            tokio::time::sleep(Duration::from_millis(700)).await;
+                        }
+                        let mut server = TcpStream::connect(to).await.unwrap();
+                        let _ = copy_bidirectional(&mut client, &mut server).await;
+                    }
+                }
+            });
+        }
+    });
+    address
+}
+
+async fn wait_until(what: &str, is: impl Fn() -> bool) {
+    for _ in 0..1_500 {
+        if is() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("{what} did not happen");
+}
+
+fn files_here(data: &Path) -> usize {
+    weir_sample::list_all_files(data, weir_sample::Kind::Samples, None).unwrap().len()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_acknowledged_gets_to_the_store_whole_and_once_however_the_way_breaks() {
+    let Some(moto) = Moto::start().await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    let mode = Arc::new(AtomicU8::new(GOOD));
+    let address = way(moto.address, Arc::clone(&mode)).await;
+    let collector = Collector::start(to_store(data, address)).await.unwrap();
+    let mut sent = 0;
+    for broken in [GOOD, REFUSING, FAILING, CUTTING, SLOW] {
+        mode.store(broken, Relaxed);
+        for _ in 0..3 {
+            let legs: Vec<_> =
+                (sent..sent + 20).map(|n| leg(&format!("s{n}"), n, &format!("answer {n}"))).collect();
+            sent += 20;
+            assert_eq!(
+                post(collector.address(), batch("w", &legs)).await.unwrap().status(),
+                200,
+                "mode {broken}"
+            );
+            tokio::time::sleep(Duration::from_millis(60)).await;
+        }
+        if [REFUSING, FAILING, CUTTING].contains(&broken) {
+            let arrived = moto.rows().await.len() as u64;
+            assert!(arrived < sent, "mode {broken}: nothing passes");
+            assert!(!names(&data.join("wal"), "wal").is_empty(), "mode {broken}: the log holds it");
+        }
+        // The backlog drains when the way is good again.
+        mode.store(if broken == SLOW { SLOW } else { GOOD }, Relaxed);
+        wait_until("an empty log", || names(&data.join("wal"), "wal").is_empty()).await;
+        assert_eq!(files_here(data), 0, "mode {broken}: the store has them, not the data folder");
+        let rows = moto.rows().await;
+        let found: Vec<_> = rows.iter().map(|row| row.sample_id.clone()).collect();
+        let expected: Vec<_> = (0..sent).map(|n| format!("s{n}")).collect();
+        assert_eq!(found, expected, "mode {broken}");
+    }
+    collector.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_before_a_store_that_is_away_leaves_the_rows_in_the_log_and_the_next_start_sends_them() {
+    let Some(moto) = Moto::start().await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    let mode = Arc::new(AtomicU8::new(REFUSING));
+    let address = way(moto.address, Arc::clone(&mode)).await;
+    let mut away = to_store(data, address);
+    away.stop_timeout = Duration::from_millis(500);
+    let collector = Collector::start(away).await.unwrap();
+    assert_eq!(post(collector.address(), batch("w", &[leg("a", 1, "yes")])).await.unwrap().status(), 200);
+    let message = collector.stop().await.unwrap_err().to_string();
+    assert!(message.contains("1 segments of the log are not in Parquet yet"), "{message}");
+    // What was left in the data folder before there was a store goes there, too.
+    let row = Sample {
+        experiment: "e-1".into(),
+        sample_id: "b".into(),
+        sequence: Some(2),
+        ts_us: 1_790_000_000_000_000,
+        ..Sample::default()
+    };
+    weir_sample::write_samples(data, "part-import-0", vec![row]).unwrap();
+    mode.store(GOOD, Relaxed);
+    Collector::start(to_store(data, address)).await.unwrap().stop().await.unwrap();
+    let rows = moto.rows().await;
+    assert_eq!(rows.iter().map(|row| row.sample_id.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(files_here(data), 0);
+}
