@@ -181,17 +181,16 @@ impl Drain {
     }
 
     fn end(&mut self, segment: &Sealed, written: &mut Written) -> Result<(), DurableError> {
-        if written.keep && !written.away {
-            // Before the key file, behind which a start deletes the segment.
-            self.keep_aside(&segment.path)?;
-            written.away = true;
-        }
         if let Some(keys) = &written.keys {
             let seen = self.wal_dir.join(format!("{}.seen", segment.id.name()));
             self.write_seen(&seen, keys)?;
             written.keys = None;
             self.seen.push_back(seen);
             self.forget_old_keys();
+        }
+        if written.keep && !written.away {
+            self.keep_aside(&segment.path)?;
+            written.away = true;
         }
         if !written.away {
             match self.disk.remove(&segment.path) {

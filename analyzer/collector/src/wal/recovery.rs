@@ -58,7 +58,11 @@ pub(crate) fn recover(disk: &dyn Disk, folder: &Path, status: &Status) -> Result
     let finished = recent_keys(disk, seen, &segments, &mut recovered, status)?;
     for (id, path) in segments {
         if finished.contains(&id) {
-            disk.remove(&path).map_err(|source| DurableError { path, action: "remove", source })?;
+            // Damage is kept for whoever wants to look, as the drain was about to do.
+            let damaged = scan(id, &read(disk, &path)?).damaged > 0;
+            let kept = path.with_extension("damaged");
+            let ended = if damaged { disk.rename(&path, &kept) } else { disk.remove(&path) };
+            ended.map_err(|source| DurableError { path, action: "remove", source })?;
         } else if !is_too_large(disk, &path, status)? {
             wait_for(disk, id, path, &mut recovered, status)?;
         }
