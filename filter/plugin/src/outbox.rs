@@ -34,6 +34,8 @@ const ANSWER_GRACE_MS: u64 = 1_000;
 pub const EVENTS_MAX: usize = 64;
 /// Bytes of a batch around its records: resource, scope, lengths. Node ids are short.
 const BATCH_OVERHEAD_BYTES: usize = 512;
+/// Legs that are looked at for one of the same policy.
+const SCAN_MAX: usize = 256;
 
 /// Where batches go, and the bounds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -345,25 +347,25 @@ impl Outbox {
         Some(Batch { active, records, sent: false, flight: None })
     }
 
-    /// The oldest leg, if it is the first of the batch, or of the batch's policy and its estimate (which is above its
-    /// encoded size) fits.
+    /// The oldest leg, if it is the first of the batch; then the oldest of the batch's policy, if its estimate (which is
+    /// above its encoded size) fits. Legs of several experiments stand mixed, so that it need not be at the front.
     fn pop_oldest(&mut self, bytes_max: usize, policy: Option<&Rc<Active>>) -> Option<Item> {
-        let single = self.single.front().map(|item| item.sequence);
-        let paired = self.paired.front().map(|item| item.sequence);
-        let queue = match (single, paired) {
+        let of_policy = |item: &Item| policy.is_none_or(|it| Rc::ptr_eq(it, &item.leg.exchange.active));
+        let find = |queue: &VecDeque<Item>| {
+            let (index, item) = queue.iter().take(SCAN_MAX).enumerate().find(|(_, item)| of_policy(item))?;
+            Some((item.sequence, item.bytes, index))
+        };
+        let (queue, (_, bytes, index)) = match (find(&self.single), find(&self.paired)) {
             (None, None) => return None,
-            (Some(_), None) => &mut self.single,
-            (None, Some(_)) => &mut self.paired,
-            (Some(single), Some(paired)) if single < paired => &mut self.single,
-            (Some(_), Some(_)) => &mut self.paired,
+            (Some(single), None) => (&mut self.single, single),
+            (None, Some(paired)) => (&mut self.paired, paired),
+            (Some(single), Some(paired)) if single.0 < paired.0 => (&mut self.single, single),
+            (Some(_), Some(paired)) => (&mut self.paired, paired),
         };
-        let fits = |item: &Item, policy: &Rc<Active>| {
-            item.bytes <= bytes_max && Rc::ptr_eq(policy, &item.leg.exchange.active)
-        };
-        if !queue.front().zip(policy).is_none_or(|(item, policy)| fits(item, policy)) {
+        if policy.is_some() && bytes > bytes_max {
             return None;
         }
-        queue.pop_front()
+        queue.remove(index)
     }
 
     /// Xorshift: good enough to spread retries.

@@ -133,7 +133,8 @@ fn several_experiments_are_counted_routed_and_captured_each_by_itself() {
         experiment("search", "/search", 100)
     );
     assert!(proxy.configure(POLICY_ROOT, &text), "{:?}", proxy.host.0.log.borrow());
-    for (path, ours) in [("/chat", Some("chat")), ("/search", Some("search")), ("/other", None)] {
+    let mixed = [("/chat", Some("chat")), ("/search", Some("search")), ("/other", None)];
+    for (path, ours) in [mixed, mixed].concat() {
         let stream = proxy.open(
             POLICY_ROOT,
             &[
@@ -157,15 +158,15 @@ fn several_experiments_are_counted_routed_and_captured_each_by_itself() {
     let series = |name: &str| {
         count(&proxy, &format!("weir_requests_total;variant=candidate;cohort=all;tier=all;experiment={name}"))
     };
-    assert_eq!((series("chat"), series("search")), (1, 1));
-    assert_eq!(count(&proxy, "weir_set_apart_total;reason=outside"), 1);
+    assert_eq!((series("chat"), series("search")), (2, 2));
+    assert_eq!(count(&proxy, "weir_set_apart_total;reason=outside"), 2);
     assert_eq!(count(&proxy, "weir_no_identity_total"), 0);
-    // A batch holds legs of one policy.
+    // A batch holds legs of one policy, however they are mixed: two batches for both.
     proxy.tick();
     proxy.sink_answers("200");
     proxy.tick();
     let mut captured: Vec<_> = proxy.posted().into_iter().map(|leg| (leg.experiment, leg.path)).collect();
     captured.sort();
-    let expected = [("chat", "/chat"), ("search", "/search")].map(|(a, b)| (a.to_owned(), b.to_owned()));
+    let expected = ["chat", "chat", "search", "search"].map(|name| (name.to_owned(), format!("/{name}")));
     assert_eq!(captured, expected);
 }
