@@ -3,27 +3,58 @@
 use crate::words::trimmed;
 
 /// Metrics without an argument, in alphabetical order.
-pub const METRICS: [&str; 12] = [
+pub const METRICS: [&str; 30] = [
+    "abandonment",
+    "cache_hit",
+    "citation",
+    "citation_valid",
     "completion_tokens",
+    "conversation_length",
+    "cost",
     "empty",
     "error",
+    "headings",
     "hedging",
+    "json_schema",
     "json_valid",
+    "language_match",
     "latency_ms",
     "prompt_tokens",
     "refusal",
+    "repetition",
+    "reprompt",
     "response_chars",
     "response_words",
+    "retry",
+    "soft_error",
+    "structured_refusal",
+    "tokens_per_second",
+    "tool_call_error",
+    "tool_calls",
+    "total_tokens",
     "truncated_answer",
     "ttft_ms",
 ];
 
-/// Metrics with an argument behind a colon: a distance between answers, fields of a JSON answer, a criterion of a judge.
-pub const FAMILIES: [&str; 3] = ["distance", "json_fields", "score"];
+/// Metrics with an argument behind a colon: a column of the sample record, a distance between answers, a reason to end,
+/// fields of a JSON answer, a language, a metric of the metrics document, a criterion of a judge, a tag.
+pub const FAMILIES: [&str; 8] =
+    ["column", "distance", "finish", "json_fields", "language", "own", "score", "tag"];
 
 /// Metrics of which a gate may take a percentile: `latency_ms:p95`.
-pub const WITH_PERCENTILES: [&str; 6] =
-    ["completion_tokens", "latency_ms", "prompt_tokens", "response_chars", "response_words", "ttft_ms"];
+pub const WITH_PERCENTILES: [&str; 11] = [
+    "completion_tokens",
+    "conversation_length",
+    "cost",
+    "latency_ms",
+    "prompt_tokens",
+    "response_chars",
+    "response_words",
+    "tokens_per_second",
+    "tool_calls",
+    "total_tokens",
+    "ttft_ms",
+];
 
 /// Prefix of score metrics.
 pub(crate) const SCORE: &str = "score:";
@@ -59,7 +90,7 @@ pub(crate) fn split_percentile(id: &str) -> (&str, Option<f64>) {
 pub(crate) fn list() -> String {
     let percentiles = WITH_PERCENTILES.join(", ");
     format!(
-        "{}, distance:embedding, json_fields:<a,b>, score:<criterion or *>, and <metric>:p95 of {percentiles}",
+        "{}, column:<name>, distance:embedding, finish:<reason>, json_fields:<a,b>, language:<code>, own:<name>, score:<criterion or *>, tag:<name> or tag:<name>=<value>, and <metric>:p95 of {percentiles}",
         METRICS.join(", ")
     )
 }
@@ -70,14 +101,32 @@ pub(crate) fn phrase(id: &str) -> String {
         return format!("{}th percentile of {}", trimmed(share * 100.0), phrase(base));
     }
     let plain = match id {
+        "abandonment" => "share of sessions given up at a bad answer",
+        "cache_hit" => "share of request tokens from the cache",
+        "citation" => "share of answers that cite",
+        "citation_valid" => "share of citations that are in the request",
         "completion_tokens" => "completion tokens",
+        "conversation_length" => "requests of a session",
+        "cost" => "cost of a request",
         "empty" => "share of empty answers",
         "error" => "error rate",
+        "headings" => "share of required headings",
         "hedging" => "share of hedging answers",
+        "json_schema" => "share of answers that keep their JSON Schema",
         "json_valid" => "share of answers that are valid JSON",
+        "language_match" => "share of answers in the language of the request",
         "latency_ms" => "latency",
         "prompt_tokens" => "prompt tokens",
         "refusal" => "share of refusals",
+        "repetition" => "share of repeated runs of words",
+        "reprompt" => "share of answers that are asked again in other words",
+        "retry" => "share of answers that are asked again",
+        "soft_error" => "share of answers that say they failed",
+        "structured_refusal" => "share of refusals in the provider's own field",
+        "tokens_per_second" => "tokens per second",
+        "tool_call_error" => "share of answers with a tool call that cannot run",
+        "tool_calls" => "tool calls",
+        "total_tokens" => "tokens of request and answer",
         "response_chars" => "answer length",
         "response_words" => "answer length in words",
         "truncated_answer" => "share of answers that were cut short",
@@ -94,6 +143,12 @@ fn family_phrase(id: &str) -> String {
             let word = if list.len() == 1 { "field" } else { "fields" };
             format!("share of answers with the {word} {}", list.join(", "))
         }
+        Some(("column", name)) => format!("column {name}"),
+        Some(("finish", reason)) => format!("share of answers that end by {reason}"),
+        Some(("language", code)) => format!("share of answers in language {code}"),
+        Some(("tag", label)) if label.contains('=') => format!("share of answers with tag {label}"),
+        Some(("tag", name)) => format!("tag {name}"),
+        Some(("own", name)) => name.to_owned(),
         Some(("distance", name)) => format!("{name} distance from control's answer"),
         Some(("score", criterion)) => format!("score {criterion}"),
         _ => id.to_owned(),

@@ -108,6 +108,9 @@ pub struct CaptureHealth {
     /// Identities that were served by both variants within one revision and cohort.
     #[serde(default)]
     pub served_by_both: u64,
+    /// Primary legs left out of unpaired comparisons, so that all that are left had the same chance to be captured.
+    #[serde(default)]
+    pub thinned: u64,
     /// Assignment against the policy, for each revision and cohort whose share is known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub assignments: Vec<AssignmentCheck>,

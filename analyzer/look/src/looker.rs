@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use weir_gate::{Evaluation, Gates, Spending};
-use weir_metrics::{Cache, LoadOptions, Loaded, ReportParts};
+use weir_metrics::{Cache, LoadOptions, Loaded, MetricsFile, ReportParts};
 use weir_report::{Report, TimelineEntry};
 
 use crate::embedding::Embedding;
@@ -72,6 +72,7 @@ pub struct Looker {
     last: Mutex<Option<Arc<Look>>>,
     embedding: Option<Embedding>,
     judging: Option<Arc<Judging>>,
+    definitions: Option<Arc<MetricsFile>>,
 }
 
 impl Looker {
@@ -85,6 +86,7 @@ impl Looker {
             last: Mutex::default(),
             embedding: None,
             judging: None,
+            definitions: None,
         }
     }
 
@@ -98,6 +100,12 @@ impl Looker {
     #[must_use]
     pub fn judging(self, judging: Option<Arc<Judging>>) -> Self {
         Self { judging, ..self }
+    }
+
+    /// Schemas, prices and metrics of the operator's own.
+    #[must_use]
+    pub fn defining(self, definitions: Option<Arc<MetricsFile>>) -> Self {
+        Self { definitions, ..self }
     }
 
     /// One look at the samples of a revision.
@@ -116,6 +124,7 @@ impl Looker {
             data_dir: self.data_dir.clone(),
             experiment: Some(experiment.to_owned()),
             revision: Some(number),
+            definitions: self.definitions.clone(),
             ..LoadOptions::default()
         };
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);

@@ -4,6 +4,8 @@
 //! where the capture limits cut it (its length and syntax would be the capture's, not the model's), and not where the
 //! body could not be understood (compressed, for example). Metrics of the text are then missing, and counted.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 /// One leg, borrowed from the columns.
@@ -17,7 +19,20 @@ pub(crate) struct Answer<'a> {
     pub(crate) ttft_ms: Option<f64>,
     pub(crate) prompt_tokens: Option<i64>,
     pub(crate) completion_tokens: Option<i64>,
+    /// Part of `prompt_tokens`.
+    pub(crate) cached_tokens: Option<i64>,
     pub(crate) tool_calls: Option<i64>,
+    /// Each call as `name(arguments)`, one per line.
+    pub(crate) tool_call_text: Option<&'a str>,
+    /// Kind of error that the provider names.
+    pub(crate) error_type: Option<&'a str>,
+    pub(crate) model: Option<&'a str>,
+    /// Path of the request.
+    pub(crate) path: Option<&'a str>,
+    /// Tags, where a metric asks for them.
+    pub(crate) tags: BTreeMap<&'a str, &'a str>,
+    /// Values of the operator's expressions, by metric.
+    pub(crate) own: BTreeMap<&'a str, f64>,
     pub(crate) finish_reason: Option<&'a str>,
     /// Text of a structured refusal.
     pub(crate) refusal: Option<&'a str>,
@@ -28,6 +43,8 @@ pub(crate) struct Answer<'a> {
     pub(crate) counted: Option<(i64, i64)>,
     /// The text, where it is a whole answer.
     pub(crate) text: Option<Text>,
+    /// The same text as it came.
+    pub(crate) body: Option<&'a str>,
 }
 
 /// What the text metrics need to know about a text.
@@ -51,14 +68,15 @@ impl<'a> Answer<'a> {
             (None, _) if self.tool_calls.is_some_and(|calls| calls > 0) || self.refused() => Some(""),
             (text, _) => text,
         };
-        self.text = text.filter(|_| self.is_whole_answer()).map(Text::new);
+        self.body = text.filter(|_| self.is_whole_answer());
+        self.text = self.body.map(Text::new);
         self
     }
 
     /// Adds the lengths of a text that was not kept: then there is no text to judge, empty or not.
     pub(crate) fn with_counts(mut self, characters: Option<i64>, words: Option<i64>) -> Self {
         if let (Some(characters), Some(words)) = (characters, words) {
-            self.text = None;
+            (self.text, self.body) = (None, None);
             self.counted = self.is_whole_answer().then_some((characters, words));
         }
         self

@@ -82,6 +82,16 @@ pub enum MetricsError {
         /// What may have been meant.
         hint: Option<String>,
     },
+    /// A metric that needs a part of the metrics document.
+    #[error(
+        "metric {name:?}: the metrics document has no {part} for it\n  hint: give one with --metrics FILE; `weir validate --schema metrics` says what it may hold"
+    )]
+    Undefined {
+        /// The metric.
+        name: String,
+        /// The part that is missing.
+        part: &'static str,
+    },
     /// The query failed although every file looked right.
     #[error("{}: {source}\n  hint: a file may be cut short; check the disk", path.display())]
     Query {

@@ -103,7 +103,7 @@ type Texts = BTreeMap<(String, &'static str, bool), String>;
 
 fn read_texts(path: &Path, ids: &BTreeSet<&str>, texts: &mut Texts) -> Result<(), MetricsError> {
     let filter = ids.iter().map(|id| col("sample_id").eq(lit(*id))).reduce(Expr::or);
-    let frame = scan(path, &["sample_id", "leg", "request_text", "response_text"], filter)?;
+    let frame = scan(path, &["sample_id", "leg", "request_text", "response_text"], &[], filter)?;
     let (ids, legs) = (frame.text("sample_id")?, frame.text("leg")?);
     let (requests, responses) = (frame.text("request_text")?, frame.text("response_text")?);
     for row in 0..frame.rows() {

@@ -16,13 +16,16 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::LoadOptions;
 use crate::answer::Answer;
+use crate::assembled::{Needs, Traits};
 use crate::error::MetricsError;
+use crate::expression::Expression;
+use crate::family::session::Request;
 use crate::labels::{Interner, LegLabels, RowLabels};
 use crate::metric::Metric;
 use crate::scan::{Frame, Refusal, Tags, check, scan, window};
 use crate::scores::{self, Judgement};
 
-const COLUMNS: [&str; 34] = [
+const COLUMNS: [&str; 38] = [
     "sample_id",
     "leg",
     "variant",
@@ -53,7 +56,11 @@ const COLUMNS: [&str; 34] = [
     "finish_reason",
     "prompt_tokens",
     "completion_tokens",
+    "cached_tokens",
     "tool_calls",
+    "tool_call_text",
+    "error_type",
+    "model",
     "refusal",
     "response_chars",
     "response_words",
@@ -76,6 +83,10 @@ pub(crate) struct LegFigures {
     pub(crate) identity: Option<u64>,
     /// Whether that is the identity itself, by which the variant was chosen.
     pub(crate) identified: bool,
+    /// Hash of the session, or of the identity where no session is known.
+    pub(crate) session: Option<u64>,
+    /// What other legs are compared with, where a metric asks for it.
+    pub(crate) traits: Option<Box<Traits>>,
     /// Proxy and worker that numbered the record.
     pub(crate) emitter: Option<Arc<str>>,
     pub(crate) sequence: Option<i64>,
@@ -97,6 +108,11 @@ impl LegFigures {
     /// The identity by which the variant was chosen.
     pub(crate) fn assigned_identity(&self) -> Option<u64> {
         self.identity.filter(|_| self.identified)
+    }
+
+    /// What the request asked, where a metric compares it.
+    pub(crate) fn request(&self) -> Option<&Request> {
+        self.traits.as_ref()?.request.as_ref()
     }
 
     /// Whether the leg passes a revision filter. A shadow or noise leg without a revision belongs to its primary leg,
@@ -226,8 +242,14 @@ fn read(
         return Ok(Err(refusal));
     }
     let filter = window(options.since_us, options.until_us);
-    let frame = scan(path, &COLUMNS, filter)?;
-    let columns = Columns::of(&frame)?;
+    let needs = Needs::of(metrics);
+    let mut wanted = COLUMNS.to_vec();
+    if needs.request() {
+        wanted.push("request_text");
+    }
+    let own: Vec<(&str, &Expression)> = metrics.iter().filter_map(Metric::expression).collect();
+    let frame = scan(path, &wanted, &own, filter)?;
+    let columns = Columns::of(&frame, &own, needs)?;
     let mut words = Words::default();
     let mut interner = Interner::default();
     let mut legs = Vec::with_capacity(frame.rows());
@@ -272,14 +294,26 @@ struct Columns<'a> {
     finish_reason: Option<&'a StringChunked>,
     prompt_tokens: Option<&'a Int64Chunked>,
     completion_tokens: Option<&'a Int64Chunked>,
+    cached_tokens: Option<&'a Int64Chunked>,
     tool_calls: Option<&'a Int64Chunked>,
+    tool_call_text: Option<&'a StringChunked>,
+    error_type: Option<&'a StringChunked>,
+    model: Option<&'a StringChunked>,
     refusal: Option<&'a StringChunked>,
     response_chars: Option<&'a Int64Chunked>,
     response_words: Option<&'a Int64Chunked>,
+    request_text: Option<&'a StringChunked>,
+    /// The operator's expressions, by metric.
+    own: Vec<(&'a str, &'a Float64Chunked)>,
+    needs: Needs,
 }
 
 impl<'a> Columns<'a> {
-    fn of(frame: &'a Frame) -> Result<Self, MetricsError> {
+    fn of(frame: &'a Frame, own: &[(&'a str, &Expression)], needs: Needs) -> Result<Self, MetricsError> {
+        let mut values = Vec::with_capacity(own.len());
+        for (name, _) in own {
+            values.extend(frame.floats(name)?.map(|column| (*name, column)));
+        }
         Ok(Self {
             sample_id: frame.text("sample_id")?,
             leg: frame.text("leg")?,
@@ -311,10 +345,17 @@ impl<'a> Columns<'a> {
             finish_reason: frame.text("finish_reason")?,
             prompt_tokens: frame.integers("prompt_tokens")?,
             completion_tokens: frame.integers("completion_tokens")?,
+            cached_tokens: frame.integers("cached_tokens")?,
             tool_calls: frame.integers("tool_calls")?,
+            tool_call_text: frame.text("tool_call_text")?,
+            error_type: frame.text("error_type")?,
+            model: frame.text("model")?,
             refusal: frame.text("refusal")?,
             response_chars: frame.integers("response_chars")?,
             response_words: frame.integers("response_words")?,
+            request_text: frame.text("request_text")?,
+            own: values,
+            needs,
         })
     }
 
@@ -338,7 +379,11 @@ impl<'a> Columns<'a> {
                 Some(words.get(&format!("{}/{}", proxy.unwrap_or_default(), worker.unwrap_or_default())))
             }
         };
-        let answer = self.answer(row);
+        let tags = self.tags.as_ref().map(|tags| tags.at(row)).unwrap_or_default();
+        let mut answer = self.answer(row);
+        if self.needs.tags {
+            answer.tags = tags.iter().copied().collect();
+        }
         let value = |metric: &Metric| metric.value(&answer).unwrap_or(f64::NAN);
         Ok(LegFigures {
             sample_id: text(self.sample_id, row).unwrap_or_default().to_owned(),
@@ -354,13 +399,18 @@ impl<'a> Columns<'a> {
                 autonomy: text(self.autonomy, row),
                 cohort: text(self.cohort, row),
                 path: text(self.path, row),
-                tags: self.tags.as_ref().map(|tags| tags.at(row)).unwrap_or_default(),
+                tags,
             }),
             identity: text(self.identity_hash, row)
                 .or_else(|| text(self.session_id, row))
                 .filter(|word| !word.is_empty())
                 .map(|word| xxh3_64(word.as_bytes())),
             identified: text(self.identity_hash, row).is_some_and(|word| !word.is_empty()),
+            session: text(self.session_id, row)
+                .or_else(|| text(self.identity_hash, row))
+                .filter(|word| !word.is_empty())
+                .map(|word| xxh3_64(word.as_bytes())),
+            traits: Traits::of(self.needs, &answer, text(self.request_text, row)),
             emitter,
             sequence: self.sequence.and_then(|column| column.get(row)),
             probe: text(self.path, row) == Some(PROBE_PATH),
@@ -385,13 +435,21 @@ impl<'a> Columns<'a> {
             ttft_ms: self.ttft_ms.and_then(|column| column.get(row)),
             prompt_tokens: self.prompt_tokens.and_then(|column| column.get(row)),
             completion_tokens: self.completion_tokens.and_then(|column| column.get(row)),
+            cached_tokens: self.cached_tokens.and_then(|column| column.get(row)),
             tool_calls: self.tool_calls.and_then(|column| column.get(row)),
+            tool_call_text: text(self.tool_call_text, row),
+            error_type: text(self.error_type, row),
+            model: text(self.model, row),
+            path: text(self.path, row),
+            tags: BTreeMap::new(),
+            own: self.own.iter().filter_map(|(name, column)| Some((*name, column.get(row)?))).collect(),
             finish_reason: text(self.finish_reason, row),
             refusal: text(self.refusal, row),
             response_format: text(self.response_format, row),
             truncated: self.response_truncated.and_then(|column| column.get(row)) == Some(true),
             counted: None,
             text: None,
+            body: None,
         }
         .with_text(text(self.response_text, row))
         .with_counts(

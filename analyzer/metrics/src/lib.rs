@@ -13,30 +13,37 @@
 
 mod answer;
 mod assemble;
+mod assembled;
+mod definition;
 mod error;
 mod exemplar;
+mod expression;
 mod family;
 mod files;
 mod health;
 mod histogram;
+mod inclusion;
 mod labels;
 mod legs;
 mod metric;
 mod scan;
+mod schema;
 mod scores;
 mod series;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use weir_gate::{CaptureHealth, MetricSeries};
 use weir_report::{Distribution, Look, Variants};
 
 pub use crate::assemble::ReportParts;
+pub use crate::definition::{BetterWay, MetricsFile, OwnMetric, Price, Route, Schema};
 pub use crate::error::MetricsError;
 pub use crate::files::experiments;
 pub use crate::health::ExpectedShare;
 pub use crate::legs::Cache;
-pub use crate::metric::{blank_series, known_metrics, metric_exists};
+pub use crate::metric::{blank_series, check_metrics, known_metrics, metric_exists};
 
 use crate::series::PairIndex;
 
@@ -44,7 +51,7 @@ use crate::series::PairIndex;
 const LISTINGS_MAX: u32 = 100;
 
 /// What to read.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct LoadOptions {
     /// The data folder; samples are in its `samples` folder, judge scores in `scores`.
     pub data_dir: PathBuf,
@@ -56,9 +63,11 @@ pub struct LoadOptions {
     pub since_us: Option<i64>,
     /// Only legs whose request started before this time, in microseconds since 1970 UTC.
     pub until_us: Option<i64>,
-    /// Metric ids that the gates name. Metrics that need no parameter are always computed; this list adds those that
-    /// do (`json_fields:answer,order_id`), and an id that does not exist is an error.
+    /// Metric ids that the gates name. A dozen metrics are always computed; this list adds others, and an id that does
+    /// not exist is an error.
     pub metrics: Vec<String>,
+    /// The metrics document: schemas, prices and metrics of the operator's own.
+    pub definitions: Option<Arc<MetricsFile>>,
     /// The candidate's share of the identities, by revision and cohort; without it assignment is not checked.
     pub expected_shares: Vec<ExpectedShare>,
     /// Keep cohorts that control served alone, and number every identity: a history to plan from and to rehearse on, not
@@ -134,7 +143,7 @@ pub fn load(options: &LoadOptions) -> Result<Loaded, MetricsError> {
 /// # Errors
 /// As [`load`]. After an error the cache is still good.
 pub fn load_cached(options: &LoadOptions, cache: &mut Cache) -> Result<Loaded, MetricsError> {
-    let metrics = metric::registry(&options.metrics)?;
+    let metrics = metric::registry(&options.metrics, options.definitions.as_deref())?;
     let experiment = files::experiment(&options.data_dir, options.experiment.as_deref())?;
     let list = || -> Result<_, MetricsError> {
         let samples = files::part_files(&options.data_dir, files::SAMPLES, &experiment)?;

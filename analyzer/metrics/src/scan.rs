@@ -10,6 +10,7 @@ use polars::prelude::*;
 use weir_sample::{Record, check_file};
 
 use crate::error::MetricsError;
+use crate::expression::Expression;
 
 /// A part file that does not belong: what is wrong with it.
 pub(crate) type Refusal = String;
@@ -24,8 +25,13 @@ pub(crate) fn check<R: Record>(path: &Path, experiment: &str) -> Result<(), Refu
     }
 }
 
-/// Reads `columns` of a part file, those rows that `filter` keeps.
-pub(crate) fn scan(path: &Path, columns: &[&str], filter: Option<Expr>) -> Result<Frame, MetricsError> {
+/// Reads `columns` of a part file and computes `own`, those rows that `filter` keeps.
+pub(crate) fn scan(
+    path: &Path,
+    columns: &[&str],
+    own: &[(&str, &Expression)],
+    filter: Option<Expr>,
+) -> Result<Frame, MetricsError> {
     let failed = |source| MetricsError::query(path, source);
     let source = PlRefPath::try_from_path(path).map_err(failed)?;
     let arguments = ScanArgsParquet { glob: false, cache: false, ..ScanArgsParquet::default() };
@@ -35,6 +41,7 @@ pub(crate) fn scan(path: &Path, columns: &[&str], filter: Option<Expr>) -> Resul
         .iter()
         .filter(|column| schema.contains(column))
         .map(|column| if *column == "ts" { col(*column).to_physical() } else { col(*column) })
+        .chain(own.iter().map(|(name, own)| own.polars(|column| schema.contains(column)).alias(*name)))
         .collect();
     if let Some(filter) = filter {
         frame = frame.filter(filter);
@@ -128,7 +135,7 @@ impl Tags {
 
 /// The newest time in a part file before `until_us`; probes count like any other leg.
 pub(crate) fn newest_us(path: &Path, until_us: Option<i64>) -> Result<Option<i64>, MetricsError> {
-    let frame = scan(path, &["ts"], window(None, until_us))?;
+    let frame = scan(path, &["ts"], &[], window(None, until_us))?;
     Ok(frame.integers("ts")?.and_then(ChunkAgg::max))
 }
 

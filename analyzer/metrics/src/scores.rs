@@ -29,7 +29,7 @@ pub(crate) fn read(path: &Path, experiment: &str) -> Result<Result<Vec<Judgement
     if let Err(refusal) = check::<Score>(path, experiment) {
         return Ok(Err(refusal));
     }
-    let frame = scan(path, &COLUMNS, None)?;
+    let frame = scan(path, &COLUMNS, &[], None)?;
     let (ids, legs) = (frame.text("sample_id")?, frame.text("leg")?);
     let (criteria, judges) = (frame.text("criterion")?, frame.text("judge")?);
     let (times, scores) = (frame.integers("ts")?, frame.floats("score")?);

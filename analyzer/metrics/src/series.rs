@@ -2,7 +2,8 @@
 //!
 //! - A pair is the primary leg that the control served and the candidate's shadow leg of the same exchange; a noise
 //!   pair has the control's second answer instead.
-//! - Unpaired values are primary legs, by cohort; where the data spans several policy revisions also by revision,
+//! - Unpaired values are primary legs that had the same chance to be captured as the others of their revision, cohort and
+//!   variant ([`crate::inclusion`]), by cohort; where the data spans several policy revisions also by revision,
 //!   since the share of the candidate differs between them.
 //! - Of a leg that is there twice the first one counts (by time, then sequence number, then file).
 //! - Order is by the primary leg's time, then sample id.
@@ -16,9 +17,11 @@ use weir_report::Prefix;
 use weir_sample::{Leg, Variant};
 
 use crate::LoadOptions;
+use crate::assembled;
+use crate::inclusion;
 use crate::labels::ExchangeLabels;
 use crate::legs::LegFigures;
-use crate::metric::{DISTANCE, Metric, SCORE};
+use crate::metric::{DISTANCE, Metric, SCORE, ValueOf};
 use crate::scores::Scores;
 
 const NO_COHORT: &str = "none";
@@ -157,7 +160,14 @@ pub(crate) fn all_series(
 ) -> AllSeries {
     let mut builder = Builder::new(exchanges, scores, options.one_sided);
     for (index, metric) in metrics.iter().enumerate() {
-        let value = |found: Located<'_>| known(found.leg.values.get(index).copied());
+        let assembled = match metric.value {
+            ValueOf::Assembled(what) => Some(assembled::values(exchanges, what, metrics)),
+            _ => None,
+        };
+        let value = |found: Located<'_>| match &assembled {
+            Some(values) => values.get(&(found.leg.sample_id.as_str(), found.leg.leg)).copied(),
+            None => known(found.leg.values.get(index).copied()),
+        };
         if let Some(needs) = &metric.needs_control
             && !builder.control_has(metrics, needs.metric)
         {
@@ -269,6 +279,8 @@ struct Builder<'a, 'b> {
     one_sided: bool,
     /// What the exchanges are labelled with.
     labels: ExchangeLabels,
+    /// For each exchange whether its primary leg counts among the unpaired values.
+    unpaired: Vec<bool>,
     /// When it is noted how long the series are.
     times: Vec<i64>,
     /// For each of these times the lengths of each series.
@@ -298,6 +310,7 @@ impl<'a, 'b> Builder<'a, 'b> {
             exchanges,
             prefixes: vec![Vec::new(); times.len()],
             times,
+            unpaired: inclusion::kept(exchanges),
             clusters: clusters(exchanges, one_sided),
             one_sided,
             labels: ExchangeLabels::new(&exchanges.all),
@@ -341,7 +354,7 @@ impl<'a, 'b> Builder<'a, 'b> {
             {
                 series.noise_pairs.push((control, noise));
             }
-            if let Some(primary) = exchange.primary
+            if let Some(primary) = exchange.primary.filter(|_| self.unpaired.get(index) == Some(&true))
                 && let Some(number) = value(primary)
             {
                 let key = self.stratum_of(primary.leg);
@@ -419,7 +432,7 @@ impl<'a, 'b> Builder<'a, 'b> {
 fn empty_series(metric: &Metric) -> MetricSeries {
     MetricSeries {
         name: metric.name.clone(),
-        unit: metric.unit.to_owned(),
+        unit: metric.unit.clone().into_owned(),
         better: metric.better,
         bounds: metric.bounds,
         ..MetricSeries::default()

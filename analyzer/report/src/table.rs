@@ -336,6 +336,13 @@ fn health(page: &mut Page, health: &CaptureHealth) {
             count(health.truncated_candidate),
         ),
     );
+    if health.thinned > 0 {
+        let left_out = format!(
+            "{} answers left out of unpaired comparisons: they were captured more easily than others",
+            count(health.thinned)
+        );
+        page.wrapped("  ", &left_out);
+    }
     for check in &health.assignments {
         page.wrapped("  ", &terminal(&words::assignment(check)));
     }

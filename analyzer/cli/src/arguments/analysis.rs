@@ -36,6 +36,9 @@ pub(crate) struct AnalyzeArguments {
     /// The gates; without it the built-in pack
     #[arg(long, value_name = "GATES")]
     pub(crate) gates: Option<PathBuf>,
+    /// Schemas, prices and metrics of your own
+    #[arg(long, value_name = "METRICS")]
+    pub(crate) metrics: Option<PathBuf>,
     /// The policy that was in force: its shares are what the assignment of identities is held against
     #[arg(long, value_name = "POLICY")]
     pub(crate) policy: Option<PathBuf>,

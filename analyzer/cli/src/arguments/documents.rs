@@ -24,6 +24,8 @@ pub(crate) enum DocumentKind {
     Experiments,
     /// What the candidate is measured against
     Gates,
+    /// Schemas, prices and metrics of the operator's own
+    Metrics,
     /// The steps that a candidate goes through
     Rollout,
     /// What the collector keeps of captured text

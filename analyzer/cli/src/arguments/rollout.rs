@@ -30,6 +30,9 @@ pub(crate) struct WatchArguments {
     /// The gates; written before the rollout begins, and the same until it ends
     #[arg(long, value_name = "GATES")]
     pub(crate) gates: PathBuf,
+    /// Schemas, prices and metrics of your own
+    #[arg(long, value_name = "METRICS")]
+    pub(crate) metrics: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) envoy: EnvoyArguments,
     /// Stop after this long; without it, at a verdict that ends the rollout

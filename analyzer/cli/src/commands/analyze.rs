@@ -1,11 +1,11 @@
 //! `weir analyze`: samples to a verdict.
 
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use weir_gate::{Gates, Spending};
 use weir_look::Look;
-use weir_metrics::{Cache, ExpectedShare, LoadOptions, Loaded};
+use weir_metrics::{Cache, ExpectedShare, LoadOptions, Loaded, MetricsFile};
 use weir_policy::Policy;
 use weir_report::Progress;
 
@@ -19,12 +19,14 @@ pub(crate) fn run(arguments: &AnalyzeArguments) -> Outcome {
     let plan = output::plan(&arguments.output.output, &arguments.output.output_file).or_usage()?;
     let gates = arguments.gates.as_deref().map(read_gates).transpose()?;
     let policy = arguments.policy.as_deref().map(read_policy).transpose()?;
+    let definitions = read_metrics(arguments.metrics.as_deref(), gates.as_ref())?;
     let mut options = LoadOptions {
         data_dir: arguments.data.data.clone(),
         experiment: arguments.data.experiment.clone(),
         revision: arguments.revision,
         since_us: arguments.since.map(|time| time.as_microsecond()),
         until_us: arguments.until.map(|time| time.as_microsecond()),
+        definitions,
         expected_shares: policy.as_ref().map(ExpectedShare::of_policy).unwrap_or_default(),
         ..LoadOptions::default()
     };
@@ -57,6 +59,7 @@ fn again(arguments: &AnalyzeArguments, since_us: Option<i64>) -> Vec<String> {
         ("--data", Some(path(&arguments.data.data))),
         ("--experiment", arguments.data.experiment.clone()),
         ("--gates", arguments.gates.as_ref().map(path)),
+        ("--metrics", arguments.metrics.as_ref().map(path)),
         ("--policy", arguments.policy.as_ref().map(path)),
         ("--revision", arguments.revision.map(|revision| revision.to_string())),
         ("--since", since.map(|time| time.to_string())),
@@ -72,6 +75,19 @@ fn again(arguments: &AnalyzeArguments, since_us: Option<i64>) -> Vec<String> {
 pub(crate) fn progress(done: u64, all: u64) {
     static SHOWN: LazyLock<Progress> = LazyLock::new(|| Progress::new("reading samples"));
     SHOWN.at(done, all);
+}
+
+/// Reads a metrics document, and sees that it defines what gates ask for.
+pub(crate) fn read_metrics(
+    path: Option<&Path>,
+    gates: Option<&Gates>,
+) -> Result<Option<Arc<MetricsFile>>, Failure> {
+    let parse = |path: &Path| MetricsFile::parse(&path.display().to_string(), &read_text(path)?).or_usage();
+    let file = path.map(parse).transpose()?.map(Arc::new);
+    let ids: Vec<String> =
+        gates.iter().flat_map(|gates| &gates.gates).map(|gate| gate.metric.clone()).collect();
+    weir_metrics::check_metrics(&ids, file.as_deref()).or_usage()?;
+    Ok(file)
 }
 
 fn read_policy(path: &Path) -> Result<Policy, Failure> {

@@ -43,6 +43,7 @@ fn schema(kind: DocumentKind) -> serde_json::Value {
         DocumentKind::Policy => weir_policy::Policy::json_schema(),
         DocumentKind::Experiments => weir_policy::Experiments::json_schema(),
         DocumentKind::Gates => weir_gate::Gates::json_schema(),
+        DocumentKind::Metrics => weir_metrics::MetricsFile::json_schema(),
         DocumentKind::Report => weir_report::json_schema(),
         DocumentKind::Collector => weir_collector::configuration::Collector::json_schema(),
         DocumentKind::Config => weir_document::json_schema::<crate::settings::Config>(),
@@ -57,6 +58,10 @@ fn check(path: &Path, text: &str) -> Result<String, weir_policy::Problems> {
     match tree.get("kind").and_then(serde_json::Value::as_str) {
         Some("Gates") => weir_gate::Gates::parse(&name, text)
             .map(|gates| format!("gates, {} of them, alpha {}", gates.gates.len(), gates.alpha)),
+        Some("Metrics") => weir_metrics::MetricsFile::parse(&name, text).map(|file| {
+            let (own, routes, prices) = (file.metrics.len(), file.routes.len(), file.prices.len());
+            format!("metrics, {own} of your own, {routes} routes, {prices} prices")
+        }),
         Some("Rollout") => weir_controller::Rollout::parse(&name, text)
             .map(|rollout| format!("rollout of {}, {} steps", rollout.experiment, rollout.steps.len())),
         Some("Policy") => weir_policy::Policy::parse(&name, text).map(|policy| {
@@ -105,7 +110,7 @@ fn unknown_kind(name: &str, tree: &serde_json::Value) -> weir_policy::Problems {
         None => problems.report(&kind, "is missing"),
     };
     problem
-        .allowed("Policy, Experiments, Gates, Rollout, Collector, Capture, Config")
+        .allowed("Policy, Experiments, Gates, Metrics, Rollout, Collector, Capture, Config")
         .hint("start with `apiVersion: weir/v1` and `kind: Policy`");
     problems.into_problems(name)
 }

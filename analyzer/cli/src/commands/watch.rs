@@ -11,7 +11,7 @@ use weir_policy::Policy;
 use weir_report::TimelineEntry;
 
 use crate::arguments::WatchArguments;
-use crate::commands::analyze::read_gates;
+use crate::commands::analyze::{read_gates, read_metrics};
 use crate::commands::board::Board;
 use crate::commands::embed::processors;
 use crate::commands::hands::refused;
@@ -35,8 +35,9 @@ pub(crate) async fn run(arguments: &WatchArguments) -> Outcome {
         }
     };
     let judging = judging(arguments, &rollout)?.map(Arc::new);
-    let looker =
-        Arc::new(Looker::new(arguments.data.clone(), gates).embedding(meaning).judging(judging.clone()));
+    let definitions = read_metrics(arguments.metrics.as_deref(), Some(&gates))?;
+    let looker = Looker::new(arguments.data.clone(), gates).embedding(meaning).judging(judging.clone());
+    let looker = Arc::new(looker.defining(definitions));
     let mut metrics = RolloutMetrics::new(&rollout);
     if let Some(path) = &arguments.metrics_file {
         metrics.write(path).map_err(|error| {

@@ -1,4 +1,5 @@
-//! Whether an answer arrived at all: `error`, `empty`, `truncated_answer`.
+//! Whether an answer arrived at all: `error`, `empty`, `truncated_answer`, and `soft_error`, a failure that came with a
+//! status of success.
 
 use super::{fault, flag};
 use crate::answer::Answer;
@@ -11,6 +12,56 @@ pub(crate) fn metrics() -> Vec<Metric> {
         fault("truncated_answer", truncated),
     ]
 }
+
+/// An answer that says it failed: an error field in JSON, an error that the provider names, or a short text that opens
+/// as error pages do.
+pub(crate) fn soft_error() -> Metric {
+    fault("soft_error", |answer| {
+        if answer.failed() == Some(true) {
+            return None;
+        }
+        if answer.error_type.is_some_and(|kind| !kind.trim().is_empty())
+            || answer.finish_reason == Some("error")
+        {
+            return Some(1.0);
+        }
+        let text = answer.text.as_ref()?;
+        let in_json = text.json.as_ref().is_some_and(says_error);
+        let opens = || ERROR_OPENINGS.iter().any(|opening| text.folded.trim_start().starts_with(opening));
+        Some(flag(in_json || (text.characters <= ERROR_CHARACTERS_MAX && opens())))
+    })
+}
+
+fn says_error(json: &serde_json::Value) -> bool {
+    ["error", "errors"].iter().any(|name| match json.get(name) {
+        None | Some(serde_json::Value::Null | serde_json::Value::Bool(false)) => false,
+        Some(serde_json::Value::Array(errors)) => !errors.is_empty(),
+        Some(serde_json::Value::String(error)) => !error.trim().is_empty(),
+        Some(_) => true,
+    })
+}
+
+/// An error that is told in a sentence is short.
+const ERROR_CHARACTERS_MAX: usize = 500;
+/// How error pages and wrapped exceptions begin, folded.
+const ERROR_OPENINGS: [&str; 16] = [
+    "error:",
+    "error code:",
+    "an error occurred",
+    "an error has occurred",
+    "an unexpected error",
+    "internal server error",
+    "bad gateway",
+    "gateway timeout",
+    "service unavailable",
+    "service temporarily unavailable",
+    "upstream connect error",
+    "upstream request timeout",
+    "rate limit exceeded",
+    "too many requests",
+    "request timed out",
+    "traceback (most recent call last)",
+];
 
 /// No text and nothing in its place (tool calls, a structured refusal).
 fn empty(answer: &Answer<'_>) -> Option<f64> {
@@ -71,6 +122,32 @@ mod tests {
             let answer = Answer { status, complete, ..Answer::default() };
             assert_eq!(value("error", &answer), expected, "{status:?} {complete:?}");
         }
+    }
+
+    #[test]
+    fn an_answer_that_says_it_failed_is_a_soft_error() {
+        let metric = soft_error();
+        let cases = [
+            ("{\"error\": {\"message\": \"overloaded\"}}", Some(1.0)),
+            ("{\"errors\": [\"late\"], \"data\": null}", Some(1.0)),
+            ("{\"error\": null, \"answer\": \"x\"}", Some(0.0)),
+            ("{\"errors\": []}", Some(0.0)),
+            ("Internal Server Error", Some(1.0)),
+            ("Error: model not loaded", Some(1.0)),
+            ("An error occurred at the border in 1998, and the treaty was changed.", Some(1.0)),
+            ("Errors are what we learn from.", Some(0.0)),
+            ("", Some(0.0)),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(metric.value(&Answer::default().with_text(Some(text))), expected, "{text}");
+        }
+        let named = Answer { error_type: Some("overloaded_error"), status: Some(200), ..Answer::default() };
+        assert_eq!(metric.value(&named), Some(1.0));
+        assert_eq!(
+            metric.value(&Answer { status: Some(500), ..Answer::default() }),
+            None,
+            "that is an error"
+        );
     }
 
     #[test]

@@ -17,7 +17,7 @@ const NEEDS_JSON: NeedsControl =
 pub(crate) fn metrics() -> Vec<Metric> {
     vec![Metric {
         name: "json_valid".to_owned(),
-        unit: "share",
+        unit: "share".into(),
         better: Better::Higher,
         bounds: SHARE,
         value: ValueOf::Answer(|answer| answer.text.as_ref().map(|text| flag(text.json.is_some()))),
@@ -31,7 +31,7 @@ pub(crate) fn metrics() -> Vec<Metric> {
 pub(crate) fn json_fields(name: &str, fields: Vec<String>) -> Metric {
     Metric {
         name: name.to_owned(),
-        unit: "share",
+        unit: "share".into(),
         better: Better::Higher,
         bounds: SHARE,
         value: ValueOf::JsonFields(fields),
@@ -61,7 +61,7 @@ mod tests {
     use crate::metric::registry;
 
     fn value(name: &str, text: &str) -> Option<f64> {
-        let metrics = registry(&[name.to_owned()]).unwrap();
+        let metrics = registry(&[name.to_owned()], None).unwrap();
         let metric = metrics.iter().find(|metric| metric.name == name).unwrap();
         metric.value(&Answer::default().with_text(Some(text)))
     }

@@ -12,7 +12,7 @@ pub(crate) static REFUSALS: LazyLock<Phrases> = LazyLock::new(|| Phrases::new(RE
 /// [`HEDGE_PHRASES`], ready to search for.
 pub(crate) static HEDGES: LazyLock<Phrases> = LazyLock::new(|| Phrases::new(HEDGE_PHRASES));
 
-/// Phrases that refuse, in ten languages.
+/// Phrases that refuse, in twelve languages.
 const REFUSAL_PHRASES: &[&str] = &[
     "i can't help",
     "i cannot help",
@@ -94,6 +94,16 @@ const REFUSAL_PHRASES: &[&str] = &[
     "ik kan je daar niet",
     "ik kan u daar niet",
     "het spijt me, maar ik kan",
+    "het spijt me, ik kan",
+    "daar kan ik je niet",
+    "daar kan ik u niet",
+    // Polish
+    "nie mogę pomóc",
+    "nie mogę w tym pomóc",
+    "nie jestem w stanie",
+    "przykro mi, ale nie mog",
+    "przepraszam, ale nie mog",
+    "niestety nie mogę",
     // Japanese, Chinese, Korean, Russian
     "お手伝いできません",
     "お答えできません",
@@ -103,12 +113,23 @@ const REFUSAL_PHRASES: &[&str] = &[
     "我不能提供",
     "抱歉,我",
     "抱歉\u{ff0c}我",
+    "お応えできません",
+    "お力になれません",
+    "无法提供",
+    "无法回答",
+    "很抱歉",
     "도와드릴 수 없습니다",
+    "답변드릴 수 없습니다",
+    "제공할 수 없습니다",
+    "죄송하지만",
     "я не могу помочь",
     "к сожалению, я не могу",
+    "я не могу ответить",
+    "я не могу предоставить",
+    "извините, но я не могу",
 ];
 
-/// Phrases that leave an answer open, in English and a few others.
+/// Phrases that leave an answer open, in twelve languages.
 const HEDGE_PHRASES: &[&str] = &[
     "i'm not sure",
     "i am not sure",
@@ -178,7 +199,10 @@ const HEDGE_PHRASES: &[&str] = &[
     "möglicherweise",
     "vermutlich",
     "vielleicht",
+    "soweit ich weiß",
+    "ich glaube",
     // French
+    "je crois que",
     "je ne suis pas sûr",
     "peut-être",
     "il se peut que",
@@ -187,6 +211,42 @@ const HEDGE_PHRASES: &[&str] = &[
     "no estoy segura",
     "quizás",
     "tal vez",
+    "es posible que",
+    // Italian
+    "non sono sicur",
+    "non ne sono sicur",
+    "è possibile che",
+    // Portuguese
+    "não tenho certeza",
+    "não estou certo",
+    "talvez",
+    "é possível que",
+    // Dutch
+    "ik weet het niet zeker",
+    "ik ben niet zeker",
+    "misschien",
+    "mogelijk",
+    "waarschijnlijk",
+    // Polish
+    "nie jestem pew",
+    "być może",
+    "prawdopodobnie",
+    "możliwe, że",
+    // Chinese, Japanese, Korean, Russian
+    "我不确定",
+    "可能是",
+    "也许",
+    "かもしれません",
+    "分かりませんが",
+    "わかりませんが",
+    "おそらく",
+    "확실하지 않",
+    "아마도",
+    "모르겠습니다",
+    "я не уверен",
+    "возможно",
+    "наверное",
+    "вероятно",
 ];
 
 /// Phrases by their first byte, so that most words of a text are passed over with one look.

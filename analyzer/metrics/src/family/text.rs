@@ -21,6 +21,11 @@ pub(crate) fn metrics() -> Vec<Metric> {
     ]
 }
 
+/// `structured_refusal`: a refusal in the provider's own field, or a content filter's stop, whatever the words.
+pub(crate) fn structured_refusal() -> Metric {
+    fault("structured_refusal", |answer| (answer.failed() != Some(true)).then(|| flag(answer.refused())))
+}
+
 /// A structured refusal, a content filter's stop, or a refusing phrase near the start.
 fn refusal(answer: &Answer<'_>) -> Option<f64> {
     if answer.failed() == Some(true) {
@@ -72,6 +77,10 @@ mod tests {
             "Desculpe, mas não posso ajudar com isso.",
             "申し訳ありませんが、お手伝いできません。",
             "对不起,我无法帮助您。",
+            "Przykro mi, ale nie mogę w tym pomóc.",
+            "Het spijt me, maar ik kan je daar niet bij helpen.",
+            "죄송하지만 도와드릴 수 없습니다.",
+            "К сожалению, я не могу помочь с этим.",
             "{\"answer\": \"I'm unable to assist with that.\"}",
         ] {
             assert_eq!(value("refusal", text), Some(1.0), "{text}");
@@ -108,6 +117,16 @@ mod tests {
             "It is hard to say.",
             "I think your order might have been shipped.",
             "Ich bin mir nicht sicher.",
+            "Je ne suis pas sûr de la réponse.",
+            "No estoy seguro de eso.",
+            "Forse domani, ma non ne sono sicuro.",
+            "Talvez chegue amanhã.",
+            "Misschien komt het morgen.",
+            "Nie jestem pewien, ale chyba jutro.",
+            "我不确定,可能是明天。",
+            "はっきりとは分かりませんが、明日かもしれません。",
+            "확실하지 않지만 내일일 수 있습니다.",
+            "Я не уверен, возможно, завтра.",
             "{\"answer\":\"You may want to check with support.\"}",
         ] {
             assert_eq!(value("hedging", text), Some(1.0), "{text}");

@@ -9,7 +9,7 @@
 //! and noise copies are no assignment.
 //!
 //! Capture may be sampled, and not alike: an exchange that control serves is also captured because it has a copy, so
-//! that more of control's identities would be seen. Each leg is therefore kept with the chance (least inclusion
+//! that more of control's identities would be seen. Each leg is therefore kept ([`stays`]) with the chance (least inclusion
 //! probability of the group) / (its own), drawn by a hash of its sample id: afterwards every exchange of both variants
 //! had the same chance to be seen. An identity is counted where its first kept leg is.
 //!
@@ -23,14 +23,11 @@ use weir_gate::{AssignmentCheck, CaptureHealth};
 use weir_policy::{Mode, Policy, Share};
 use weir_sample::{Leg, Variant};
 use weir_stats::share::ShareTest;
-use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::{ALPHA, Group, group, group_name, number, percent, share};
-use crate::legs::LegFigures;
+use crate::inclusion::stays;
 use crate::series::Exchanges;
 
-/// Separates the draw of this check from whatever else is drawn by sample id.
-const THINNING_SEED: u64 = 0x7765_6972_2073_726d;
 /// Identities of both variants: a few change a header that the cohort rests on.
 const BOTH_MIN: u64 = 20;
 const BOTH_SHARE_MAX: f64 = 0.01;
@@ -86,7 +83,7 @@ pub(super) fn shares(
         let of_policy =
             || policy.iter().find(|share| silent && share.is_of(key)).map(|share| share.candidate_ppm);
         let Some(ppm) = found.leg.candidate_ppm.or_else(of_policy) else { continue };
-        if !kept(found.leg, least.get(&key).copied().unwrap_or(1.0)) {
+        if !stays(found.leg, least.get(&key).copied().unwrap_or(1.0)) {
             continue;
         }
         let Ok(new) = ShareTest::new(f64::from(ppm) / PPM) else { continue };
@@ -174,10 +171,4 @@ fn least_inclusion<'a>(exchanges: &Exchanges<'a>) -> BTreeMap<Group<'a>, f64> {
         *known = probability.min(*known);
     }
     least
-}
-
-#[allow(clippy::cast_precision_loss)] // a chance needs no more than 53 bits
-fn kept(leg: &LegFigures, least: f64) -> bool {
-    let drawn = xxh3_64_with_seed(leg.sample_id.as_bytes(), THINNING_SEED) as f64 / 2.0_f64.powi(64);
-    drawn * leg.inclusion_probability <= least
 }

@@ -20,6 +20,7 @@ use weir_gate::CaptureHealth;
 use weir_sample::{Leg, Variant};
 use weir_stats::{Arms, Stratified, bounded};
 
+use crate::inclusion;
 use crate::legs::LegFigures;
 use crate::series::{Exchanges, Located};
 
@@ -36,6 +37,7 @@ pub(crate) fn capture_health(
     numbered: &[&LegFigures],
 ) -> CaptureHealth {
     let mut health = counts(exchanges);
+    health.thinned = inclusion::thinned(exchanges);
     let mut problems = Vec::new();
     problems.extend(assignment::shares(exchanges, expected, &mut health));
     problems.extend(assignment::stickiness(exchanges, &mut health));

@@ -49,6 +49,8 @@ fn leg(id: &str, leg: Leg, variant: Variant, at_us: i64) -> LegFigures {
         labels: None,
         identity: None,
         identified: true,
+        session: None,
+        traits: None,
         emitter: Some(Arc::from("envoy-1/00ff")),
         sequence: None,
         probe: false,

@@ -1,0 +1,160 @@
+//! What people did after an answer: `retry`, `reprompt`, `abandonment` and `conversation_length`.
+//!
+//! A session is what shares a session id, or an identity where there is none; a pause of [`PAUSE_US`] ends it. Only
+//! primary legs count: nobody saw a copy. Values belong to the answer that was given before, so the variant that caused
+//! the retry gets it:
+//!
+//! - `retry`: 1 where the next request of the session says the same again, within ten minutes.
+//! - `reprompt`: 1 where it says nearly the same in other words: over half of the words of both are shared.
+//! - `abandonment`: for the last answer of a session: 1 where it failed, was empty, refused, or cut.
+//! - `conversation_length`: for the last answer of a session: how many requests the session had.
+//!
+//! The first two are known when the next request came or ten minutes are over; the others when the pause is. What is still
+//! open at the newest sample has no value.
+
+use std::collections::{BTreeMap, HashMap};
+
+use weir_gate::Better;
+use weir_sample::Leg;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::flag;
+use crate::legs::LegFigures;
+use crate::metric::{Assembled, Metric, SHARE, ValueOf};
+use crate::series::{Exchange, Exchanges};
+
+/// A longer pause ends a session, microseconds.
+const PAUSE_US: i64 = 30 * 60 * 1_000_000;
+/// A later request is no retry, microseconds.
+const RETRY_US: i64 = 10 * 60 * 1_000_000;
+/// Words shared by two requests that ask nearly the same.
+const SHARED_MIN: f64 = 0.5;
+/// Least hashes of words that are kept of a request.
+const SKETCH: usize = 16;
+
+/// What is kept of a request to compare it with the next.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Request {
+    whole: u64,
+    /// The least hashes of its words, ascending: two sketches share about as much as the words do.
+    words: Vec<u32>,
+}
+
+pub(crate) fn metrics() -> Vec<Metric> {
+    let metric = |name: &str, unit: &'static str, better, bounds, assembled| Metric {
+        name: name.to_owned(),
+        unit: unit.into(),
+        better,
+        bounds,
+        value: ValueOf::Assembled(assembled),
+        needs_control: None,
+    };
+    vec![
+        metric("retry", "share", Better::Lower, SHARE, Assembled::Retry),
+        metric("reprompt", "share", Better::Lower, SHARE, Assembled::Reprompt),
+        metric("abandonment", "share", Better::Lower, SHARE, Assembled::Abandonment),
+        metric("conversation_length", "requests", Better::Neither, None, Assembled::ConversationLength),
+    ]
+}
+
+impl Request {
+    pub(crate) fn of(text: &str) -> Self {
+        let folded = crate::answer::Text::new(last_message(text)).folded;
+        let mut words: Vec<u32> = folded
+            .split(|c: char| !c.is_alphanumeric())
+            .filter(|word| !word.is_empty())
+            .map(|word| (xxh3_64(word.as_bytes()) >> 32) as u32)
+            .collect();
+        words.sort_unstable();
+        words.dedup();
+        words.truncate(SKETCH);
+        Self { whole: xxh3_64(folded.trim().as_bytes()), words }
+    }
+
+    fn same(&self, other: &Self) -> bool {
+        self.whole == other.whole
+    }
+
+    /// The share of shared words among the least hashes of both: an estimate of their Jaccard similarity (A. Broder, "On
+    /// the resemblance and containment of documents", 1997).
+    #[allow(clippy::cast_precision_loss)] // at most SKETCH
+    fn similar(&self, other: &Self) -> bool {
+        let mut all: Vec<u32> = self.words.iter().chain(&other.words).copied().collect();
+        all.sort_unstable();
+        all.dedup();
+        all.truncate(SKETCH);
+        let both = all.iter().filter(|word| self.words.contains(word) && other.words.contains(word)).count();
+        !all.is_empty() && both as f64 / all.len() as f64 >= SHARED_MIN
+    }
+}
+
+/// The last message of a request that is messages, `role: text` each; otherwise all of it.
+pub(crate) fn last_message(text: &str) -> &str {
+    let last = text.rfind("\nuser: ").map_or(0, |at| at + 1);
+    let last = text.get(last..).unwrap_or(text);
+    last.strip_prefix("user: ").unwrap_or(last)
+}
+
+/// The values of one session metric by sample id.
+pub(crate) fn values<'a>(
+    exchanges: &Exchanges<'a>,
+    what: Assembled,
+    faulty: impl Fn(&LegFigures) -> bool,
+) -> HashMap<&'a str, f64> {
+    let newest_us = exchanges.legs().map(|found| found.leg.ts_us).max().unwrap_or_default();
+    let mut sessions: BTreeMap<u64, Vec<&'a LegFigures>> = BTreeMap::new();
+    for primary in exchanges.all.iter().filter_map(|exchange: &Exchange<'a>| exchange.primary) {
+        if let Some(session) = primary.leg.session.filter(|_| primary.leg.leg == Leg::Primary) {
+            sessions.entry(session).or_default().push(primary.leg);
+        }
+    }
+    let mut values = HashMap::new();
+    for mut legs in sessions.into_values() {
+        legs.sort_by(|one, other| (one.ts_us, &one.sample_id).cmp(&(other.ts_us, &other.sample_id)));
+        let mut length = 0_u32;
+        for (index, leg) in legs.iter().enumerate() {
+            length += 1;
+            let next = legs.get(index + 1).copied();
+            let after_us = next.map_or(newest_us, |next| next.ts_us).saturating_sub(leg.ts_us);
+            let ends = after_us > PAUSE_US;
+            let value = match what {
+                Assembled::Retry | Assembled::Reprompt => again(what, leg, next, after_us),
+                Assembled::Abandonment if ends => Some(flag(faulty(leg))),
+                Assembled::ConversationLength if ends => Some(f64::from(length)),
+                _ => None,
+            };
+            if let Some(value) = value {
+                values.insert(leg.sample_id.as_str(), value);
+            }
+            if ends {
+                length = 0;
+            }
+        }
+    }
+    values
+}
+
+fn again(what: Assembled, leg: &LegFigures, next: Option<&LegFigures>, after_us: i64) -> Option<f64> {
+    if after_us > RETRY_US {
+        return Some(0.0);
+    }
+    let (asked, next) = (leg.request()?, next?.request()?);
+    let same = asked.same(next);
+    Some(flag(if what == Assembled::Retry { same } else { !same && asked.similar(next) }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_compared_by_their_last_message() {
+        let request = |text: &str| Request::of(text);
+        let first = request("system: be brief\nuser: Where is my order 42?");
+        assert!(first.same(&request("system: be brief\nuser: where is  my order 42?")));
+        assert!(!first.same(&request("user: Where is my order 43?")));
+        assert!(first.similar(&request("user: hello\nassistant: yes?\nuser: so where is my order 42 now?")));
+        assert!(!first.similar(&request("user: cancel everything please")));
+        assert!(!request("").similar(&request("")));
+    }
+}

@@ -1,0 +1,58 @@
+//! Equal chances: legs that were captured with different probabilities, made comparable.
+//!
+//! Rules may capture every failed or slow request and one in a hundred of the others, and an exchange with a copy is always
+//! captured. Plain means of such legs describe the rules. Of each group in which one mean is taken (revision, cohort, variant; primary
+//! legs) every leg is therefore kept with the chance (least inclusion probability of the group) / (its own), drawn by a
+//! hash of its sample id. What is kept was captured with one probability, whatever it is: means, percentiles, segments and
+//! confidence sequences then need no weights, which are a sample's version of the same correction (D. Horvitz, D. Thompson, "A
+//! generalization of sampling without replacement from a finite universe", 1952). The price is the evidence that is left
+//! out, where weights would only count it less; [`thinned`] says how much.
+//!
+//! - The draw depends on sample id and probability only: the same data gives the same legs, and a leg stays in or out from
+//!   look to look, except where a leg with a smaller probability than any before arrives.
+//! - Pairs are those of the copies, and within a group all copies have the same chance. Cohorts with different chances of
+//!   a copy count as often as they were copied; gates per segment tell them apart.
+//! - Control and candidate may differ: each variant's mean stands for itself.
+
+use std::collections::HashMap;
+
+use weir_sample::Variant;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::legs::LegFigures;
+use crate::series::Exchanges;
+
+/// Separates these draws from whatever else is drawn by sample id.
+const SEED: u64 = 0x7765_6972_2073_726d;
+
+/// Whether a leg stays, where legs with the chance `least` of capture stay all.
+#[allow(clippy::cast_precision_loss)] // a chance needs no more than 53 bits
+pub(crate) fn stays(leg: &LegFigures, least: f64) -> bool {
+    if leg.inclusion_probability <= least {
+        return true;
+    }
+    let drawn = xxh3_64_with_seed(leg.sample_id.as_bytes(), SEED) as f64 / 2.0_f64.powi(64);
+    drawn * leg.inclusion_probability < least
+}
+
+/// For each exchange whether its primary leg stays among those of its revision, cohort and variant.
+pub(crate) fn kept(exchanges: &Exchanges<'_>) -> Vec<bool> {
+    type Group<'a> = (Option<i64>, Option<&'a str>, Variant);
+    fn group(leg: &LegFigures) -> Group<'_> {
+        (leg.revision, leg.cohort.as_deref(), leg.variant)
+    }
+    let mut least: HashMap<Group<'_>, f64> = HashMap::new();
+    let primaries = || exchanges.all.iter().map(|exchange| exchange.primary.map(|found| found.leg));
+    for leg in primaries().flatten() {
+        let known = least.entry(group(leg)).or_insert(leg.inclusion_probability);
+        *known = known.min(leg.inclusion_probability);
+    }
+    primaries()
+        .map(|leg| leg.is_none_or(|leg| stays(leg, least.get(&group(leg)).copied().unwrap_or(1.0))))
+        .collect()
+}
+
+/// Primary legs that are left out.
+pub(crate) fn thinned(exchanges: &Exchanges<'_>) -> u64 {
+    kept(exchanges).into_iter().fold(0, |left_out, kept| left_out + u64::from(!kept))
+}
