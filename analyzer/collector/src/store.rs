@@ -126,7 +126,12 @@ mod tests {
             let message = refused(url);
             assert!(message.contains(problem) && message.contains("\n  hint:"), "{message}");
         }
-        let settings = vec![("AWS_SECRET_ACCESS_KEY".to_owned(), "hidden".to_owned())];
+        let setting = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let settings = vec![
+            setting("AWS_ACCESS_KEY_ID", "somebody"),
+            setting("AWS_SECRET_ACCESS_KEY", "hidden"),
+            setting("AWS_REGION", "eu-north-1"),
+        ];
         let options = StoreOptions { url: "s3://bucket/a/b".to_owned(), settings };
         assert!(!format!("{options:?}").contains("hidden"));
         assert_eq!(Store::new(&options).unwrap().prefix.to_string(), "a/b");
