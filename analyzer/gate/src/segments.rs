@@ -259,7 +259,7 @@ fn finding(
 }
 
 /// The verdict with segments heeded: what would promote, hold or ask for a sign-off becomes investigate where a gate that
-/// decides is past its margin in a segment. It never becomes friendlier.
+/// decides is past its margin in a segment and does not merely differ there as it does on the whole. It never becomes friendlier.
 pub(crate) fn heed(
     (verdict, mut reasons): (Verdict, Vec<Reason>),
     segments: &[SegmentResult],
@@ -278,8 +278,17 @@ pub(crate) fn heed(
         said.truncate(REASONS_MAX);
         said.push(Reason { text: format!("{more} more findings in segments"), gate: None });
     }
+    // A part that differs as the whole does says nothing that the whole has not said.
+    let known = |result: &GateResult| {
+        let same = |overall: &GateResult| overall.gate == result.gate && overall.segment.is_empty();
+        result.outcome == Outcome::Diverged
+            && whole.iter().any(|overall| same(overall) && overall.outcome == Outcome::Diverged)
+    };
     let breached = |segment: &SegmentResult| {
-        segment.gates.iter().any(|result| outside(result) && result.severity != Severity::Advisory)
+        segment
+            .gates
+            .iter()
+            .any(|result| outside(result) && !known(result) && result.severity != Severity::Advisory)
     };
     let worst: Vec<String> =
         segments.iter().filter(|segment| breached(segment)).map(SegmentResult::name).collect();

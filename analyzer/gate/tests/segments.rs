@@ -134,6 +134,26 @@ fn a_breach_that_the_whole_hides_calls_a_human_where_all_gates_are_inside() {
 }
 
 #[test]
+fn a_length_that_changes_in_every_segment_as_on_the_whole_leaves_the_sign_off_alone() {
+    let better = tiers(4_000, &[("general", 0.5, 0.70, 0.80), ("internal", 0.5, 0.70, 0.80)], 11);
+    let mut length = better.clone();
+    length.name = "response_chars".into();
+    length.better = Better::Neither;
+    length.bounds = None;
+    let mut random = Random(5);
+    length.pairs = (0..4_000).map(|_| (450.0 + 50.0 * random.unit(), 600.0 + 50.0 * random.unit())).collect();
+    let mut of_length = gate(Severity::Major);
+    (of_length.name, of_length.metric) = ("length".into(), "response_chars".into());
+    of_length.margin = Margin::Relative(0.15);
+    let evaluation = judged(vec![gate(Severity::Critical), of_length], &[better, length]);
+    let of = |name: &str| evaluation.gates.iter().find(|found| found.gate == name).unwrap().outcome;
+    assert_eq!((of("success"), of("length")), (Outcome::Improved, Outcome::Diverged));
+    let in_segments = evaluation.segments.iter().flat_map(|segment| &segment.gates);
+    assert!(in_segments.filter(|found| found.outcome == Outcome::Diverged).count() > 0);
+    assert_eq!(evaluation.verdict, Verdict::SignOff);
+}
+
+#[test]
 fn the_tenth_segment_gets_its_part_of_alpha_and_all_parts_together_are_no_more_than_alpha() {
     let tiers_of: Vec<String> = (0..40).map(|tier| format!("t{tier}")).collect();
     let parts: Vec<(&str, f64, f64, f64)> =
