@@ -9,9 +9,11 @@ mod error;
 mod heed;
 mod judging;
 mod looker;
+mod meaning;
 
 pub use embedding::Embedding;
 pub use error::LookError;
 pub use heed::{calibrations, heed, judges, tripwires};
 pub use judging::{Judging, JudgingOptions, Spent};
 pub use looker::{Look, Looker};
+pub use meaning::{meaning, prompt_map};

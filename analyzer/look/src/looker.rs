@@ -11,6 +11,7 @@ use crate::embedding::Embedding;
 use crate::error::LookError;
 use crate::heed::{calibrations, heed, judges, tripwires};
 use crate::judging::Judging;
+use crate::meaning::{meaning, prompt_map};
 
 /// One look: what was loaded, by which gates it was judged, and how.
 #[derive(Clone, Debug)]
@@ -57,6 +58,10 @@ impl Look {
         };
         let mut report = self.loaded.report(self.evaluation.clone(), parts)?;
         report.tripwires = tripwires(data_dir, &self.loaded.experiment)?;
+        if let Some(findings) = weir_meaning::read_findings(data_dir, &self.loaded.experiment)? {
+            report.meaning = Some(meaning(&findings));
+            report.prompts = findings.map.as_ref().map(|map| prompt_map(map, &findings.embedder));
+        }
         report.trust = judges(data_dir, &self.loaded.experiment)?;
         report.judges = calibrations(data_dir, &self.loaded.experiment)?;
         weir_page::complete(&mut report, &self.gates, self.spending);

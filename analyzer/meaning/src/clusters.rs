@@ -9,6 +9,10 @@ use std::collections::BTreeMap;
 pub const FIT_MAX: usize = 4_000;
 /// Rounds of k-means.
 pub const ROUNDS: usize = 15;
+/// Texts of each side that name a cluster.
+pub const NAME_TEXTS: usize = 500;
+/// Bytes of each of them.
+pub const NAME_BYTES: usize = 2_000;
 
 /// The cluster of each vector, 0 to `k - 1`; vectors without direction go to 0.
 #[must_use]
@@ -61,13 +65,15 @@ fn dot(left: &[f32], right: &[f32]) -> f32 {
     left.iter().zip(right).map(|(left, right)| left * right).sum()
 }
 
-/// Up to three words that stand in more of the cluster's texts than in the others'.
+/// Up to three words that stand in more of the cluster's texts than in the others'; the first [`NAME_TEXTS`] texts of each
+/// side count, and of each its first [`NAME_BYTES`].
 #[must_use]
 pub fn name(inside: &[&str], outside: &[&str]) -> String {
     let share = |texts: &[&str]| {
         let mut counts: BTreeMap<String, f64> = BTreeMap::new();
-        for text in texts.iter().take(500) {
-            let mut words: Vec<String> = text
+        for text in texts.iter().take(NAME_TEXTS) {
+            let beginning = text.get(..text.floor_char_boundary(NAME_BYTES)).unwrap_or_default();
+            let mut words: Vec<String> = beginning
                 .to_lowercase()
                 .split(|letter: char| !letter.is_alphabetic())
                 .filter(|word| word.chars().count() > 3)
@@ -77,7 +83,7 @@ pub fn name(inside: &[&str], outside: &[&str]) -> String {
             words.dedup();
             words.into_iter().for_each(|word| *counts.entry(word).or_default() += 1.0);
         }
-        let n = texts.len().clamp(1, 500) as f64;
+        let n = texts.len().clamp(1, NAME_TEXTS) as f64;
         counts.values_mut().for_each(|count| *count /= n);
         counts
     };

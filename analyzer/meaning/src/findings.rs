@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::drift::Sequential;
 
 /// The document's schema.
-pub const SCHEMA: &str = "weir.meaning/1";
+pub const SCHEMA: &str = "weir.meaning/2";
+/// Schemas that are read: the first version had no map.
+pub const SCHEMAS_READ: [&str; 2] = [SCHEMA, "weir.meaning/1"];
 
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,10 +39,13 @@ pub struct Findings {
     pub systematic: Sequential,
     /// Whether the cohorts that were served can be told apart.
     pub cohorts: Sequential,
-    /// Prompt clusters, tiers and paths, the largest shift first.
+    /// Prompt clusters and segments, the largest shift first.
     pub moved: Vec<Moved>,
     /// Distances over time, in equal parts.
     pub over_time: Vec<Period>,
+    /// The prompts on a plane.
+    #[serde(default)]
+    pub map: Option<Map>,
     /// What no score may override.
     pub tripwires: Vec<Fired>,
     /// Tripwires that could not be looked at, and why.
@@ -85,7 +90,7 @@ impl Findings {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Moved {
-    /// `cluster`, `tier` or `path`.
+    /// `cluster`, or a segment's dimension: `tier`, `path`, `tag:NAME`.
     pub dimension: String,
     /// Which one.
     pub value: String,
@@ -135,6 +140,36 @@ pub struct Period {
     pub distance: f64,
     /// Mean distance of control's second answers.
     pub noise_distance: Option<f64>,
+}
+
+/// Prompts by likeness, along the two directions in which they differ most.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Map {
+    /// Names of the clusters.
+    pub clusters: Vec<String>,
+    /// The prompts, in the order of time.
+    pub points: Vec<Point>,
+}
+
+/// A prompt on the map.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Point {
+    /// The exchange.
+    pub sample_id: String,
+    /// Place along the first direction.
+    pub x: f64,
+    /// Place along the second.
+    pub y: f64,
+    /// Distance of the candidate's copy.
+    pub distance: f64,
+    /// Distance of control's second answer.
+    pub noise_distance: Option<f64>,
+    /// Its cluster's place in the list, from 0.
+    pub cluster: usize,
+    /// The beginning of the prompt; hostile, escape it.
+    pub request: String,
 }
 
 /// A tripwire that went off.

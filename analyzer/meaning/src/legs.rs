@@ -16,8 +16,22 @@ use weir_sample::{Kind, Leg, Sample, Variant, check_file, list_files};
 use crate::embedder::cut;
 use crate::error::MeaningError;
 
-const COLUMNS: [&str; 9] =
-    ["sample_id", "leg", "variant", "ts", "revision", "tier", "path", "request_text", "response_text"];
+const COLUMNS: [&str; 10] = [
+    "sample_id",
+    "leg",
+    "variant",
+    "ts",
+    "revision",
+    "tier",
+    "path",
+    "tags",
+    "request_text",
+    "response_text",
+];
+/// Tags of the capture, of the upstream and of the answer make no segments: they differ with what the candidate does.
+const OWN_TAGS: [&str; 4] = ["weir.", "envoy.", "response.", "upstream."];
+/// Bytes of a segment's value at most; a longer one names no segment.
+const SEGMENT_BYTES_MAX: usize = 64;
 
 /// One answer.
 #[derive(Clone, Debug)]
@@ -35,10 +49,8 @@ pub struct Answer {
 pub struct Exchange {
     /// The prompt, or the body it came in.
     pub request: Option<String>,
-    /// The trust tier.
-    pub tier: Option<String>,
-    /// The path.
-    pub path: Option<String>,
+    /// Segments by dimension: `tier`, `path` (without its query), `tag:NAME`.
+    pub segments: BTreeMap<String, String>,
     /// The policy revision under which it was captured.
     pub revision: Option<i64>,
     /// What the client got.
@@ -137,7 +149,33 @@ fn take(batch: &RecordBatch, revision: Option<i64>, exchanges: &mut BTreeMap<Str
         let own = |name: &str| text(name, row).map(|text| cut(text).to_owned());
         exchange.revision = exchange.revision.or(of_row);
         exchange.request = exchange.request.take().or_else(|| own("request_text"));
-        exchange.tier = exchange.tier.take().or_else(|| own("tier"));
-        exchange.path = exchange.path.take().or_else(|| own("path"));
+        let path = text("path", row).and_then(|path| path.split(['?', '#']).next());
+        let fixed = [("tier".to_owned(), text("tier", row)), ("path".to_owned(), path)];
+        let tagged = tags(batch, row).into_iter().map(|(name, value)| (format!("tag:{name}"), Some(value)));
+        for (dimension, value) in fixed.into_iter().chain(tagged) {
+            if let Some(value) = value.filter(|value| !value.is_empty() && value.len() <= SEGMENT_BYTES_MAX) {
+                exchange.segments.entry(dimension).or_insert_with(|| value.to_owned());
+            }
+        }
     }
+}
+
+/// The tags of a row that say what was asked.
+fn tags(batch: &RecordBatch, row: usize) -> Vec<(&str, &str)> {
+    let Some(map) = batch.column_by_name("tags").and_then(|column| column.as_map_opt()) else {
+        return Vec::new();
+    };
+    let (Some(names), Some(values)) =
+        (map.keys().as_string_opt::<i32>(), map.values().as_string_opt::<i32>())
+    else {
+        return Vec::new();
+    };
+    let offsets = map.value_offsets();
+    let (Some(from), Some(to)) = (offsets.get(row), offsets.get(row + 1)) else { return Vec::new() };
+    (*from..*to)
+        .filter_map(|at| usize::try_from(at).ok())
+        .filter(|at| values.is_valid(*at))
+        .map(|at| (names.value(at), values.value(at)))
+        .filter(|(name, _)| !OWN_TAGS.iter().any(|own| name.starts_with(own)))
+        .collect()
 }

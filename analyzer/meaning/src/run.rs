@@ -3,30 +3,24 @@
 //! Invariant: the scores' files have fixed names and hold every distance of the experiment, so that running again (or with
 //! another embedder) replaces them whole and never mixes two embedders.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use weir_sample::durable::{DurableError, create_folder, write_atomically};
 use weir_sample::{Kind, Leg, Score, Variant, WrittenFile, list_files, read_file, write_samples};
 
+use crate::DISTANCE_CRITERION;
 use crate::cache::{Vectors, vectors};
 use crate::drift::{classifier, kernel_swap, sign_flip};
-use crate::embedder::{Embedder, distance};
+use crate::embedder::Embedder;
 use crate::error::MeaningError;
-use crate::findings::{Exemplar, Findings, Moved, Period, SCHEMA};
+use crate::findings::{Findings, SCHEMA, SCHEMAS_READ};
 use crate::legs::{Exchange, read};
+use crate::measured::{Measured, mean};
+use crate::moved::{Prompts, moved, over_time};
 use crate::tripwire::{Given, Seen, look};
-use crate::{DISTANCE_CRITERION, clusters};
 
 /// Name of the score files.
 const PART: &str = "part-distance-embedding";
-/// Prompt clusters at most; one for every [`CLUSTER_PROMPTS`] prompts.
-const CLUSTERS_MAX: usize = 12;
-const CLUSTER_PROMPTS: usize = 25;
-/// Parts of the time.
-const PERIODS: usize = 12;
-/// Characters of an exemplar's texts.
-const EXEMPLAR_CHARS: usize = 240;
 
 /// What to embed and where it is.
 #[derive(Clone, Debug)]
@@ -82,7 +76,7 @@ pub fn read_findings(data_dir: &Path, experiment: &str) -> Result<Option<Finding
         Err(error) => return Err(wrong(error.to_string())),
     };
     let findings: Findings = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-    if findings.schema == SCHEMA {
+    if SCHEMAS_READ.contains(&findings.schema.as_str()) {
         Ok(Some(findings))
     } else {
         Err(wrong(format!("schema is {:?}; expected {SCHEMA:?}", findings.schema)))
@@ -111,26 +105,6 @@ fn texts_of(exchange: &Exchange) -> impl Iterator<Item = &str> {
         .flatten()
         .filter_map(|answer| answer.text.as_deref())
         .chain(exchange.request.as_deref().filter(|text| !text.trim().is_empty()))
-}
-
-/// An exchange with its distances.
-struct Measured<'a> {
-    id: &'a str,
-    exchange: &'a Exchange,
-    shadow: Option<f64>,
-    noise: Option<f64>,
-}
-
-impl<'a> Measured<'a> {
-    fn new(id: &'a str, exchange: &'a Exchange, vectors: &Vectors) -> Self {
-        let between = |(left, right): (&str, &str)| distance(vectors.of(left)?, vectors.of(right)?);
-        Self {
-            id,
-            exchange,
-            shadow: exchange.pair().and_then(between),
-            noise: exchange.noise_pair().and_then(between),
-        }
-    }
 }
 
 /// Distances of an earlier run, with another embedder or revision, that this one did not replace.
@@ -189,6 +163,7 @@ fn findings(
     };
     let legs =
         measured.iter().flat_map(|one| [&one.exchange.primary, &one.exchange.shadow, &one.exchange.noise]);
+    let prompts = Prompts::new(measured, vectors);
     let (tripwires, not_looked_at) = look(&seen(measured, mean_scores(options)?));
     Ok(Findings {
         schema: SCHEMA.to_owned(),
@@ -204,8 +179,9 @@ fn findings(
         beyond_noise: sign_flip(&excess, options.alpha, options.seed),
         systematic: kernel_swap(&pairs, options.alpha, options.seed),
         cohorts: classifier(&served(Variant::Control), &served(Variant::Candidate), options.alpha),
-        moved: moved(measured, vectors),
+        moved: moved(measured, &prompts),
         over_time: over_time(measured),
+        map: prompts.map(options.seed),
         tripwires,
         not_looked_at,
     })
@@ -244,107 +220,4 @@ fn mean_scores(options: &EmbedOptions) -> Result<Option<(f64, f64)>, MeaningErro
     }
     let [(control, m), (candidate, n)] = sums;
     Ok((m > 0 && n > 0).then(|| (control / f64::from(m), candidate / f64::from(n))))
-}
-
-fn moved(measured: &[Measured<'_>], vectors: &Vectors) -> Vec<Moved> {
-    let mut groups: BTreeMap<(&str, String), Vec<&Measured<'_>>> = BTreeMap::new();
-    let paired = measured.iter().filter(|one| one.shadow.is_some());
-    let with_vector: Vec<(&Measured<'_>, &str, &[f32])> = paired
-        .clone()
-        .filter_map(|one| {
-            let request = one.exchange.request.as_deref()?;
-            Some((one, request, vectors.of(request)?))
-        })
-        .collect();
-    let k = (with_vector.len() / CLUSTER_PROMPTS).clamp(1, CLUSTERS_MAX);
-    let prompts: Vec<&[f32]> = with_vector.iter().map(|(_, _, vector)| *vector).collect();
-    let of = clusters::assign(&prompts, k);
-    for cluster in 0..k {
-        let part = |inside: bool| {
-            let chosen = with_vector.iter().zip(&of).filter(move |(_, at)| (**at == cluster) == inside);
-            chosen.map(|((one, text, _), _)| (*one, *text)).collect::<Vec<_>>()
-        };
-        let (inside, outside) = (part(true), part(false));
-        if inside.is_empty() {
-            continue;
-        }
-        let words = |part: &[(&Measured<'_>, &str)]| {
-            part.iter().map(|(_, text)| (*text).to_owned()).collect::<Vec<_>>()
-        };
-        let (inner, outer) = (words(&inside), words(&outside));
-        let views = |texts: &'_ [String]| {
-            texts.iter().map(|text| text.chars().take(2_000).collect::<String>()).collect::<Vec<_>>()
-        };
-        let (inner, outer) = (
-            views(inner.get(..inner.len().min(500)).unwrap_or_default()),
-            views(outer.get(..outer.len().min(500)).unwrap_or_default()),
-        );
-        let name = clusters::name(
-            &inner.iter().map(String::as_str).collect::<Vec<_>>(),
-            &outer.iter().map(String::as_str).collect::<Vec<_>>(),
-        );
-        groups.insert(
-            ("cluster", format!("{}: {name}", cluster + 1)),
-            inside.into_iter().map(|(one, _)| one).collect(),
-        );
-    }
-    for one in paired {
-        for (dimension, value) in [("tier", &one.exchange.tier), ("path", &one.exchange.path)] {
-            if let Some(value) = value {
-                groups.entry((dimension, value.clone())).or_default().push(one);
-            }
-        }
-    }
-    let mut moved: Vec<Moved> = groups
-        .into_iter()
-        .map(|((dimension, value), mut members)| {
-            let noise_distance = mean(members.iter().filter_map(|one| one.noise));
-            let distance = mean(members.iter().filter_map(|one| one.shadow)).unwrap_or(0.0);
-            members.sort_by(|left, right| {
-                right.shadow.unwrap_or(0.0).total_cmp(&left.shadow.unwrap_or(0.0)).then(left.id.cmp(right.id))
-            });
-            let exemplars = members.iter().take(2).filter_map(|one| exemplar(one)).collect();
-            Moved {
-                dimension: dimension.to_owned(),
-                value,
-                pairs: members.len(),
-                distance,
-                noise_distance,
-                exemplars,
-            }
-        })
-        .collect();
-    moved.sort_by(|left, right| right.shift().total_cmp(&left.shift()).then(left.value.cmp(&right.value)));
-    moved
-}
-
-fn exemplar(one: &Measured<'_>) -> Option<Exemplar> {
-    let (control, candidate) = one.exchange.pair()?;
-    let short = |text: &str| text.chars().take(EXEMPLAR_CHARS).collect::<String>();
-    Some(Exemplar {
-        sample_id: one.id.to_owned(),
-        distance: one.shadow?,
-        request: short(one.exchange.request.as_deref().unwrap_or_default()),
-        control: short(control),
-        candidate: short(candidate),
-    })
-}
-
-fn over_time(measured: &[Measured<'_>]) -> Vec<Period> {
-    let paired: Vec<&Measured<'_>> = measured.iter().filter(|one| one.shadow.is_some()).collect();
-    let size = paired.len().div_ceil(PERIODS).max(1);
-    paired
-        .chunks(size)
-        .map(|part| Period {
-            from_us: part.first().map_or(0, |one| one.exchange.ts_us()),
-            pairs: part.len(),
-            distance: mean(part.iter().filter_map(|one| one.shadow)).unwrap_or(0.0),
-            noise_distance: mean(part.iter().filter_map(|one| one.noise)),
-        })
-        .collect()
-}
-
-fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let (sum, count) = values.fold((0.0, 0_u32), |(sum, count), value| (sum + value, count + 1));
-    (count > 0).then(|| sum / f64::from(count))
 }

@@ -14,6 +14,7 @@ mod html;
 mod json;
 mod junit;
 mod markdown;
+mod meaning;
 mod model;
 mod numbers;
 mod planning;
@@ -26,6 +27,7 @@ use std::fmt;
 use std::str::FromStr;
 
 pub use crate::html::{fragments, outcomes};
+pub use crate::meaning::{Meaning, MeaningExemplar, MeaningGroup, MeaningPeriod, MeaningTest};
 pub use crate::model::{
     Distribution, Exemplar, ExemplarKind, Histogram, JudgeCalibration, Look, Prefix, PromptMap, PromptPoint,
     Provenance, Report, SCHEMA, Step, TimelineEntry, Trajectory, TrajectoryPoint, Variants,

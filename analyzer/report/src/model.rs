@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use weir_gate::{Better, Evaluation, JudgeTrust, MetricSeries, Tripwire};
 
+use crate::meaning::Meaning;
+
 /// The schema that [`Report::schema`] names. It changes when a field changes its meaning or goes away.
 pub const SCHEMA: &str = "weir.report/2";
 
@@ -67,6 +69,9 @@ pub struct Report {
     /// The prompts on a plane, by how far the answers to them moved.
     #[serde(default)]
     pub prompts: Option<PromptMap>,
+    /// How far answers moved in meaning, and where; absent where nothing was embedded.
+    #[serde(default)]
+    pub meaning: Option<Meaning>,
     /// How well each judge agrees with people.
     #[serde(default)]
     pub judges: Vec<JudgeCalibration>,
@@ -260,6 +265,9 @@ pub struct Exemplar {
 pub struct PromptMap {
     /// How the places were found: the embedding and the projection, in words.
     pub method: String,
+    /// Names of the prompt clusters.
+    #[serde(default)]
+    pub clusters: Vec<String>,
     /// The prompts; at most a few thousand.
     pub points: Vec<PromptPoint>,
 }
@@ -275,6 +283,12 @@ pub struct PromptPoint {
     pub y: f64,
     /// How far the candidate's answer is from the control's: 0 the same, 1 nothing in common.
     pub shift: f64,
+    /// How far control's second answer is from its first, where there is one.
+    #[serde(default)]
+    pub noise: Option<f64>,
+    /// Its cluster's place in the map's list, from 0.
+    #[serde(default)]
+    pub cluster: Option<usize>,
     /// The prompt, shortened and redacted.
     pub text: String,
 }
@@ -339,6 +353,7 @@ impl Report {
             distributions: Vec::new(),
             exemplars: Vec::new(),
             prompts: None,
+            meaning: None,
             judges: Vec::new(),
             timeline: Vec::new(),
         }

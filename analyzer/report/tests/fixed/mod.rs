@@ -86,9 +86,12 @@ fn prompts() -> PromptMap {
         y,
         shift,
         text: text.into(),
+        cluster: Some(0),
+        ..PromptPoint::default()
     };
     PromptMap {
         method: "all-MiniLM-L6-v2, first two principal components".into(),
+        clusters: vec!["1: order, money".into()],
         points: vec![
             point(0.1, 0.4, 0.05, "Where is my order?"),
             point(0.9, -0.4, 0.93, "I want my money back"),
@@ -394,6 +397,7 @@ pub(crate) fn hostile() -> Report {
         }
     }
     report.prompts = Some(PromptMap {
+        clusters: vec![HOSTILE.into()],
         method: HOSTILE.into(),
         points: vec![PromptPoint {
             text: HOSTILE.into(),
