@@ -117,6 +117,17 @@ pub struct CaptureHealth {
     /// Seconds from the first sample to the last one; nothing where that is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub span_seconds: Option<u64>,
+    /// Files in the data folder that were not read, because they are foreign, damaged or of another schema.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub skipped_files: u64,
+    /// The first of them, each with its path within the data folder and what is wrong with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<String>,
     /// What makes the capture unfit for a promotion, in words.
     pub problems: Vec<String>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's way
+fn is_none(number: &u64) -> bool {
+    *number == 0
 }

@@ -83,26 +83,26 @@ impl Exchange {
     }
 }
 
-/// All exchanges of an experiment by sample id.
+/// All exchanges of an experiment by sample id. Files that are none of ours, or damaged, are passed over: `weir analyze` names
+/// them.
 ///
 /// # Errors
-/// No samples, or files that are none.
+/// No samples, or no file that can be read.
 pub fn read(
     data_dir: &Path,
     experiment: &str,
     revision: Option<i64>,
 ) -> Result<BTreeMap<String, Exchange>, MeaningError> {
     let mut exchanges = BTreeMap::new();
+    let mut refused = None;
     for path in list_files(data_dir, Kind::Samples, Some(experiment))? {
-        check_file::<Sample>(&path)?;
-        let wrong = |message: String| MeaningError::Parquet { path: path.clone(), message };
-        let file = std::fs::File::open(&path).map_err(|error| wrong(error.to_string()))?;
-        let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| wrong(e.to_string()))?;
-        let mask = ProjectionMask::columns(builder.parquet_schema(), COLUMNS);
-        let reader = builder.with_projection(mask).build().map_err(|error| wrong(error.to_string()))?;
-        for batch in reader {
-            take(&batch.map_err(|error| wrong(error.to_string()))?, revision, &mut exchanges);
+        match batches(&path) {
+            Ok(batches) => batches.iter().for_each(|batch| take(batch, revision, &mut exchanges)),
+            Err(error) => refused = refused.or(Some(error)),
         }
+    }
+    if let (true, Some(error)) = (exchanges.is_empty(), refused) {
+        return Err(error);
     }
     if exchanges.is_empty() {
         return Err(MeaningError::NoSamples {
@@ -111,6 +111,17 @@ pub fn read(
         });
     }
     Ok(exchanges)
+}
+
+/// A file's columns, all of them readable.
+fn batches(path: &Path) -> Result<Vec<RecordBatch>, MeaningError> {
+    check_file::<Sample>(path)?;
+    let wrong = |message: String| MeaningError::Parquet { path: path.to_path_buf(), message };
+    let file = std::fs::File::open(path).map_err(|error| wrong(error.to_string()))?;
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| wrong(error.to_string()))?;
+    let mask = ProjectionMask::columns(builder.parquet_schema(), COLUMNS);
+    let reader = builder.with_projection(mask).build().map_err(|error| wrong(error.to_string()))?;
+    reader.map(|batch| batch.map_err(|error| wrong(error.to_string()))).collect()
 }
 
 fn take(batch: &RecordBatch, revision: Option<i64>, exchanges: &mut BTreeMap<String, Exchange>) {

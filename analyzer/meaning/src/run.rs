@@ -209,7 +209,8 @@ fn seen<'a>(measured: &[Measured<'a>], scores: Option<(f64, f64)>) -> Seen<'a> {
 fn mean_scores(options: &EmbedOptions) -> Result<Option<(f64, f64)>, MeaningError> {
     let mut sums = [(0.0, 0_u32); 2];
     for path in list_files(&options.data_dir, Kind::Scores, Some(&options.experiment))? {
-        for score in read_file::<Score>(&path)? {
+        // `weir analyze` names what cannot be read.
+        for score in read_file::<Score>(&path).unwrap_or_default() {
             if score.criterion.starts_with("distance:") || score.leg == Leg::Noise {
                 continue;
             }

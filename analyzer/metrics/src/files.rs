@@ -1,7 +1,7 @@
 //! Which files there are: `DATA/samples/experiment=E/date=YYYY-MM-DD/hour=HH/part-*.parquet`.
 //!
 //! Names that start with a dot or end in `.tmp` are writes under way and are passed over. Anything else that does not
-//! fit is an error that lists every such file. Files that a merged one stands for do not count (`weir_sample::replaced`).
+//! fit is listed as foreign. Files that a merged one stands for do not count (`weir_sample::replaced`).
 
 use std::fs::{self, DirEntry};
 use std::io::ErrorKind;
@@ -59,13 +59,24 @@ pub(crate) fn experiment(data_dir: &Path, wanted: Option<&str>) -> Result<String
     }
 }
 
-/// The part files of one experiment in `samples` or `scores` whose rows count, sorted; none where the folder is missing.
-pub(crate) fn part_files(
-    data_dir: &Path,
-    kind: &str,
-    experiment: &str,
-) -> Result<Vec<PathBuf>, MetricsError> {
-    settled(|| all_part_files(data_dir, kind, experiment)).map(without_replaced)
+/// What is in a folder; both lists are sorted.
+#[derive(Debug, Default)]
+pub(crate) struct Listing {
+    /// Part files whose rows count.
+    pub(crate) parts: Vec<PathBuf>,
+    /// What has no business there.
+    pub(crate) foreign: Vec<PathBuf>,
+}
+
+/// The files of one experiment in `samples` or `scores`; none where the folder is missing.
+pub(crate) fn part_files(data_dir: &Path, kind: &str, experiment: &str) -> Result<Listing, MetricsError> {
+    let mut foreign = Vec::new();
+    let parts = settled(|| {
+        foreign.clear();
+        all_part_files(data_dir, kind, experiment, &mut foreign)
+    })?;
+    foreign.sort();
+    Ok(Listing { parts: without_replaced(parts), foreign })
 }
 
 /// Where the rows of a part file that is gone may be now: the files of its folder.
@@ -79,24 +90,24 @@ pub(crate) fn heirs(path: &Path) -> Result<Vec<PathBuf>, MetricsError> {
     settled(list).map(without_replaced)
 }
 
-fn all_part_files(data_dir: &Path, kind: &str, experiment: &str) -> Result<Vec<PathBuf>, MetricsError> {
+fn all_part_files(
+    data_dir: &Path,
+    kind: &str,
+    experiment: &str,
+    foreign: &mut Vec<PathBuf>,
+) -> Result<Vec<PathBuf>, MetricsError> {
     let root = data_dir.join(kind);
     let mut parts = Vec::new();
-    let mut foreign = Vec::new();
     if root.is_dir() {
         for entry in entries(&root)? {
             if !entry.name.starts_with(EXPERIMENT) || !entry.path.is_dir() {
                 foreign.push(entry.path);
             } else if entry.name.strip_prefix(EXPERIMENT) == Some(experiment) {
-                level(&entry.path, &[DATE, HOUR], &mut parts, &mut foreign)?;
+                level(&entry.path, &[DATE, HOUR], &mut parts, foreign)?;
             }
         }
     }
-    if foreign.is_empty() {
-        return Ok(parts);
-    }
-    foreign.sort();
-    Err(MetricsError::ForeignFiles { path: data_dir.to_path_buf(), paths: foreign })
+    Ok(parts)
 }
 
 /// Walks one level of folders whose names start with the first of `prefixes`; below the last one are the part files.

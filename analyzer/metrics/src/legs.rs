@@ -5,11 +5,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use polars::prelude::{BooleanChunked, Float64Chunked, Int32Chunked, Int64Chunked, StringChunked};
+use polars::prelude::{
+    BooleanChunked, Float64Chunked, Int32Chunked, Int64Chunked, PolarsError, StringChunked,
+};
 use weir_policy::headers::PROBE_PATH;
 use weir_sample::{Leg, Sample, Variant};
 use xxhash_rust::xxh3::xxh3_64;
@@ -154,7 +157,10 @@ impl Cache {
         Self { progress: Some(progress), ..Self::default() }
     }
 
-    /// Reads what is new and forgets what is gone.
+    /// Reads what is new and forgets what is gone. Gives the files that cannot be used, each with what is wrong with it.
+    ///
+    /// # Errors
+    /// A file that is gone, or that the system does not let us read.
     pub(crate) fn refresh(
         &mut self,
         options: &LoadOptions,
@@ -162,7 +168,7 @@ impl Cache {
         metrics: &[Metric],
         samples: &[PathBuf],
         scores: &[PathBuf],
-    ) -> Result<(), MetricsError> {
+    ) -> Result<Vec<(PathBuf, Refusal)>, MetricsError> {
         let key = (
             LoadOptions { revision: None, expected_shares: Vec::new(), ..options.clone() },
             experiment.to_owned(),
@@ -183,7 +189,12 @@ impl Cache {
         let read = |path: &Path| read(path, experiment, options, metrics);
         update(&mut self.samples, samples, &mut refused, read, progress)?;
         update(&mut self.scores, scores, &mut refused, |path| scores::read(path, experiment), |_| {})?;
-        if refused.is_empty() { Ok(()) } else { Err(MetricsError::BadFiles { files: refused }) }
+        Ok(refused)
+    }
+
+    /// Whether any file of samples was read.
+    pub(crate) fn has_samples(&self) -> bool {
+        !self.samples.is_empty()
     }
 
     /// Every leg with the file it is in, in the order of the files.
@@ -205,7 +216,7 @@ fn bytes<P: AsRef<Path>>(paths: &[P]) -> u64 {
 fn update<T>(
     known: &mut BTreeMap<PathBuf, Cached<T>>,
     paths: &[PathBuf],
-    refused: &mut Vec<(PathBuf, String)>,
+    refused: &mut Vec<(PathBuf, Refusal)>,
     read: impl Fn(&Path) -> Result<Result<Vec<T>, Refusal>, MetricsError>,
     mut progress: impl FnMut(&Path),
 ) -> Result<(), MetricsError> {
@@ -218,7 +229,13 @@ fn update<T>(
         if known.get(path).is_some_and(|file| file.state == state) {
             continue;
         }
-        match read(path)? {
+        let read = match read(path) {
+            // Gone since it was listed: no damage.
+            Err(MetricsError::Query { source, .. }) if path.exists() => Ok(Err(damage(&source))),
+            Ok(Err(_)) if !path.exists() => Err(MetricsError::folder(path, ErrorKind::NotFound.into())),
+            read => read,
+        };
+        match read? {
             Ok(rows) => {
                 known.insert(path.clone(), Cached { state, rows });
             }
@@ -229,6 +246,12 @@ fn update<T>(
         }
     }
     Ok(())
+}
+
+/// What polars says of a file whose footer was good.
+fn damage(source: &PolarsError) -> Refusal {
+    let text = source.to_string();
+    format!("is damaged: {}", text.lines().next().unwrap_or_default())
 }
 
 /// Reads one part file of samples. The inner error is a file that does not belong.

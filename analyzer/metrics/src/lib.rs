@@ -9,7 +9,8 @@
 //!   with the length of their texts. Texts of the few worst pairs are read again by [`Loaded::exemplars`].
 //! - Part files never change once they have their name, so a [`Cache`] lets the next look read only the new ones.
 //! - The same files and options give the same result, whatever the order in which the file system lists them.
-//! - A file that does not belong in the folder, or has another schema, is an error that names it, never a silent skip.
+//! - A file that does not belong in the folder, is damaged or has another schema is named in the capture's health and skipped,
+//!   never silently and never touched; where nothing else is there, it is an error.
 
 mod answer;
 mod assemble;
@@ -30,6 +31,7 @@ mod scan;
 mod schema;
 mod scores;
 mod series;
+mod skipped;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -46,6 +48,7 @@ pub use crate::legs::Cache;
 pub use crate::metric::{blank_series, check_metrics, known_metrics, metric_exists};
 
 use crate::series::PairIndex;
+use crate::skipped::Skipped;
 
 /// Listings of a folder in which files are merged while they are read.
 const LISTINGS_MAX: u32 = 100;
@@ -112,7 +115,7 @@ pub struct Loaded {
 /// As [`load`].
 pub fn newest_us(options: &LoadOptions) -> Result<Option<i64>, MetricsError> {
     let experiment = files::experiment(&options.data_dir, options.experiment.as_deref())?;
-    let mut files = files::part_files(&options.data_dir, files::SAMPLES, &experiment)?;
+    let mut files = files::part_files(&options.data_dir, files::SAMPLES, &experiment)?.parts;
     files.sort();
     let mut newest = None;
     while let Some(folder) = files.last().and_then(|file| file.parent()).map(PathBuf::from) {
@@ -121,7 +124,12 @@ pub fn newest_us(options: &LoadOptions) -> Result<Option<i64>, MetricsError> {
         }
         let first = files.iter().position(|file| file.starts_with(&folder)).unwrap_or(0);
         for file in files.drain(first..) {
-            newest = newest.max(scan::newest_us(&file, options.until_us)?);
+            match scan::newest_us(&file, options.until_us) {
+                Ok(found) => newest = newest.max(found),
+                // Damaged: `load` names it. One that was merged away is found again in the next look.
+                Err(MetricsError::Query { .. }) => {}
+                Err(error) => return Err(error),
+            }
         }
     }
     Ok(newest)
@@ -132,7 +140,7 @@ pub fn newest_us(options: &LoadOptions) -> Result<Option<i64>, MetricsError> {
 /// No legs at all within the filter is not an error: every series is then empty.
 ///
 /// # Errors
-/// An unreadable folder, no or several experiments, files that do not belong there or have another schema (all of them
+/// An unreadable folder, no or several experiments, a folder in which no file is a readable part file (all of them
 /// named), and a metric id that does not exist; each with a hint.
 pub fn load(options: &LoadOptions) -> Result<Loaded, MetricsError> {
     load_cached(options, &mut Cache::default())
@@ -146,12 +154,18 @@ pub fn load_cached(options: &LoadOptions, cache: &mut Cache) -> Result<Loaded, M
     let metrics = metric::registry(&options.metrics, options.definitions.as_deref())?;
     let experiment = files::experiment(&options.data_dir, options.experiment.as_deref())?;
     let list = || -> Result<_, MetricsError> {
-        let samples = files::part_files(&options.data_dir, files::SAMPLES, &experiment)?;
-        Ok((samples, files::part_files(&options.data_dir, files::SCORES, &experiment)?))
+        let mut samples = files::part_files(&options.data_dir, files::SAMPLES, &experiment)?;
+        let mut scores = files::part_files(&options.data_dir, files::SCORES, &experiment)?;
+        samples.foreign.append(&mut scores.foreign);
+        Ok((samples.parts, scores.parts, samples.foreign))
     };
     let mut listed = list()?;
     let mut tries = 0;
-    while let Err(error) = cache.refresh(options, &experiment, &metrics, &listed.0, &listed.1) {
+    let skipped = loop {
+        let error = match cache.refresh(options, &experiment, &metrics, &listed.0, &listed.1) {
+            Ok(refused) => break Skipped { foreign: listed.2, refused },
+            Err(error) => error,
+        };
         let now = list()?;
         tries += 1;
         // A file that was merged away under the reader is no error; one that is still there is.
@@ -162,6 +176,11 @@ pub fn load_cached(options: &LoadOptions, cache: &mut Cache) -> Result<Loaded, M
             return Err(error);
         }
         listed = now;
+    };
+    if !cache.has_samples() && !(skipped.foreign.is_empty() && skipped.refused.is_empty()) {
+        return Err(skipped.into_error(&options.data_dir));
     }
-    Ok(assemble::loaded(&experiment, &metrics, options, cache))
+    let mut loaded = assemble::loaded(&experiment, &metrics, options, cache);
+    skipped.tell(&options.data_dir, &mut loaded.health);
+    Ok(loaded)
 }

@@ -3,6 +3,7 @@
 //! A file is checked first (Parquet, kind, schema version, types, experiment), so that a query fails on damage only.
 //! Optional columns that an older file lacks read as unknown.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -46,7 +47,11 @@ pub(crate) fn scan(
     if let Some(filter) = filter {
         frame = frame.filter(filter);
     }
-    let mut frame = frame.select(present).collect().map_err(failed)?;
+    let frame = frame.select(present);
+    // Pages whose bytes were changed behind a good footer make some decoders panic, and one bad file is to cost one file.
+    let mut frame = catch_unwind(AssertUnwindSafe(|| frame.collect()))
+        .unwrap_or_else(|_| Err(polars_err!(ComputeError: "a page cannot be decoded")))
+        .map_err(failed)?;
     frame.rechunk_mut();
     Ok(Frame { frame, path: path.into() })
 }

@@ -67,8 +67,16 @@ fn several_experiments_need_a_choice() {
     insta::assert_snapshot!(error(data.path(), None, &[]));
 }
 
+/// What the capture's health says of files that were skipped.
+fn health(data: &Path) -> weir_gate::CaptureHealth {
+    let options = LoadOptions { data_dir: data.to_path_buf(), ..LoadOptions::default() };
+    let loaded = load(&options).unwrap();
+    assert_eq!(loaded.samples, 1);
+    loaded.health
+}
+
 #[test]
-fn foreign_files_are_all_listed_and_files_under_way_are_passed_over() {
+fn foreign_files_are_named_and_skipped_and_files_under_way_are_passed_over() {
     let data = written(&["support"]);
     fs::write(folder(data.path()).join(".part-1.tmp"), "half").unwrap();
     fs::write(folder(data.path()).join("part-1.parquet.tmp"), "half").unwrap();
@@ -78,11 +86,16 @@ fn foreign_files_are_all_listed_and_files_under_way_are_passed_over() {
     fs::write(folder(data.path()).join("export.parquet"), "mine").unwrap();
     fs::write(data.path().join("samples/old.csv"), "mine").unwrap();
     fs::create_dir(data.path().join("samples/experiment=support/backup")).unwrap();
-    insta::assert_snapshot!(error(data.path(), None, &[]));
+    let health = health(data.path());
+    assert_eq!((health.skipped_files, health.problems), (4, Vec::new()));
+    insta::assert_debug_snapshot!(health.skipped);
+    assert!(folder(data.path()).join("notes.txt").exists());
+    fs::remove_file(folder(data.path()).join("part-0.parquet")).unwrap();
+    insta::assert_snapshot!("with_nothing_else", error(data.path(), None, &[]));
 }
 
 #[test]
-fn part_files_that_are_no_samples_are_all_named_with_what_is_wrong() {
+fn part_files_that_are_no_samples_are_skipped_and_a_problem_of_the_capture_that_names_them() {
     let data = written(&["support"]);
     let at = |name: &str| folder(data.path()).join(name);
     fs::write(at("part-1.parquet"), "this is not Parquet").unwrap();
@@ -91,7 +104,47 @@ fn part_files_that_are_no_samples_are_all_named_with_what_is_wrong() {
     let whole = fs::read(at("part-0.parquet")).unwrap();
     fs::write(at("part-4.parquet"), &whole[..whole.len() / 2]).unwrap();
     foreign_parquet(&at("part-5.parquet"));
-    insta::assert_snapshot!(error(data.path(), None, &[]));
+    let scores = data.path().join("scores/experiment=support/date=2025-10-09/hour=08");
+    fs::create_dir_all(&scores).unwrap();
+    fs::write(scores.join("part-1.parquet"), "no scores").unwrap();
+    let health = health(data.path());
+    assert_eq!(health.skipped_files, 6);
+    insta::assert_debug_snapshot!((health.skipped, health.problems));
+    fs::remove_file(at("part-0.parquet")).unwrap();
+    insta::assert_snapshot!("with_no_readable_part_file", error(data.path(), None, &[]));
+}
+
+#[test]
+fn a_part_file_that_is_damaged_anywhere_never_stops_the_others() {
+    let data = written(&["support"]);
+    let rows: Vec<Sample> = (0..50)
+        .map(|n| Sample {
+            sample_id: format!("d-{n}"),
+            response_text: Some("y".repeat(n)),
+            ..sample("support")
+        })
+        .collect();
+    let damaged = folder(data.path()).join("part-1.parquet");
+    write_file(&damaged, "support", rows).unwrap();
+    let whole = fs::read(&damaged).unwrap();
+    let options = LoadOptions { data_dir: data.path().to_path_buf(), ..LoadOptions::default() };
+    let (mut skipped, mut read) = (0, 0);
+    for at in (0..whole.len()).step_by(whole.len() / 100) {
+        let mut bytes = whole.clone();
+        bytes[at..(at + 40).min(whole.len())].fill(0xa5);
+        fs::write(&damaged, bytes).unwrap();
+        let loaded = load(&options).unwrap_or_else(|error| panic!("at {at}: {error}"));
+        assert!(loaded.samples >= 1);
+        if loaded.health.skipped_files == 1 {
+            assert_eq!((loaded.samples, loaded.health.problems.len()), (1, 1));
+            skipped += 1;
+        } else {
+            read += 1;
+        }
+    }
+    // Columns that no metric needs are not looked at.
+    println!("{skipped} skipped, {read} read");
+    assert!(skipped > 20, "{skipped}");
 }
 
 /// A Parquet file of somebody else.

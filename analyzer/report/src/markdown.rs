@@ -148,6 +148,9 @@ fn facts(text: &mut String, report: &Report) {
     for problem in health.problems.iter().take(GATES_MAX) {
         let _ = writeln!(text, "- **Capture problem**: {}", line(problem));
     }
+    if health.skipped_files > 0 {
+        let _ = writeln!(text, "- {}", line(&words::skipped(health)));
+    }
     let _ = writeln!(text, "- However often looked at: {}", words::promises(&report.evaluation));
     if let Some(score) = report.evaluation.score {
         let _ = writeln!(text, "- In one number: {}", words::score(score));

@@ -346,6 +346,9 @@ fn health(page: &mut Page, health: &CaptureHealth) {
     for check in &health.assignments {
         page.wrapped("  ", &terminal(&words::assignment(check)));
     }
+    if health.skipped_files > 0 {
+        page.wrapped("  ", &terminal(&words::skipped(health)));
+    }
     if health.problems.is_empty() {
         page.line("  no problem found that would bias the comparison");
     }

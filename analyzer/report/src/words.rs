@@ -41,6 +41,18 @@ pub(crate) fn assignment(check: &weir_gate::AssignmentCheck) -> String {
     )
 }
 
+/// The files that were passed over, in one line.
+pub(crate) fn skipped(health: &weir_gate::CaptureHealth) -> String {
+    let (files, are) = if health.skipped_files == 1 { ("file", "is") } else { ("files", "are") };
+    let more = health.skipped_files.saturating_sub(health.skipped.len() as u64);
+    let more = if more > 0 { format!("; and {} more", numbers::count(more)) } else { String::new() };
+    format!(
+        "{} {files} in the data folder {are} not read: {}{more}",
+        numbers::count(health.skipped_files),
+        health.skipped.join("; ")
+    )
+}
+
 /// The verdict as a machine writes it.
 pub(crate) fn verdict_id(verdict: Verdict) -> &'static str {
     match verdict {

@@ -69,6 +69,9 @@ pub(super) fn health(page: &mut String, report: &Report) {
     for check in &health.assignments {
         let _ = writeln!(page, "<p>{}</p>", text(&words::assignment(check)));
     }
+    if health.skipped_files > 0 {
+        let _ = writeln!(page, "<p>{}</p>", text(&words::skipped(health)));
+    }
     page.push_str("<dl class=\"facts\">");
     let answers_control = health.primary_control + health.noise;
     let answers_candidate = health.primary_candidate + health.shadow;
