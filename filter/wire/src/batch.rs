@@ -1,12 +1,14 @@
 //! Export requests: joined from encoded records on one side, decoded within limits on the other.
 
 use prost::Message;
-use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
+use prost::encoding::{encoded_len_varint, key_len};
 
 use crate::WireError;
 use crate::budget::{self, Signal};
+use crate::leg::{LegView, common};
 use crate::names;
 use crate::otlp::{self, ExportLogsServiceRequest, ExportLogsServiceResponse, KeyValue};
+use crate::record::{RecordWriter, open, put_bytes};
 
 /// Who sends a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,8 +19,7 @@ pub struct Resource {
     pub worker: String,
 }
 
-/// What the legs of a batch have in common: the policy that they were captured under. On the wire it is said once, as
-/// attributes of the scope.
+/// The policy that the legs of a batch were captured under. On the wire it is said once, as attributes of a scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shared<'a> {
     /// The policy's experiment.
@@ -27,6 +28,28 @@ pub struct Shared<'a> {
     pub revision: u64,
     /// The policy's digest, 16 hex digits.
     pub policy_digest: &'a str,
+}
+
+/// Records of a batch that say something together.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// What they share, by [`encode_scope`]; nothing where each says everything itself.
+    pub attributes: Vec<u8>,
+    /// The records, each added by [`Scope::push`].
+    pub records: Vec<u8>,
+}
+
+impl Scope {
+    /// Adds an encoded record. Returns by how many bytes the batch grows.
+    pub fn push(&mut self, record: &[u8]) -> usize {
+        let before = self.records.len();
+        put_bytes(2, record, &mut self.records);
+        self.records.len() - before
+    }
+
+    fn content_len(&self) -> usize {
+        delimited_len(self.attributes.len()) + self.records.len()
+    }
 }
 
 /// What [`decode_request`] accepts.
@@ -48,33 +71,28 @@ impl Default for DecodeLimits {
 
 /// Encodes an `ExportLogsServiceRequest` around records that are encoded already and say everything themselves.
 pub fn encode_batch<R: AsRef<[u8]>>(resource: &Resource, records: &[R]) -> Vec<u8> {
-    join(resource, &[], records)
+    let mut scope = Scope::default();
+    for record in records {
+        scope.push(record.as_ref());
+    }
+    encode_scopes(resource, &[scope])
 }
 
-/// Encodes an `ExportLogsServiceRequest` around records of one policy, see [`encode_leg`](crate::encode_leg).
-pub fn encode_shared_batch<R: AsRef<[u8]>>(
+/// Encodes an `ExportLogsServiceRequest` around scopes.
+pub fn encode_scopes<'a>(
     resource: &Resource,
-    shared: Shared<'_>,
-    records: &[R],
+    scopes: impl IntoIterator<Item = &'a Scope, IntoIter: Clone>,
 ) -> Vec<u8> {
-    join(resource, &encode_scope(shared), records)
-}
-
-fn join<R: AsRef<[u8]>>(resource: &Resource, scope: &[u8], records: &[R]) -> Vec<u8> {
-    let resource = encode_resource(resource);
-    let records_len: usize = records.iter().map(|record| delimited_len(record.as_ref().len())).sum();
-    let scope_logs_len = delimited_len(scope.len()) + records_len;
-    let resource_logs_len = delimited_len(resource.len()) + delimited_len(scope_logs_len);
+    let (resource, scopes) = (encode_resource(resource), scopes.into_iter());
+    let scopes_len: usize = scopes.clone().map(|scope| delimited_len(scope.content_len())).sum();
+    let resource_logs_len = delimited_len(resource.len()) + scopes_len;
     let mut bytes = Vec::with_capacity(delimited_len(resource_logs_len));
     open(1, resource_logs_len, &mut bytes);
-    open(1, resource.len(), &mut bytes);
-    bytes.extend_from_slice(&resource);
-    open(2, scope_logs_len, &mut bytes);
-    open(1, scope.len(), &mut bytes);
-    bytes.extend_from_slice(scope);
-    for record in records {
-        open(2, record.as_ref().len(), &mut bytes);
-        bytes.extend_from_slice(record.as_ref());
+    put_bytes(1, &resource, &mut bytes);
+    for scope in scopes {
+        open(2, scope.content_len(), &mut bytes);
+        put_bytes(1, &scope.attributes, &mut bytes);
+        bytes.extend_from_slice(&scope.records);
     }
     bytes
 }
@@ -82,6 +100,16 @@ fn join<R: AsRef<[u8]>>(resource: &Resource, scope: &[u8], records: &[R]) -> Vec
 /// Bytes that a record of this size adds to a batch.
 pub fn batch_len(record_len: usize) -> usize {
     delimited_len(record_len)
+}
+
+/// The attributes of a scope of legs: their policy, and everything that [`encode_leg`](crate::encode_leg) leaves out.
+pub fn encode_scope(shared: Shared<'_>, leg: &LegView<'_>) -> Vec<u8> {
+    let mut scope = RecordWriter::of_scope();
+    scope.text(names::EXPERIMENT, shared.experiment);
+    scope.integer(names::REVISION, shared.revision);
+    scope.text(names::POLICY_DIGEST, shared.policy_digest);
+    common(leg, &mut scope);
+    scope.finish()
 }
 
 /// Encodes an `ExportLogsServiceResponse`; `rejected` is the number of refused records and why, if any.
@@ -167,26 +195,7 @@ fn encode_resource(resource: &Resource) -> Vec<u8> {
     .encode_to_vec()
 }
 
-fn encode_scope(shared: Shared<'_>) -> Vec<u8> {
-    let revision = i64::try_from(shared.revision).unwrap_or(i64::MAX);
-    let revision = otlp::AnyValue { value: Some(otlp::any_value::Value::IntValue(revision)) };
-    otlp::InstrumentationScope {
-        attributes: vec![
-            KeyValue::string(names::EXPERIMENT, shared.experiment),
-            KeyValue { key: names::REVISION.to_owned(), value: Some(revision) },
-            KeyValue::string(names::POLICY_DIGEST, shared.policy_digest),
-        ],
-        ..otlp::InstrumentationScope::default()
-    }
-    .encode_to_vec()
-}
-
 /// Tag (below 16), length and content.
 fn delimited_len(content_len: usize) -> usize {
     key_len(1) + encoded_len_varint(content_len as u64) + content_len
-}
-
-fn open(tag: u32, content_len: usize, to: &mut Vec<u8>) {
-    encode_key(tag, WireType::LengthDelimited, to);
-    encode_varint(content_len as u64, to);
 }

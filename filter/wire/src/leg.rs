@@ -8,6 +8,9 @@ use crate::names;
 use crate::otlp::LogRecord;
 use crate::record::{Attributes, RecordWriter};
 
+/// What a record takes besides its bodies.
+const RECORD_BYTES_USUAL: usize = 1024;
+
 /// Which answer of an exchange a leg is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum LegKind {
@@ -179,37 +182,44 @@ pub struct LegView<'a> {
 /// Encodes a leg as a `LogRecord` message (without the outer tag and length) that says everything itself.
 pub fn encode_record(leg: &Leg) -> Vec<u8> {
     let tags: Vec<(&str, &str)> = leg.tags.iter().map(|(name, value)| (&**name, &**value)).collect();
-    let mut record = begin(&LegView { tags: &tags, ..leg.view() });
+    let view = LegView { tags: &tags, ..leg.view() };
+    let mut record = own(&view, Vec::with_capacity(RECORD_BYTES_USUAL + leg.response_body.len()));
+    common(&view, &mut record);
     record.text(names::EXPERIMENT, &leg.experiment);
     record.integer(names::REVISION, leg.revision);
     record.text(names::POLICY_DIGEST, &leg.policy_digest);
     record.finish()
 }
 
-/// Encodes a leg as a `LogRecord` message for a batch that says what it [shares](crate::Shared).
-pub fn encode_leg(leg: &LegView<'_>) -> Vec<u8> {
-    begin(leg).finish()
+/// Encodes a leg as a `LogRecord` message for a scope that says the rest ([`encode_scope`](crate::encode_scope)); the
+/// bytes come behind those that are handed in.
+pub fn encode_leg(leg: &LegView<'_>, behind: Vec<u8>) -> Vec<u8> {
+    own(leg, behind).finish()
 }
 
-fn begin(leg: &LegView<'_>) -> RecordWriter {
-    let bodies = leg.request_body.len()
-        + leg.request_body_tail.len()
-        + leg.response_body.len()
-        + leg.response_body_tail.len();
-    let mut record = RecordWriter::new(leg.start_unix_nano, names::EVENT_LEG, 1024 + leg.path.len() + bodies);
+/// What the legs of one scope have in common: most legs differ in nothing of it.
+pub(crate) fn common(leg: &LegView<'_>, to: &mut RecordWriter) {
+    to.text(names::LEG, leg.leg.as_str());
+    to.text(names::VARIANT, leg.variant.as_str());
+    to.text(names::SNAPSHOT, leg.snapshot);
+    to.text(names::COHORT, leg.cohort);
+    to.text(names::TIER, leg.tier);
+    to.text(names::AUTONOMY, leg.autonomy);
+    to.number(names::INCLUSION_PROBABILITY, Some(leg.inclusion_probability));
+    to.number(names::CANDIDATE_SHARE, leg.candidate_share);
+    to.text(names::COPIES, leg.copies);
+    to.text(names::METHOD, leg.method);
+    to.text(names::REQUEST_CONTENT_TYPE, leg.request_content_type);
+    to.text(names::RESPONSE_CONTENT_TYPE, leg.response_content_type);
+    to.text(names::RESPONSE_CONTENT_ENCODING, leg.response_content_encoding);
+}
+
+/// What is a leg's own.
+fn own(leg: &LegView<'_>, behind: Vec<u8>) -> RecordWriter {
+    let mut record = RecordWriter::behind(behind, leg.start_unix_nano, names::EVENT_LEG);
     record.text(names::SAMPLE_ID, leg.sample_id);
-    record.text(names::LEG, leg.leg.as_str());
-    record.text(names::VARIANT, leg.variant.as_str());
-    record.text(names::SNAPSHOT, leg.snapshot);
-    record.text(names::COHORT, leg.cohort);
-    record.text(names::TIER, leg.tier);
-    record.text(names::AUTONOMY, leg.autonomy);
     record.text(names::IDENTITY_HASH, leg.identity_hash);
-    record.number(names::INCLUSION_PROBABILITY, Some(leg.inclusion_probability));
-    record.number(names::CANDIDATE_SHARE, leg.candidate_share);
-    record.text(names::COPIES, leg.copies);
     record.integer(names::SEQUENCE, leg.sequence);
-    record.text(names::METHOD, leg.method);
     record.text(names::PATH, leg.path);
     record.text(names::REQUEST_ID, leg.request_id);
     record.integer(names::STATUS, u64::from(leg.status));
@@ -218,9 +228,6 @@ fn begin(leg: &LegView<'_>) -> RecordWriter {
     record.number(names::TTFT_MS, leg.ttft_ms);
     record.integer(names::CHUNKS, leg.chunks);
     record.number(names::LONGEST_GAP_MS, leg.longest_gap_ms);
-    record.text(names::REQUEST_CONTENT_TYPE, leg.request_content_type);
-    record.text(names::RESPONSE_CONTENT_TYPE, leg.response_content_type);
-    record.text(names::RESPONSE_CONTENT_ENCODING, leg.response_content_encoding);
     record.bytes(names::REQUEST_BODY, leg.request_body);
     record.bytes(names::REQUEST_BODY_TAIL, leg.request_body_tail);
     if let Some(bytes) = leg.request_body_bytes {
@@ -285,7 +292,7 @@ impl Leg {
     }
 
     /// The leg, borrowed, without its tags.
-    fn view(&self) -> LegView<'_> {
+    pub fn view(&self) -> LegView<'_> {
         LegView {
             sample_id: &self.sample_id,
             leg: self.leg,

@@ -17,8 +17,8 @@ mod record;
 mod score;
 
 pub use batch::{
-    DecodeLimits, Resource, Shared, batch_len, check_request, decode_request, encode_batch, encode_response,
-    encode_shared_batch, share_scopes,
+    DecodeLimits, Resource, Scope, Shared, batch_len, check_request, decode_request, encode_batch,
+    encode_response, encode_scope, encode_scopes, share_scopes,
 };
 pub use budget::Signal;
 pub use event::{Event, GUARD_TRIPPED, encode_event};

@@ -2,20 +2,29 @@
 //!
 //! The writer builds no tree: the filter encodes thousands of records a second in a worker's tick.
 
-use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
+use prost::encoding::{WireType, encode_varint, encoded_len_varint, key_len};
 
 use crate::WireError;
 use crate::names;
 use crate::otlp::any_value::Value;
 use crate::otlp::{KeyValue, LogRecord};
 
+/// What a scope of ours takes.
+const SCOPE_BYTES_USUAL: usize = 1024;
 const FOUND_CHARS_MAX: usize = 64;
 /// Further details of one record that are read.
 pub(crate) const TAGS_MAX: usize = 128;
 
-/// Writes one `LogRecord`.
+/// Field of a `LogRecord` that holds its attributes.
+const RECORD_ATTRIBUTES: u32 = 6;
+/// Field of an `InstrumentationScope` that holds its attributes.
+const SCOPE_ATTRIBUTES: u32 = 3;
+
+/// Writes one `LogRecord`, or the scope of several.
 pub(crate) struct RecordWriter {
     bytes: Vec<u8>,
+    /// Field that the attributes go to.
+    field: u32,
 }
 
 /// The attributes of one `LogRecord`, taken out by name.
@@ -25,10 +34,18 @@ pub(crate) struct Attributes {
 
 impl RecordWriter {
     pub(crate) fn new(time_unix_nano: u64, event_name: &str, bytes_hint: usize) -> Self {
-        let mut bytes = Vec::with_capacity(bytes_hint);
+        Self::behind(Vec::with_capacity(bytes_hint), time_unix_nano, event_name)
+    }
+
+    /// Writes the record behind what is there.
+    pub(crate) fn behind(mut bytes: Vec<u8>, time_unix_nano: u64, event_name: &str) -> Self {
         prost::encoding::fixed64::encode(1, &time_unix_nano, &mut bytes);
         put_string(12, event_name, &mut bytes);
-        Self { bytes }
+        Self { bytes, field: RECORD_ATTRIBUTES }
+    }
+
+    pub(crate) fn of_scope() -> Self {
+        Self { bytes: Vec::with_capacity(SCOPE_BYTES_USUAL), field: SCOPE_ATTRIBUTES }
     }
 
     /// Writes nothing for an empty text.
@@ -53,14 +70,14 @@ impl RecordWriter {
     pub(crate) fn integer(&mut self, key: &'static str, value: u64) {
         let value = value.min(i64::MAX as u64);
         self.attribute(key, key_len(3) + encoded_len_varint(value));
-        encode_key(3, WireType::Varint, &mut self.bytes);
-        encode_varint(value, &mut self.bytes);
+        put_key(3, WireType::Varint, &mut self.bytes);
+        put_varint(value, &mut self.bytes);
     }
 
     pub(crate) fn boolean(&mut self, key: &'static str, value: bool) {
         self.attribute(key, key_len(2) + 1);
-        encode_key(2, WireType::Varint, &mut self.bytes);
-        encode_varint(u64::from(value), &mut self.bytes);
+        put_key(2, WireType::Varint, &mut self.bytes);
+        self.bytes.push(u8::from(value));
     }
 
     /// Writes nothing for `None` and for what is not a finite number.
@@ -69,7 +86,7 @@ impl RecordWriter {
             return;
         };
         self.attribute(key, key_len(4) + 8);
-        encode_key(4, WireType::SixtyFourBit, &mut self.bytes);
+        put_key(4, WireType::SixtyFourBit, &mut self.bytes);
         self.bytes.extend_from_slice(&value.to_le_bytes());
     }
 
@@ -90,11 +107,11 @@ impl RecordWriter {
             + key_len(2)
             + encoded_len_varint(any_value_len as u64)
             + any_value_len;
-        encode_key(6, WireType::LengthDelimited, &mut self.bytes);
-        encode_varint(key_value_len as u64, &mut self.bytes);
+        put_key(self.field, WireType::LengthDelimited, &mut self.bytes);
+        put_varint(key_value_len as u64, &mut self.bytes);
         put_string(1, key, &mut self.bytes);
-        encode_key(2, WireType::LengthDelimited, &mut self.bytes);
-        encode_varint(any_value_len as u64, &mut self.bytes);
+        put_key(2, WireType::LengthDelimited, &mut self.bytes);
+        put_varint(any_value_len as u64, &mut self.bytes);
     }
 }
 
@@ -224,8 +241,29 @@ fn put_string(tag: u32, text: &str, to: &mut Vec<u8>) {
     put_bytes(tag, text.as_bytes(), to);
 }
 
-fn put_bytes(tag: u32, value: &[u8], to: &mut Vec<u8>) {
-    encode_key(tag, WireType::LengthDelimited, to);
-    encode_varint(value.len() as u64, to);
+/// A field with a length: tag (below 16), length and content.
+pub(crate) fn put_bytes(tag: u32, value: &[u8], to: &mut Vec<u8>) {
+    open(tag, value.len(), to);
     to.extend_from_slice(value);
+}
+
+/// The beginning of such a field.
+pub(crate) fn open(tag: u32, content_len: usize, to: &mut Vec<u8>) {
+    put_key(tag, WireType::LengthDelimited, to);
+    put_varint(content_len as u64, to);
+}
+
+/// A key of a field below 16 is one byte.
+#[inline]
+fn put_key(tag: u32, wire_type: WireType, to: &mut Vec<u8>) {
+    put_varint(u64::from(tag << 3) | wire_type as u64, to);
+}
+
+/// Nearly all keys and lengths are below 128: one byte, without the loop of the general case.
+#[inline]
+fn put_varint(value: u64, to: &mut Vec<u8>) {
+    match u8::try_from(value) {
+        Ok(byte) if byte < 0x80 => to.push(byte),
+        _ => encode_varint(value, to),
+    }
 }

@@ -5,8 +5,9 @@ use proptest::prelude::*;
 use prost::Message;
 use weir_wire::otlp::{AnyValue, KeyValue, LogRecord, any_value::Value};
 use weir_wire::{
-    DecodeLimits, Leg, LegKind, Resource, Score, Variant, WireError, batch_len, decode_request, encode_batch,
-    encode_record, encode_response, encode_score, names, otlp,
+    DecodeLimits, Leg, LegKind, Resource, Scope, Score, Shared, Variant, WireError, batch_len,
+    decode_request, encode_batch, encode_leg, encode_record, encode_response, encode_scope, encode_scopes,
+    encode_score, names, otlp,
 };
 
 fn any_kind() -> impl Strategy<Value = LegKind> {
@@ -107,6 +108,37 @@ proptest! {
         prop_assert_eq!(read, legs);
         let records_len: usize = records.iter().map(|record| batch_len(record.len())).sum();
         prop_assert!(records_len <= batch.len() && batch.len() <= records_len + 200);
+    }
+
+    #[test]
+    fn legs_of_one_scope_are_read_as_if_each_said_everything_itself(leg in any_leg(), other in any_leg()) {
+        // Of the same policy and profile, but with everything else of its own.
+        let mut twin = Leg { tags: Vec::new(), ..other };
+        (twin.leg, twin.variant, twin.inclusion_probability, twin.candidate_share) = (leg.leg, leg.variant, leg.inclusion_probability, leg.candidate_share);
+        for (to, from) in [
+            (&mut twin.experiment, &leg.experiment), (&mut twin.policy_digest, &leg.policy_digest), (&mut twin.snapshot, &leg.snapshot),
+            (&mut twin.cohort, &leg.cohort), (&mut twin.tier, &leg.tier), (&mut twin.autonomy, &leg.autonomy), (&mut twin.copies, &leg.copies),
+            (&mut twin.method, &leg.method), (&mut twin.request_content_type, &leg.request_content_type),
+            (&mut twin.response_content_type, &leg.response_content_type), (&mut twin.response_content_encoding, &leg.response_content_encoding),
+        ] { to.clone_from(from); }
+        twin.revision = leg.revision;
+        let shared = Shared { experiment: &leg.experiment, revision: leg.revision, policy_digest: &leg.policy_digest };
+        let mut scope = Scope { attributes: encode_scope(shared, &leg.view()), records: Vec::new() };
+        let leg = Leg { tags: Vec::new(), ..leg };
+        let mut grown = 0;
+        for leg in [&leg, &twin] {
+            let record = encode_leg(&leg.view(), Vec::new());
+            grown += scope.push(&record);
+            prop_assert!(record.len() < encode_record(leg).len());
+        }
+        prop_assert_eq!(scope.records.len(), grown);
+        let alone = Scope { attributes: Vec::new(), records: Vec::new() };
+        let batch = encode_scopes(&resource(), [&alone, &scope]);
+        let mut request = decode_request(&batch, DecodeLimits::default()).unwrap();
+        prop_assert_eq!(request.encoded_len() > batch.len(), true);
+        let records = request.resource_logs.pop().unwrap().scope_logs.pop().unwrap().log_records;
+        let read: Vec<_> = records.into_iter().map(|record| Leg::from_record(record).unwrap()).collect();
+        prop_assert_eq!(read, [leg, twin]);
     }
 
     #[test]
