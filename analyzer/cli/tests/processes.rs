@@ -70,14 +70,19 @@ fn pause() {
     std::thread::sleep(Duration::from_millis(20));
 }
 
-/// A proxy whose upstreams refuse: the answers are Envoy's own, and they carry the revision all the same.
+/// A proxy with an example's policy.
 async fn proxy(folder: &Path) -> (Envoy, String) {
+    let policy = std::fs::read_to_string(root().join("examples/policies/shadow.yaml")).unwrap();
+    let policy = weir_policy::Policy::parse("shadow.yaml", &policy).unwrap();
+    proxy_with(folder, &policy.to_json(), policy.revision).await
+}
+
+/// A proxy whose upstreams refuse: the answers are Envoy's own, and they carry the revision all the same.
+async fn proxy_with(folder: &Path, document: &str, revision: u64) -> (Envoy, String) {
     let watched = folder.join("ecds");
     std::fs::create_dir(&watched).unwrap();
     let (file, module) = (watched.join("weir.json"), find_filter(None).unwrap());
-    let policy = std::fs::read_to_string(root().join("examples/policies/shadow.yaml")).unwrap();
-    let policy = weir_policy::Policy::parse("shadow.yaml", &policy).unwrap();
-    std::fs::write(&file, ecds_response(&policy.to_json(), policy.revision, &module)).unwrap();
+    std::fs::write(&file, ecds_response(document, revision, &module)).unwrap();
     let nobody = SocketAddr::from(([127, 0, 0, 1], 1));
     let upstreams = Upstreams { control: nobody, candidate: nobody, collector: nobody };
     let bootstrap = Bootstrap::new(upstreams, FilterSource::Ecds { file: file.clone(), module }).render();
@@ -166,6 +171,43 @@ async fn a_watched_rollout_rolls_back_and_people_can_push_and_roll_back_by_hand(
     let back = run(&["rollback", "--envoy", &target, "--data", &data, "--reason", "a test"]);
     assert_eq!(back.status.code(), Some(0), "{}", text(&back));
     assert!(text(&back).starts_with("rolled back: revision 10 (was 9)"), "{}", text(&back));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_of_several_experiments_is_pushed_and_rolled_back_by_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = "examples/experiments/search-and-support.yaml";
+    let document = std::fs::read_to_string(root().join(file)).unwrap();
+    let experiments = weir_policy::Experiments::parse(file, &document).unwrap();
+    let (_envoy, target) = proxy_with(folder.path(), &experiments.to_json(), experiments.revision).await;
+    let said = |arguments: &[&str]| {
+        let output = run(&[arguments, &["--envoy", &target]].concat());
+        (output.status.code(), text(&output))
+    };
+    let (code, which) = said(&["rollback"]);
+    assert_eq!(code, Some(2), "{which}");
+    assert!(which.contains("--experiment NAME, or take all of them back with --all"), "{which}");
+    let (code, back) = said(&["rollback", "--experiment", "support-prompt"]);
+    assert_eq!(code, Some(0), "{back}");
+    assert!(back.starts_with("rolled back: revision 13 (was 12) confirmed by 1 proxy"), "{back}");
+    let (code, unchanged) = said(&["push", file, "--experiment", "support-prompt"]);
+    assert_eq!(code, Some(2), "its revision 12 is not above 13: {unchanged}");
+    let newer = folder.path().join("newer.yaml");
+    std::fs::write(&newer, document.replace("revision: 12", "revision: 14")).unwrap();
+    let newer = newer.display().to_string();
+    let (code, pushed) = said(&["push", &newer, "--experiment", "support-prompt"]);
+    assert_eq!(code, Some(0), "{pushed}");
+    assert!(pushed.starts_with("revision 14 (was 13) confirmed"), "{pushed}");
+    let (code, unknown) = said(&["push", &newer, "--experiment", "shop"]);
+    assert_eq!(code, Some(2), "{unknown}");
+    assert!(unknown.contains("there: support-model, support-prompt, search-ranking"), "{unknown}");
+    let data = folder.path().display().to_string();
+    let (code, status) = said(&["status", "--data", &data]);
+    assert_eq!(code, Some(0), "{status}");
+    assert!(status.contains("support-model: revision 12, mode canary"), "{status}");
+    assert!(status.contains("support-prompt: revision 14, mode canary"), "{status}");
+    let (code, whole) = said(&["push", &newer, "--restore"]);
+    assert_eq!(code, Some(0), "{whole}");
 }
 
 #[test]

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 use weir_envoy::Admin;
 
+use crate::ecds_file::Carried;
 use crate::push::milliseconds;
 use crate::target::{EnvoyTarget, Probe};
 
@@ -40,6 +41,36 @@ pub struct ProxyConfirmation {
     pub admin_ms: Option<f64>,
     /// Until every probe of a round showed the revision; absent when the proxy is not probed.
     pub probe_ms: Option<f64>,
+}
+
+/// What proxies have to show for a push to be confirmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// The revision.
+    pub revision: u64,
+    /// Whether a later one will do: of several experiments somebody else may have changed another one meanwhile, and every
+    /// later document has this one's change, too.
+    pub or_later: bool,
+    /// Whether answers show it, so that probes make sense.
+    pub in_answers: bool,
+}
+
+impl Shown {
+    /// What the ECDS file carries.
+    pub fn of(carried: &Carried) -> Self {
+        Self {
+            revision: carried.revision,
+            or_later: carried.is_of_several(),
+            in_answers: carried.shows_revision(),
+        }
+    }
+
+    fn is(&self, shown: &str) -> bool {
+        match shown.parse::<u64>() {
+            Ok(shown) => shown == self.revision || (self.or_later && shown > self.revision),
+            Err(_) => false,
+        }
+    }
 }
 
 /// What a proxy shows now.
@@ -158,26 +189,24 @@ impl Confirmer {
         .await
     }
 
-    /// Waits until every proxy shows `revision`. `probe` is false when the new policy shows no revision in responses.
-    /// Times are counted from `started`, the timeout runs from now.
+    /// Waits until every proxy shows it. Times are counted from `started`, the timeout runs from now.
     ///
     /// # Errors
     /// At once when a proxy rejected the configuration, else after the timeout with what each proxy shows.
     pub async fn confirm(
         &self,
-        revision: u64,
-        probe: bool,
+        shown: Shown,
         baseline: &[Option<ExtensionStats>],
         started: Instant,
     ) -> Result<Vec<ProxyConfirmation>, ConfirmError> {
+        let revision = shown.revision;
         let mut tasks = JoinSet::new();
         let called = Instant::now();
         for (index, proxy) in self.proxies.iter().enumerate() {
             let wait = Wait {
                 confirmer: self.clone(),
                 proxy: proxy.clone(),
-                revision: revision.to_string(),
-                probe,
+                shown,
                 baseline: baseline.get(index).cloned().flatten(),
                 started,
                 deadline: called + self.timeout,
@@ -288,7 +317,7 @@ impl Confirmer {
     }
 
     /// One round of probes on fresh connections: `Ok(())` when all show the revision, else what one of them showed.
-    async fn probe_round(&self, probe: &Probe, revision: &str) -> Result<(), String> {
+    async fn probe_round(&self, probe: &Probe, wanted: Shown) -> Result<(), String> {
         let mut round = JoinSet::new();
         for _ in 0..PROBES_PER_ROUND {
             let (confirmer, probe) = (self.clone(), probe.clone());
@@ -297,7 +326,7 @@ impl Confirmer {
         while let Some(joined) = round.join_next().await {
             let shown = joined.map_err(|error| error.to_string())??;
             match shown {
-                Some(shown) if shown == revision => {}
+                Some(shown) if wanted.is(&shown) => {}
                 Some(shown) => return Err(format!("the probe's answer shows revision {shown}")),
                 None => return Err(format!("the probe's answer has no {REVISION_HEADER}")),
             }
@@ -325,8 +354,7 @@ pub fn extension_stats(all: &BTreeMap<String, String>, name: &str) -> ExtensionS
 struct Wait {
     confirmer: Confirmer,
     proxy: Proxy,
-    revision: String,
-    probe: bool,
+    shown: Shown,
     baseline: Option<ExtensionStats>,
     started: Instant,
     deadline: Instant,
@@ -343,7 +371,7 @@ impl Wait {
             Some(admin) => Some(self.wait_for_admin(&admin).await?),
             None => None,
         };
-        let probe_ms = match self.proxy.probe.clone().filter(|_| self.probe) {
+        let probe_ms = match self.proxy.probe.clone().filter(|_| self.shown.in_answers) {
             Some(probe) => Some(self.wait_for_probe(&probe).await?),
             None => None,
         };
@@ -359,7 +387,7 @@ impl Wait {
     async fn wait_for_admin(&mut self, admin: &Admin) -> Result<f64, Missing> {
         loop {
             let last = match self.confirmer.stats(admin).await {
-                Ok(stats) if stats.version_text.as_deref() == Some(self.revision.as_str()) => {
+                Ok(stats) if stats.version_text.as_deref().is_some_and(|text| self.shown.is(text)) => {
                     return Ok(milliseconds(self.started.elapsed()));
                 }
                 Ok(stats) => {
@@ -378,7 +406,7 @@ impl Wait {
 
     async fn wait_for_probe(&self, probe: &Probe) -> Result<f64, Missing> {
         loop {
-            match self.confirmer.probe_round(probe, &self.revision).await {
+            match self.confirmer.probe_round(probe, self.shown).await {
                 Ok(()) => return Ok(milliseconds(self.started.elapsed())),
                 Err(last) => self.pause(&last).await?,
             }
@@ -428,6 +456,26 @@ fn root_cause(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+    fn shown(revision: u64, in_answers: bool) -> Shown {
+        Shown { revision, or_later: false, in_answers }
+    }
+
+    #[test]
+    fn a_later_revision_will_do_only_where_several_experiments_share_a_file() {
+        let alone = shown(8, true);
+        let shared = Shown { or_later: true, ..alone };
+        for (text, by_alone, by_shared) in [
+            ("7", false, false),
+            ("8", true, true),
+            ("9", false, true),
+            ("", false, false),
+            ("x", false, false),
+        ] {
+            assert_eq!((alone.is(text), shared.is(text)), (by_alone, by_shared), "{text}");
+        }
+    }
+
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -471,7 +519,7 @@ mod tests {
         let confirmer = confirmer(&format!("ecds-file:e,admin={proxy},probe={proxy}"));
         let baseline = confirmer.baseline(Duration::from_secs(5)).await;
         assert_eq!(baseline[0].as_ref().unwrap().counters["update_rejected"], 0);
-        let confirmed = confirmer.confirm(8, true, &baseline, Instant::now()).await.unwrap();
+        let confirmed = confirmer.confirm(shown(8, true), &baseline, Instant::now()).await.unwrap();
         assert_eq!(confirmed.len(), 1);
         assert!(confirmed[0].admin_ms.unwrap() <= confirmed[0].probe_ms.unwrap());
     }
@@ -480,10 +528,10 @@ mod tests {
     async fn a_policy_that_shows_no_revision_is_confirmed_by_the_admin_interface_alone() {
         let proxy = answers(|_| stats("8", 0), |_| "").await;
         let with_admin = confirmer(&format!("ecds-file:e,admin={proxy},probe={proxy},timeout-ms=50"));
-        let confirmed = with_admin.confirm(8, false, &[], Instant::now()).await.unwrap();
+        let confirmed = with_admin.confirm(shown(8, false), &[], Instant::now()).await.unwrap();
         assert_eq!(confirmed[0].probe_ms, None);
         let probe_only = confirmer(&format!("ecds-file:e,probe={proxy},timeout-ms=50"));
-        let error = probe_only.confirm(8, false, &[], Instant::now()).await.unwrap_err();
+        let error = probe_only.confirm(shown(8, false), &[], Instant::now()).await.unwrap_err();
         assert!(error.to_string().contains("add its admin=URL"), "{error}");
     }
 
@@ -492,7 +540,7 @@ mod tests {
         let proxy = answers(|n| stats("7", u64::from(n > 0)), |_| "7").await;
         let confirmer = confirmer(&format!("ecds-file:e,admin={proxy},timeout-ms=600000"));
         let baseline = confirmer.baseline(Duration::from_secs(5)).await;
-        let error = confirmer.confirm(8, true, &baseline, Instant::now()).await.unwrap_err();
+        let error = confirmer.confirm(shown(8, true), &baseline, Instant::now()).await.unwrap_err();
         let ConfirmError::Rejected { serves, grown, .. } = &error else { panic!("{error}") };
         assert_eq!((serves.as_str(), grown.as_str()), ("7", "update_rejected 0 -> 1"));
     }
@@ -504,7 +552,7 @@ mod tests {
         let target = format!(
             "ecds-file:e,admin={good},admin=http://127.0.0.1:1,admin={old},probe={old},timeout-ms=60"
         );
-        let error = confirmer(&target).confirm(8, true, &[], Instant::now()).await.unwrap_err();
+        let error = confirmer(&target).confirm(shown(8, true), &[], Instant::now()).await.unwrap_err();
         let ConfirmError::TimedOut { shows, .. } = &error else { panic!("{error}") };
         let lines: Vec<&str> = shows.lines().collect();
         assert_eq!(lines.len(), 2, "{shows}");

@@ -10,12 +10,20 @@
 //!
 //! Invariants: the revision in the file never goes down or stays unless forced, also with several writers (a lock file
 //! `.NAME.lock` lies beside it while and after it is written). Limit: 16 MiB per file.
+//!
+//! The file carries one policy, or several experiments (`kind: Experiments`). In a file of several, a policy takes the place of
+//! its own experiment, and the others stay byte for byte; its revision becomes the document's next one, chosen under the lock,
+//! so that several rollouts can steer one file.
 
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use weir_document::Problems;
+use weir_policy::{Experiments, Mode, Policy};
+
+use crate::splice;
 
 /// Largest ECDS file that is read.
 pub const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -30,12 +38,31 @@ pub struct EcdsFile {
 /// What the file carries now.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Carried {
-    /// The revision: the higher one of `version_info` and the policy's own; 0 when neither is a number.
+    /// The revision: the higher one of `version_info` and the policy's own; 0 when neither is a number. Of one experiment of
+    /// several, see [`Carried::of`]: its own.
     pub revision: u64,
     /// `version_info` as it stands there.
     pub version_info: String,
-    /// The policy; `Null` when the configuration is not JSON.
+    /// The policy, or the document of several experiments; `Null` when the configuration is not JSON.
     pub policy: Value,
+}
+
+/// A change that is in place.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Replaced {
+    /// What was there before.
+    pub before: Carried,
+    /// What is there now.
+    pub after: Carried,
+}
+
+/// Which experiments of a document are taken back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// One, by its name.
+    One(String),
+    /// All of them.
+    All,
 }
 
 /// Why a file was not read or not changed.
@@ -65,6 +92,21 @@ pub enum EcdsError {
         /// What to do.
         hint: &'static str,
     },
+    /// The file carries several experiments, and none or not this one was named.
+    #[error("{}: carries the experiments {}; {}\n  hint: {hint}", path.display(), there.join(", "), match given { Some(given) => format!("none is named '{given}'"), None => String::from("it has to be said which one is meant") })]
+    Experiment {
+        /// The file.
+        path: PathBuf,
+        /// The name that was given.
+        given: Option<String>,
+        /// The names in the file.
+        there: Vec<String>,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// The document would not be valid any more.
+    #[error("{0}")]
+    Document(Problems),
     /// The file already carries this revision or a later one.
     #[error(
         "{}: carries revision {there}, revision {given} is not after it\n  hint: set `revision: {}` in the policy, or force the push if this is a restore",
@@ -86,15 +128,49 @@ impl Carried {
         Self { revision, version_info: revision.to_string(), policy }
     }
 
-    /// The policy's mode, for example `rolled-back`.
+    /// The policy's mode, for example `rolled-back`; none of a document of several experiments.
     pub fn mode(&self) -> Option<&str> {
         self.policy.get("mode").and_then(Value::as_str)
     }
 
-    /// Whether responses under this policy show its revision.
+    /// Whether the file carries several experiments.
+    pub fn is_of_several(&self) -> bool {
+        self.policy.get("kind").and_then(Value::as_str) == Some("Experiments")
+    }
+
+    /// Each of several experiments by itself: its policy, and its own revision, or the document's where it has none.
+    pub fn experiments(&self) -> Vec<Self> {
+        let list = self.policy.get("experiments").and_then(Value::as_array);
+        let one = |policy: &Value| Self {
+            revision: policy.get("revision").and_then(whole_number).unwrap_or(self.revision),
+            version_info: self.version_info.clone(),
+            policy: policy.clone(),
+        };
+        list.into_iter().flatten().filter(|_| self.is_of_several()).map(one).collect()
+    }
+
+    /// What is carried of this experiment: its part of a document of several; the whole where there is one policy. None where
+    /// a document of several has no experiment of that name.
+    pub fn of(&self, experiment: &str) -> Option<Self> {
+        if !self.is_of_several() {
+            return Some(self.clone());
+        }
+        self.experiments().into_iter().find(|one| one.experiment() == Some(experiment))
+    }
+
+    /// Whether responses under this policy show its revision; of several experiments, whether all do, since any of them may
+    /// answer a probe.
     pub fn shows_revision(&self) -> bool {
-        let shown = self.policy.pointer("/responseHeaders/revision").and_then(Value::as_bool);
-        shown.unwrap_or(true) && self.mode() != Some("off")
+        if self.is_of_several() {
+            let all = self.experiments();
+            let told = |one: &Self| one.told() != Some(false);
+            return all.iter().all(told) && all.iter().any(|one| one.mode() != Some(Mode::Off.as_str()));
+        }
+        self.told().unwrap_or(true) && self.mode() != Some(Mode::Off.as_str())
+    }
+
+    fn told(&self) -> Option<bool> {
+        self.policy.pointer("/responseHeaders/revision").and_then(Value::as_bool)
     }
 
     /// The policy's experiment.
@@ -145,6 +221,12 @@ impl EcdsFile {
                 given: revision,
             });
         }
+        self.write(policy_json, revision)?;
+        Ok(before)
+    }
+
+    /// Writes the file anew; the caller has the lock.
+    fn write(&self, policy_json: &str, revision: u64) -> Result<(), EcdsError> {
         let mut response = self.response()?;
         *self.version(&mut response)? = Value::String(revision.to_string());
         let configuration = self.configuration(&mut response)?;
@@ -162,8 +244,122 @@ impl EcdsFile {
             what: "written",
             source,
             hint: "the file and its folder must be writable by the user that runs weir",
+        })
+    }
+
+    /// Puts a policy in: in the place of the policy that is there, or, in a file of several experiments, of its own experiment,
+    /// whose revision then becomes the document's next one.
+    ///
+    /// # Errors
+    /// As [`EcdsFile::replace`]; where there are several experiments and not this one, and where they would not fit together.
+    pub fn put(&self, policy: &Policy, force: bool) -> Result<Replaced, EcdsError> {
+        let carried = self.read()?;
+        if !carried.is_of_several() {
+            let json = policy.to_json();
+            let before = self.replace(&json, policy.revision, force)?;
+            return Ok(Replaced { before, after: Carried::new(policy.revision, &json) });
+        }
+        let after = Some(policy.revision).filter(|_| !force);
+        self.edit(&Which::One(policy.experiment.clone()), after, policy.revision, |_, revision| {
+            Policy { revision, ..policy.clone() }.to_json()
+        })
+    }
+
+    /// Whether [`EcdsFile::put`] would find a valid document; nothing is written.
+    ///
+    /// # Errors
+    /// As [`EcdsFile::put`].
+    pub fn check(&self, policy: &Policy) -> Result<(), EcdsError> {
+        let carried = self.read()?;
+        if !carried.is_of_several() {
+            return Ok(());
+        }
+        let which = Which::One(policy.experiment.clone());
+        let revision = policy.revision.max(carried.revision + 1);
+        self.edited(&carried, &which, revision, |_, revision| Policy { revision, ..policy.clone() }.to_json())
+            .map(|_| ())
+    }
+
+    /// Takes experiments of a file of several back: their mode becomes `rolled-back`, or `given` with that mode takes the place
+    /// of the one of its name. A policy that this weir cannot read is taken back by
+    /// its fields.
+    ///
+    /// # Errors
+    /// As [`EcdsFile::put`].
+    pub fn take_back(&self, which: &Which, given: Option<&Policy>) -> Result<Replaced, EcdsError> {
+        self.edit(which, None, 0, |entry, revision| {
+            let name = entry.get("experiment").and_then(Value::as_str);
+            let given = given.filter(|given| name == Some(given.experiment.as_str())).cloned();
+            let brake = |policy: Policy| Policy { revision, mode: Mode::RolledBack, ..policy }.to_json();
+            let known = given.or_else(|| Policy::parse("the policy in the file", &entry.to_string()).ok());
+            known.map_or_else(|| brake_by_fields(entry, revision), brake)
+        })
+    }
+
+    /// Changes experiments of a document of several; `after` must be above the revision of the one that is changed.
+    fn edit(
+        &self,
+        which: &Which,
+        after: Option<u64>,
+        least: u64,
+        edit: impl Fn(&Value, u64) -> String,
+    ) -> Result<Replaced, EcdsError> {
+        let _lock = self.lock()?;
+        let before = self.read()?;
+        if let (Which::One(name), Some(given)) = (which, after)
+            && let Some(one) = before.of(name).filter(|one| one.revision >= given)
+        {
+            return Err(EcdsError::NotAfter { path: self.path.clone(), there: one.revision, given });
+        }
+        let revision = least.max(before.revision + 1);
+        let json = self.edited(&before, which, revision, edit)?;
+        self.write(&json, revision)?;
+        Ok(Replaced { before, after: Carried::new(revision, &json) })
+    }
+
+    /// The document with the change. One that was valid stays valid, or nothing is changed.
+    fn edited(
+        &self,
+        before: &Carried,
+        which: &Which,
+        revision: u64,
+        edit: impl Fn(&Value, u64) -> String,
+    ) -> Result<String, EcdsError> {
+        let there: Vec<String> =
+            before.experiments().iter().filter_map(|one| one.experiment().map(str::to_owned)).collect();
+        if let Which::One(name) = which
+            && !there.contains(name)
+        {
+            return Err(EcdsError::Experiment {
+                path: self.path.clone(),
+                given: Some(name.clone()),
+                there,
+                hint: "push the document that has it, or name one of these",
+            });
+        }
+        let mut response = self.response()?;
+        let configuration = self.configuration(&mut response)?;
+        let text = match configuration {
+            Value::String(text) => std::mem::take(text),
+            other => other.to_string(),
+        };
+        let meant = |entry: &Value| match which {
+            Which::One(name) => entry.get("experiment").and_then(Value::as_str) == Some(name),
+            Which::All => true,
+        };
+        let new = splice::replace(&text, revision, |entry| meant(entry).then(|| edit(entry, revision)));
+        let new = new.ok_or_else(|| {
+            self.format(
+                "the document of several experiments",
+                String::from("has no `revision`, or no list `experiments`"),
+                "check it with `weir validate`",
+            )
         })?;
-        Ok(before)
+        let name = self.path.display().to_string();
+        match (Experiments::parse(&name, &text), Experiments::parse(&name, &new)) {
+            (Ok(_), Err(problems)) => Err(EcdsError::Document(problems)),
+            _ => Ok(new),
+        }
     }
 
     /// Keeps other writers out until it is dropped (also when this process dies).
@@ -247,6 +443,16 @@ impl EcdsFile {
     fn format(&self, place: &str, message: String, hint: &'static str) -> EcdsError {
         EcdsError::Format { path: self.path.clone(), place: place.to_owned(), message, hint }
     }
+}
+
+/// A policy that this weir cannot read, with mode `rolled-back`.
+fn brake_by_fields(entry: &Value, revision: u64) -> String {
+    let mut entry = entry.clone();
+    if let Some(fields) = entry.as_object_mut() {
+        fields.insert("mode".to_owned(), Value::from(Mode::RolledBack.as_str()));
+        fields.insert("revision".to_owned(), Value::from(revision));
+    }
+    entry.to_string()
 }
 
 const DISCOVERY_HINT: &str =
@@ -338,6 +544,21 @@ mod tests {
         assert_eq!(ecds.read().unwrap().version_info, "7");
         ecds.replace("{\"revision\": 3}", 3, true).unwrap();
         assert_eq!(ecds.read().unwrap().revision, 3);
+    }
+
+    #[test]
+    fn an_experiment_of_a_later_version_is_taken_back_and_one_in_an_object_too() {
+        let later = r#"{"revision": 3, "kind": "Experiments", "experiments": [{"experiment":"a","mode":"full","novel":1}, {"experiment":"b"}]}"#;
+        for stored in [json!(later), serde_json::from_str(later).unwrap()] {
+            let folder = tempfile::tempdir().unwrap();
+            let ecds = file(folder.path(), &response(stored));
+            let taken = ecds.take_back(&Which::One("a".to_owned()), None).unwrap();
+            assert_eq!((taken.before.revision, taken.after.revision), (7, 8));
+            let carried = ecds.read().unwrap();
+            let a = json!({"experiment": "a", "mode": "rolled-back", "novel": 1, "revision": 8});
+            assert_eq!(carried.of("a").unwrap().policy, a);
+            assert_eq!((carried.of("b").unwrap().revision, carried.of("c")), (3, None));
+        }
     }
 
     #[test]

@@ -41,7 +41,12 @@ impl ControllerError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Document(_) | Self::State { .. } => 2,
-            Self::Ecds(EcdsError::NotAfter { .. } | EcdsError::Format { .. }) => 2,
+            Self::Ecds(
+                EcdsError::NotAfter { .. }
+                | EcdsError::Format { .. }
+                | EcdsError::Experiment { .. }
+                | EcdsError::Document(_),
+            ) => 2,
             Self::Ecds(EcdsError::Io { .. }) => 5,
             Self::Confirm(ConfirmError::Address { .. }) => 2,
             Self::Confirm(_) => 6,

@@ -2,6 +2,9 @@
 //!
 //! Push and rollback are confirmed like those of a watch. Approve, pause and resume only change the record: a running
 //! watch heeds them at its next look, and the next watch does when none runs.
+//!
+//! Where the ECDS file carries several experiments, each command is about one of them, by its name, and leaves the others byte
+//! for byte; a push of a whole document and a rollback of all are the exceptions.
 
 use std::path::Path;
 use std::time::Instant;
@@ -9,13 +12,13 @@ use std::time::Instant;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
-use weir_policy::{Mode, Policy};
+use weir_policy::{Experiments, Mode, Policy};
 
 use crate::confirm::ProxyReport;
-use crate::ecds_file::Carried;
+use crate::ecds_file::{Carried, EcdsError, Which};
 use crate::error::ControllerError;
 use crate::policies::rollback_policy;
-use crate::push::{Confirmed, Pusher, Written};
+use crate::push::{Confirmed, Pusher, Written, names};
 use crate::record::{Decided, Decision, History, PushRecord, RolloutFolder};
 use crate::state::{State, Status};
 use crate::target::EnvoyTarget;
@@ -23,8 +26,6 @@ use crate::target::EnvoyTarget;
 /// A push by hand that was confirmed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PushedByHand {
-    /// The revision in the file before.
-    pub revision_before: u64,
     /// The policy in place.
     pub written: Written,
     /// The proxies.
@@ -38,16 +39,29 @@ pub struct PushedByHand {
 pub struct StatusReport {
     /// The recorded state; absent when no rollout of this experiment was watched.
     pub state: Option<State>,
-    /// Revision in the ECDS file.
+    /// Revision in the ECDS file; the document's, where it carries several experiments.
     pub file_revision: u64,
-    /// Mode in the ECDS file.
+    /// Mode in the ECDS file; the chosen experiment's, where it carries several.
     pub file_mode: Option<String>,
-    /// Experiment in the ECDS file.
+    /// Experiment in the ECDS file; the chosen one, where it carries several.
     pub file_experiment: Option<String>,
+    /// The experiments of a file that carries several.
+    pub experiments: Vec<FileExperiment>,
     /// What each proxy shows.
     pub proxies: Vec<ProxyReport>,
     /// Where file, record and proxies do not agree; empty when all is well.
     pub disagreements: Vec<String>,
+}
+
+/// One of several experiments in the ECDS file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FileExperiment {
+    /// Its name.
+    pub experiment: String,
+    /// Its own revision: the document's when it was changed last.
+    pub revision: u64,
+    /// Its mode.
+    pub mode: String,
 }
 
 /// Pushes a policy and waits for the proxies. `force` allows a revision that does not grow (a restore).
@@ -63,7 +77,6 @@ pub async fn push(
     let started = Instant::now();
     let mut pusher = Pusher::new(target)?;
     pusher.refresh().await;
-    let revision_before = pusher.carried()?.revision;
     let written = pusher.write(policy, force, started).await?;
     let confirmed = pusher.confirm(&written).await?;
     let mut problems = Vec::new();
@@ -80,17 +93,36 @@ pub async fn push(
             record_push(data_dir, &policy.experiment, Decided::Push, reasons, written.revision, record);
         problems.extend(recorded.err().map(|error| error.to_string()));
     }
-    Ok(PushedByHand { revision_before, written, confirmed, problems })
+    Ok(PushedByHand { written, confirmed, problems })
+}
+
+/// Pushes a whole document of several experiments in the place of all that the file carries, and waits for the proxies.
+///
+/// # Errors
+/// See [`Pusher::write_experiments`] and [`Pusher::confirm`].
+pub async fn push_experiments(
+    experiments: &Experiments,
+    target: &EnvoyTarget,
+    force: bool,
+) -> Result<PushedByHand, ControllerError> {
+    let started = Instant::now();
+    let mut pusher = Pusher::new(target)?;
+    pusher.refresh().await;
+    let written = pusher.write_experiments(experiments, force, started).await?;
+    let confirmed = pusher.confirm(&written).await?;
+    Ok(PushedByHand { written, confirmed, problems: Vec::new() })
 }
 
 /// Sends everybody back to control, now: the policy in the ECDS file (or the given one, if the one in the file is what is
-/// broken) with mode `rolled-back` and the next revision, confirmed by the proxies. Works without a data folder. The
-/// record's state (if there is one) is rolled back too, also when the proxies do not confirm.
+/// broken) with mode `rolled-back` and the next revision, confirmed by the proxies. Of a file of several experiments, `which`
+/// says whose; it may be left away where `policy` names one. Works without a data folder. The record's state (if there is one)
+/// is rolled back too, also when the proxies do not confirm.
 ///
 /// # Errors
 /// When the file cannot be changed or the proxies do not confirm.
 pub async fn rollback(
     data_dir: Option<&Path>,
+    which: Option<Which>,
     policy: Option<&Policy>,
     target: &EnvoyTarget,
     reason: &str,
@@ -98,13 +130,29 @@ pub async fn rollback(
     let started = Instant::now();
     let mut pusher = Pusher::new(target)?;
     let carried = pusher.carried()?;
-    let revision = carried.revision + 1;
-    let text = rolled_back(&carried, policy, revision)?;
-    let written = pusher.write_at_once(text, revision, started).await?;
+    let (written, experiments) = if carried.is_of_several() {
+        let which = which.or_else(|| policy.map(|policy| Which::One(policy.experiment.clone())));
+        let which = which.ok_or_else(|| which_one(&carried, target))?;
+        let experiments = match &which {
+            Which::One(name) => vec![name.clone()],
+            Which::All => names(&carried),
+        };
+        (pusher.take_back(which, policy.cloned(), started).await?, experiments)
+    } else {
+        let there = policy.map(|policy| policy.experiment.as_str()).or(carried.experiment());
+        if let (Some(Which::One(name)), Some(there)) = (&which, there)
+            && name != there
+        {
+            return Err(not_there(Some(name), vec![there.to_owned()], target));
+        }
+        let revision = carried.revision + 1;
+        let text = rolled_back(&carried, policy, revision)?;
+        let experiments = there.map(str::to_owned).into_iter().collect();
+        (pusher.write_at_once(text, revision, started).await?, experiments)
+    };
     let confirmed = pusher.confirm(&written).await;
-    let experiment = policy.map(|policy| policy.experiment.as_str()).or(carried.experiment());
     let mut problems = Vec::new();
-    if let (Some(data_dir), Some(experiment)) = (data_dir, experiment) {
+    for (data_dir, experiment) in experiments.iter().filter_map(|name| data_dir.zip(Some(name))) {
         let record = PushRecord {
             written_ms: written.written_ms,
             confirmed_ms: confirmed.as_ref().ok().map(|confirmed| confirmed.confirmed_ms),
@@ -113,11 +161,24 @@ pub async fn rollback(
             error: confirmed.as_ref().err().map(ToString::to_string),
         };
         let reasons = vec![format!("by hand: {reason}")];
-        if let Err(error) = record_push(data_dir, experiment, Decided::Rollback, reasons, revision, record) {
-            problems.push(error.to_string());
-        }
+        let recorded =
+            record_push(data_dir, experiment, Decided::Rollback, reasons, written.revision, record);
+        problems.extend(recorded.err().map(|error| error.to_string()));
     }
-    Ok(PushedByHand { revision_before: carried.revision, written, confirmed: confirmed?, problems })
+    Ok(PushedByHand { written, confirmed: confirmed?, problems })
+}
+
+fn which_one(carried: &Carried, target: &EnvoyTarget) -> ControllerError {
+    not_there(None, names(carried), target)
+}
+
+fn not_there(given: Option<&str>, there: Vec<String>, target: &EnvoyTarget) -> ControllerError {
+    ControllerError::Ecds(EcdsError::Experiment {
+        path: target.path.clone(),
+        given: given.map(str::to_owned),
+        there,
+        hint: "name it with --experiment NAME, or take all of them back with --all",
+    })
 }
 
 /// What record, file and proxies say. `experiment` is the one in the ECDS file where none is given.
@@ -131,15 +192,25 @@ pub async fn status(
 ) -> Result<StatusReport, ControllerError> {
     let pusher = Pusher::new(target)?;
     let carried = pusher.carried()?;
+    let chosen = match experiment.filter(|_| carried.is_of_several()) {
+        Some(experiment) => pusher.carried_of(experiment)?,
+        None => carried.clone(),
+    };
     let proxies = pusher.report().await;
-    let state = match (data_dir, experiment.or(carried.experiment())) {
+    let state = match (data_dir, experiment.or(chosen.experiment())) {
         (Some(data_dir), Some(experiment)) => RolloutFolder::new(data_dir, experiment)?.read_state()?,
         _ => None,
     };
+    let listed = |one: &Carried| FileExperiment {
+        experiment: one.experiment().unwrap_or_default().to_owned(),
+        revision: one.revision,
+        mode: one.mode().unwrap_or_default().to_owned(),
+    };
     let mut report = StatusReport {
         file_revision: carried.revision,
-        file_mode: carried.mode().map(str::to_owned),
-        file_experiment: carried.experiment().map(str::to_owned),
+        file_mode: chosen.mode().map(str::to_owned),
+        file_experiment: chosen.experiment().map(str::to_owned),
+        experiments: carried.experiments().iter().map(listed).collect(),
         state,
         proxies,
         disagreements: Vec::new(),
@@ -204,11 +275,12 @@ pub fn resume(data_dir: &Path, experiment: &str, who: &str) -> Result<State, Con
 impl StatusReport {
     fn compare(&self) -> Vec<String> {
         let mut found = Vec::new();
+        let one = self.experiments.iter().find(|one| Some(&one.experiment) == self.file_experiment.as_ref());
+        let revision = one.map_or(self.file_revision, |one| one.revision);
         if let Some(state) = &self.state
-            && state.revision != self.file_revision
+            && state.revision != revision
         {
-            found
-                .push(format!("the record has revision {}, the file {}", state.revision, self.file_revision));
+            found.push(format!("the record has revision {}, the file {revision}", state.revision));
         }
         let revision = self.file_revision.to_string();
         for proxy in &self.proxies {

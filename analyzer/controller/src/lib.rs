@@ -3,7 +3,7 @@
 //! - [`Rollout`] is the document; [`State`] and [`advance`] are the pure state machine over its steps.
 //! - [`step_policy`] and [`rollback_policy`] say which policy belongs to which step.
 //! - [`Pusher`] puts a policy into the ECDS file that the proxies watch ([`EcdsFile`]) and waits until they show it
-//!   ([`Confirmer`]).
+//!   ([`Confirmer`]). In a file of several experiments it changes the one and leaves the others byte for byte.
 //! - [`RolloutFolder`] keeps `state.json` and `decisions.jsonl`.
 //! - [`RolloutMetrics`] says where a rollout stands, for Prometheus.
 //! - [`watch`] is the loop of all this; [`hands`] are the commands that people give.
@@ -20,6 +20,7 @@ mod policies;
 mod push;
 mod record;
 mod rollout;
+mod splice;
 mod state;
 mod target;
 #[cfg(test)]
@@ -27,10 +28,10 @@ mod testing;
 mod watch;
 
 pub use confirm::{
-    ConfirmError, Confirmer, ExtensionStats, PROBES_PER_ROUND, ProxyConfirmation, ProxyReport,
+    ConfirmError, Confirmer, ExtensionStats, PROBES_PER_ROUND, ProxyConfirmation, ProxyReport, Shown,
     extension_stats,
 };
-pub use ecds_file::{Carried, EcdsError, EcdsFile, FILE_BYTES_MAX};
+pub use ecds_file::{Carried, EcdsError, EcdsFile, FILE_BYTES_MAX, Replaced, Which};
 pub use error::ControllerError;
 pub use event::{Event, What};
 pub use metrics::RolloutMetrics;

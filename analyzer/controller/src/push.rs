@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use weir_policy::Policy;
+use weir_policy::{Experiments, Policy};
 
-use crate::confirm::{Confirmer, ExtensionStats, ProxyConfirmation, ProxyReport};
-use crate::ecds_file::{Carried, EcdsError, EcdsFile};
+use crate::confirm::{Confirmer, ExtensionStats, ProxyConfirmation, ProxyReport, Shown};
+use crate::ecds_file::{Carried, EcdsError, EcdsFile, Replaced, Which};
 use crate::error::ControllerError;
 use crate::target::EnvoyTarget;
 
@@ -27,12 +27,14 @@ pub struct Pusher {
 pub struct Written {
     /// Its revision.
     pub revision: u64,
-    /// Its mode.
+    /// The revision before: of the experiment, where it is one of several.
+    pub revision_before: u64,
+    /// Its mode; `several` where it is a document of several experiments.
     pub mode: String,
     /// From the start of the push until the file was in place and durable.
     pub written_ms: f64,
     started: Instant,
-    probe: bool,
+    shown: Shown,
 }
 
 /// A policy that all proxies confirmed.
@@ -77,7 +79,30 @@ impl Pusher {
         self.baseline = self.confirmer.baseline(BASELINE_LIMIT).await;
     }
 
-    /// Puts the policy in place; `started` is when the decision to push was made. Never waits for a proxy.
+    /// What the ECDS file carries of one experiment.
+    ///
+    /// # Errors
+    /// The same, and when it carries several experiments and not this one.
+    pub fn carried_of(&self, experiment: &str) -> Result<Carried, EcdsError> {
+        let carried = self.carried()?;
+        carried.of(experiment).ok_or_else(|| EcdsError::Experiment {
+            path: self.file.path().to_owned(),
+            given: Some(experiment.to_owned()),
+            there: names(&carried),
+            hint: "push the document that has it, or name one of these",
+        })
+    }
+
+    /// Whether a policy fits into the ECDS file: with the other experiments, where it carries several.
+    ///
+    /// # Errors
+    /// What does not fit.
+    pub fn check(&self, policy: &Policy) -> Result<(), EcdsError> {
+        self.file.check(policy)
+    }
+
+    /// Puts the policy in place, or its experiment into a file of several; `started` is when the decision to push was made.
+    /// Never waits for a proxy.
     ///
     /// # Errors
     /// When the file cannot be changed, or carries this revision or a later one and `force` is not set.
@@ -87,54 +112,107 @@ impl Pusher {
         force: bool,
         started: Instant,
     ) -> Result<Written, ControllerError> {
-        self.write_json(policy.to_json(), policy.revision, force, started).await
+        let policy = policy.clone();
+        let experiment = policy.experiment.clone();
+        self.change(Some(experiment), started, move |file| file.put(&policy, force)).await
     }
 
-    /// The same for a policy that this weir may not be able to read: it is the filter that decides.
-    pub(crate) async fn write_json(
+    /// Puts a document of several experiments in the place of all that the file carries.
+    ///
+    /// # Errors
+    /// As [`Pusher::write`].
+    pub async fn write_experiments(
         &self,
-        policy_json: String,
-        revision: u64,
+        experiments: &Experiments,
         force: bool,
         started: Instant,
     ) -> Result<Written, ControllerError> {
-        let file = Arc::clone(&self.file);
-        let work = tokio::task::spawn_blocking(move || {
-            file.replace(&policy_json, revision, force)?;
-            Ok::<_, EcdsError>(Carried::new(revision, &policy_json))
-        });
-        let carried = work.await.map_err(|_| ControllerError::Interrupted("the push"))??;
-        Ok(Written {
-            revision,
-            mode: carried.mode().unwrap_or("unknown").to_owned(),
-            written_ms: milliseconds(started.elapsed()),
-            started,
-            probe: carried.shows_revision(),
-        })
+        let (json, revision) = (experiments.to_json(), experiments.revision);
+        self.write_json(json, revision, force, started).await
     }
 
-    /// The same, and reads the proxies' statistics meanwhile: for a push that nothing was looked at before.
-    pub(crate) async fn write_at_once(
+    /// Takes experiments of a file of several back, see [`EcdsFile::take_back`], and reads the proxies' statistics meanwhile.
+    pub(crate) async fn take_back(
         &mut self,
-        policy_json: String,
-        revision: u64,
+        which: Which,
+        given: Option<Policy>,
         started: Instant,
     ) -> Result<Written, ControllerError> {
+        let experiment = match &which {
+            Which::One(name) => Some(name.clone()),
+            Which::All => None,
+        };
         let (baseline, written) = tokio::join!(
             self.confirmer.baseline(BASELINE_LIMIT),
-            self.write_json(policy_json, revision, false, started)
+            self.change(experiment, started, move |file| file.take_back(&which, given.as_ref()))
         );
         self.baseline = baseline;
         written
     }
 
-    /// Waits until all proxies show the revision that the file carries already, written by somebody else.
+    /// The same for a policy that this weir may not be able to read: it is the filter that decides.
+    async fn write_json(
+        &self,
+        json: String,
+        revision: u64,
+        force: bool,
+        started: Instant,
+    ) -> Result<Written, ControllerError> {
+        self.change(None, started, move |file| {
+            let before = file.replace(&json, revision, force)?;
+            Ok(Replaced { before, after: Carried::new(revision, &json) })
+        })
+        .await
+    }
+
+    async fn change(
+        &self,
+        experiment: Option<String>,
+        started: Instant,
+        change: impl FnOnce(&EcdsFile) -> Result<Replaced, EcdsError> + Send + 'static,
+    ) -> Result<Written, ControllerError> {
+        let file = Arc::clone(&self.file);
+        let work = tokio::task::spawn_blocking(move || change(&file));
+        let Replaced { before, after } =
+            work.await.map_err(|_| ControllerError::Interrupted("the push"))??;
+        let of = |carried: &Carried| {
+            experiment.as_deref().and_then(|name| carried.of(name)).unwrap_or_else(|| carried.clone())
+        };
+        Ok(Written {
+            revision: after.revision,
+            revision_before: of(&before).revision,
+            mode: of(&after)
+                .mode()
+                .unwrap_or(if after.is_of_several() { "several" } else { "unknown" })
+                .to_owned(),
+            written_ms: milliseconds(started.elapsed()),
+            started,
+            shown: Shown::of(&after),
+        })
+    }
+
+    /// [`Pusher::write_json`], and reads the proxies' statistics meanwhile: for a push that nothing was looked at before.
+    pub(crate) async fn write_at_once(
+        &mut self,
+        json: String,
+        revision: u64,
+        started: Instant,
+    ) -> Result<Written, ControllerError> {
+        let (baseline, written) = tokio::join!(
+            self.confirmer.baseline(BASELINE_LIMIT),
+            self.write_json(json, revision, false, started)
+        );
+        self.baseline = baseline;
+        written
+    }
+
+    /// Waits until all proxies show what the file carries already, written by somebody else.
     ///
     /// # Errors
     /// After the timeout, with what each proxy shows.
-    pub async fn confirm_carried(&self, revision: u64) -> Result<Vec<ProxyConfirmation>, ControllerError> {
-        let probe = self.carried()?.shows_revision();
-        Ok(self.confirmer.confirm(revision, probe, &self.baseline, Instant::now()).await?)
+    pub async fn confirm_carried(&self) -> Result<Vec<ProxyConfirmation>, ControllerError> {
+        let shown = Shown::of(&self.carried()?);
+        Ok(self.confirmer.confirm(shown, &self.baseline, Instant::now()).await?)
     }
 
     /// Waits until all proxies show what was written.
@@ -143,9 +221,14 @@ impl Pusher {
     /// A rejection at once, else after the timeout with what each proxy shows.
     pub async fn confirm(&self, written: &Written) -> Result<Confirmed, ControllerError> {
         let (revision, started) = (written.revision, written.started);
-        let proxies = self.confirmer.confirm(revision, written.probe, &self.baseline, started).await?;
+        let proxies = self.confirmer.confirm(written.shown, &self.baseline, started).await?;
         Ok(Confirmed { revision, proxies, confirmed_ms: milliseconds(started.elapsed()) })
     }
+}
+
+/// The names of the experiments in a file of several.
+pub(crate) fn names(carried: &Carried) -> Vec<String> {
+    carried.experiments().iter().filter_map(|one| one.experiment().map(str::to_owned)).collect()
 }
 
 pub(crate) fn milliseconds(duration: Duration) -> f64 {

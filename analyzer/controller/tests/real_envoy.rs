@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use weir_controller::{
     ConfirmError, Confirmer, ControllerError, Decided, EcdsFile, Ending, EnvoyTarget, Event, LookError,
-    LookRequest, Rollout, RolloutFolder, Status, WatchOptions, WatchOutcome, What, hands, watch,
+    LookRequest, Rollout, RolloutFolder, Shown, Status, WatchOptions, WatchOutcome, What, hands, watch,
 };
 use weir_envoy::{Bootstrap, Envoy, FilterSource, StartOptions, Upstreams, ecds_response};
 use weir_gate::{CaptureHealth, Evaluation, Reason, Verdict};
@@ -178,7 +178,7 @@ async fn a_push_is_confirmed_by_the_proxy_and_a_bad_policy_is_told_at_once() {
     let place = Place::new().await;
     let good = Policy { revision: 2, ..policy() };
     let pushed = hands::push(Some(&place.data()), &good, &place.target, false).await.unwrap();
-    assert_eq!((pushed.revision_before, pushed.confirmed.proxies.len()), (1, 1));
+    assert_eq!((pushed.written.revision_before, pushed.confirmed.proxies.len()), (1, 1));
     let proxy = &pushed.confirmed.proxies[0];
     println!("written {} ms, confirmed {proxy:?}", pushed.written.written_ms);
     assert!(proxy.admin_ms.is_some() && proxy.probe_ms.is_some());
@@ -190,7 +190,10 @@ async fn a_push_is_confirmed_by_the_proxy_and_a_bad_policy_is_told_at_once() {
         .ecds()
         .replace("{\"apiVersion\": \"weir/v1\", \"kind\": \"Policy\", \"mode\": \"nonsense\"}", 3, false)
         .unwrap();
-    let refused = confirmer.confirm(3, true, &baseline, Instant::now()).await.unwrap_err();
+    let refused = confirmer
+        .confirm(Shown { revision: 3, or_later: false, in_answers: true }, &baseline, Instant::now())
+        .await
+        .unwrap_err();
     let ConfirmError::Rejected { serves, grown, .. } = &refused else { panic!("{refused}") };
     assert_eq!(serves, "2");
     assert!(grown.contains("update_rejected 0 -> 1"), "{grown}");
@@ -202,13 +205,14 @@ async fn a_push_is_confirmed_by_the_proxy_and_a_bad_policy_is_told_at_once() {
     assert_eq!(status.disagreements.len(), 2, "{:?}", status.disagreements);
 
     let blind = EnvoyTarget { timeout: Duration::from_secs(600), ..place.target.clone() };
-    let refused = hands::rollback(None, None, &blind, "the policy in the file is broken").await.unwrap_err();
+    let refused =
+        hands::rollback(None, None, None, &blind, "the policy in the file is broken").await.unwrap_err();
     assert_eq!(
         refused.exit_code(),
         6,
         "braking a broken policy leaves it broken, and the proxy says so: {refused}"
     );
-    let back = hands::rollback(None, Some(&good), &blind, "with a policy that is not").await.unwrap();
+    let back = hands::rollback(None, None, Some(&good), &blind, "with a policy that is not").await.unwrap();
     assert_eq!((back.written.revision, back.written.mode.as_str()), (5, "rolled-back"));
 
     let refused = hands::push(None, &good, &place.target, false).await.unwrap_err();
@@ -222,7 +226,7 @@ async fn a_push_is_confirmed_by_the_proxy_and_a_bad_policy_is_told_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rollback_by_hand_needs_nothing_but_the_ecds_file() {
     let place = Place::new().await;
-    let rolled_back = hands::rollback(None, None, &place.target, "a colleague said so").await.unwrap();
+    let rolled_back = hands::rollback(None, None, None, &place.target, "a colleague said so").await.unwrap();
     println!(
         "rolled back by hand: written {} ms, confirmed {} ms",
         rolled_back.written.written_ms, rolled_back.confirmed.confirmed_ms
@@ -349,7 +353,7 @@ async fn a_watch_heeds_what_is_done_by_hand() {
     };
     let handle = tokio::runtime::Handle::current();
     let rolling_back: Look = Box::new(move |_| {
-        handle.block_on(hands::rollback(Some(&data), None, &target, "by a human")).unwrap();
+        handle.block_on(hands::rollback(Some(&data), None, None, &target, "by a human")).unwrap();
         Ok(evaluation(Verdict::Promote))
     });
     let script =

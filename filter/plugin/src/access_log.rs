@@ -32,7 +32,7 @@ impl<H: Host> Filter<H> {
         let (cohort, tier, _) = active.cohort(assignment.cohort);
         let mut text = format!(
             "experiment={} revision={} variant={} cohort={cohort} tier={tier} reason={}",
-            policy.experiment, active.revision_text, assignment.variant, assignment.reason
+            policy.experiment, policy.revision, assignment.variant, assignment.reason
         );
         if let Some(exchange) = captured {
             // Writing into text cannot fail.

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use weir_policy::{Mode, Policy, RequestView};
+use weir_policy::{Experiments, Mode, Policy, RequestView};
 use weir_wire::{LegKind, Shared, Variant};
 
 use crate::details::{Kept, kept};
@@ -20,7 +20,11 @@ pub struct Active {
     pub policy: Policy,
     /// The policy's digest.
     pub digest: String,
-    /// The revision in digits, for the response header.
+    /// What was pushed, a policy or several experiments: its revision.
+    pub document_revision: u64,
+    /// Its digest.
+    pub document_digest: String,
+    /// Its revision in digits, for the response header.
     pub revision_text: String,
     /// Where samples go, and the outbox's bounds.
     pub terms: Terms,
@@ -58,11 +62,17 @@ impl Active {
 
     /// Takes the policies of several experiments; none where there are none.
     pub fn of_experiments(
-        policies: Vec<Policy>,
+        document: Experiments,
         previous: Option<&Self>,
         metrics: &mut Metrics,
     ) -> Option<Rc<Self>> {
-        let mut actives = policies.into_iter().map(|policy| Self::of(policy, previous, true, metrics));
+        let (revision, digest) = (document.revision, document.digest());
+        let mut actives = document.experiments.into_iter().map(|policy| Self {
+            document_revision: revision,
+            document_digest: digest.clone(),
+            revision_text: revision.to_string(),
+            ..Self::of(policy, previous, true, metrics)
+        });
         let first = actives.next()?;
         let others = actives.map(Rc::new).collect();
         Some(Rc::new(Self { others, ..first }))
@@ -89,6 +99,8 @@ impl Active {
             .then(|| known.unwrap_or_else(|| Rc::new(Guards::new(policy.cohorts.len()))));
         Self {
             others: Vec::new(),
+            document_revision: policy.revision,
+            document_digest: digest.clone(),
             digest,
             guards,
             request_headers: kept(

@@ -46,7 +46,7 @@
 //! | `weir_outbox_bytes` (gauge) | | estimated bytes in all workers' outboxes |
 //! | `weir_pending_pairs` (gauge) | | exchanges waiting for a leg, all workers |
 //! | `weir_config_digest` (gauge) | | the first 13 of the 16 hex digits of that policy's digest, as a number |
-//! | `weir_config_revision` (gauge) | | revision of the policy that took traffic last |
+//! | `weir_config_revision` (gauge) | | revision of the policy, or of the document of several experiments, that took traffic last |
 //!
 //! Bound: at most [`REQUEST_SERIES_MAX`] series of requests; cohorts beyond it are counted as cohort `other`.
 

@@ -5,7 +5,7 @@
 
 use std::rc::Rc;
 
-use weir_policy::{Experiments, PluginConfiguration};
+use weir_policy::PluginConfiguration;
 use weir_wire::{LegKind, Resource};
 
 use crate::active::Active;
@@ -58,7 +58,7 @@ impl<H: Host> Filter<H> {
         self.send_callouts(root, now);
         self.metrics.set_memory(self.memory.taken(), self.host.memory_bytes());
         self.metrics.set_levels(self.outbox.bytes(), self.pending.len());
-        self.metrics.set_policy(active.policy.revision, &active.digest);
+        self.metrics.set_policy(active.document_revision, &active.document_digest);
         self.metrics.set_held(active.guards.as_ref().map_or(0, |guards| guards.tripped_count()));
         self.metrics.flush(&self.host);
     }
@@ -130,7 +130,7 @@ impl<H: Host> Filter<H> {
                 let active = Active::new(*policy, previous, &mut self.metrics);
                 self.take_policy(root, active)
             }
-            PluginConfiguration::Experiments(Experiments { experiments, .. }) => {
+            PluginConfiguration::Experiments(experiments) => {
                 let previous = self.latest.as_ref().map(|(_, active)| &**active);
                 let active = Active::of_experiments(experiments, previous, &mut self.metrics);
                 active.map_or(Role::None, |active| self.take_policy(root, active))

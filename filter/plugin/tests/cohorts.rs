@@ -130,7 +130,7 @@ fn several_experiments_are_counted_routed_and_captured_each_by_itself() {
     let text = format!(
         "apiVersion: weir/v1\nkind: Experiments\nrevision: 9\nexperiments:\n{}{}",
         experiment("chat", "/chat", 100),
-        experiment("search", "/search", 100)
+        experiment("search", "/search", 100).replace("mode: canary,", "mode: canary, revision: 7,")
     );
     assert!(proxy.configure(POLICY_ROOT, &text), "{:?}", proxy.host.0.log.borrow());
     let mixed = [("/chat", Some("chat")), ("/search", Some("search")), ("/other", None)];
@@ -165,8 +165,11 @@ fn several_experiments_are_counted_routed_and_captured_each_by_itself() {
     proxy.tick();
     proxy.sink_answers("200");
     proxy.tick();
-    let mut captured: Vec<_> = proxy.posted().into_iter().map(|leg| (leg.experiment, leg.path)).collect();
+    let mut captured: Vec<_> =
+        proxy.posted().into_iter().map(|leg| (leg.experiment, leg.revision, leg.path)).collect();
     captured.sort();
-    let expected = ["chat", "chat", "search", "search"].map(|name| (name.to_owned(), format!("/{name}")));
+    // Answers carry the document's revision, samples their experiment's own.
+    let expected = [("chat", 9), ("chat", 9), ("search", 7), ("search", 7)];
+    let expected = expected.map(|(name, revision)| (name.to_owned(), revision, format!("/{name}")));
     assert_eq!(captured, expected);
 }

@@ -3,6 +3,9 @@
 //! A request belongs to the first experiment that takes it, or to none. An experiment takes the requests that its `requests`
 //! rule matches and, where it is in a layer, whose identity's bucket of that layer is inside its range. Ranges of a layer do
 //! not overlap, so that no user is in two experiments of it; layers and experiments are independent of each other.
+//!
+//! The document's revision grows with every change. Samples carry the revision of their experiment, which stays where another
+//! one changes, so that its evidence goes on counting; answers carry the document's, by which a push is confirmed.
 
 use serde_json::Value;
 use weir_document::{Collector, Items, Path, Problems, document};
@@ -27,7 +30,8 @@ document! {
 }
 
 document! {
-    /// Several experiments: each has the fields of a policy, without `apiVersion`, `kind` and `revision`.
+    /// Several experiments: each has the fields of a policy, without `apiVersion` and `kind`. An experiment's own `revision`
+    /// says since when it is as it is; it is the document's where it is left away.
     pub struct Experiments kind "Experiments" {
         /// Number of this version; it grows with every change of any experiment.
         pub revision: u64 => 1..=REVISION_MAX,
@@ -152,12 +156,12 @@ fn check_experiments(revision: &u64, experiments: &[Policy], at: &Path<'_>, prob
     let at = at.key("experiments");
     for (index, policy) in experiments.iter().enumerate() {
         let at = at.index(index);
-        if policy.revision != *revision {
+        if policy.revision > *revision {
             problems
-                .report(&at.key("revision"), "is not that of the document")
+                .report(&at.key("revision"), "is above that of the document")
                 .number_value(policy.revision)
-                .allowed(revision.to_string())
-                .hint("leave it away");
+                .allowed(format!("1 to {revision}"))
+                .hint("the document's revision grows with every change of any experiment");
         }
         for (earlier, other) in experiments.iter().take(index).enumerate() {
             check_pair(policy, other, earlier, &at, problems);

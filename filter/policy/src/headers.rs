@@ -4,7 +4,7 @@
 pub const PREFIX: &str = "x-weir-";
 /// Request and response: `control` or `candidate`.
 pub const VARIANT: &str = "x-weir-variant";
-/// Response: revision of the policy that handled the exchange.
+/// Response: revision of the policy, or of the document of several experiments, that handled the exchange.
 pub const REVISION: &str = "x-weir-revision";
 /// Request: cluster of the shadow copy; a route that matches it has the mirror policy.
 pub const SHADOW: &str = "x-weir-shadow";

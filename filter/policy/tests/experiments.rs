@@ -32,6 +32,20 @@ fn the_example_is_valid_survives_being_written_and_is_told_apart_by_kind() {
 }
 
 #[test]
+fn an_experiment_keeps_its_own_revision_and_digest_while_another_one_changes() {
+    let before = Experiments::parse("experiments.json", &example().to_json()).unwrap();
+    let mut after = before.clone();
+    after.revision = 13;
+    after.experiments[1].revision = 13;
+    after.experiments[1].mode = weir_policy::Mode::RolledBack;
+    let after = Experiments::parse("experiments.json", &after.to_json()).unwrap();
+    let (old, new) = (&before.experiments[0], &after.experiments[0]);
+    assert_eq!((new.revision, new.digest()), (12, old.digest()));
+    assert_eq!(after.experiments[1].revision, 13);
+    assert_ne!(before.digest(), after.digest());
+}
+
+#[test]
 fn a_request_belongs_to_the_experiment_whose_rule_and_part_of_the_layer_it_is_in() {
     let experiments = example();
     assert_eq!(taken(&experiments, &[(":path", "/v1/search?q=a")]).as_deref(), Some("search-ranking"));
@@ -111,7 +125,7 @@ fn combinations_that_cannot_be_are_refused_with_their_places() {
     };
     insta::assert_snapshot!([
         change(second, "- experiment: support-model"),
-        change(second, &format!("{second}\n  salt: support-model\n  revision: 11")),
+        change(second, &format!("{second}\n  salt: support-model\n  revision: 13")),
         change("fromPercent: 40, toPercent: 80", "fromPercent: 30, toPercent: 80"),
         change("fromPercent: 40, toPercent: 80", "fromPercent: 80, toPercent: 40"),
         change("layer: {name: support, fromPercent: 40, toPercent: 80}", "layer: {name: other}"),

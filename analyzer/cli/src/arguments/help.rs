@@ -104,7 +104,9 @@ With a judge beside the looks, for at most a thousand calls:
     (
         "push",
         "Push, and wait until Envoy and an answer show the revision:
-  $ weir push policy.yaml --envoy ecds-file:/etc/envoy/ecds/weir.yaml,admin=http://127.0.0.1:9901,probe=http://127.0.0.1:8080",
+  $ weir push policy.yaml --envoy ecds-file:/etc/envoy/ecds/weir.yaml,admin=http://127.0.0.1:9901,probe=http://127.0.0.1:8080
+One experiment of several; the others stay as they are:
+  $ weir push experiments.yaml --experiment search-ranking --envoy ecds-file:/etc/envoy/ecds/weir.yaml,admin=http://127.0.0.1:9901,probe=http://127.0.0.1:8080",
     ),
     (
         "rollback",

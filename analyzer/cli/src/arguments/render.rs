@@ -11,6 +11,8 @@ pub(crate) struct RenderArguments {
     /// The policy
     #[arg(value_name = "POLICY", required_unless_present = "oci")]
     pub(crate) policy: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) which: super::ExperimentArguments,
     /// Where it is installed
     #[arg(long = "for", value_enum, value_name = "ENVIRONMENT", required_unless_present = "oci")]
     pub(crate) environment: Option<RenderFor>,

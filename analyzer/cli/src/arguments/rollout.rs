@@ -6,6 +6,14 @@ use clap::Args;
 
 use super::{DataArguments, OutputArguments, PanelArguments, TextOrJson};
 
+/// Which of several experiments is meant.
+#[derive(Debug, Args)]
+pub(crate) struct ExperimentArguments {
+    /// The experiment that is meant, in a document of several; the others stay as they are
+    #[arg(long, value_name = "NAME")]
+    pub(crate) experiment: Option<String>,
+}
+
 /// Where the proxies are.
 #[derive(Debug, Args)]
 pub(crate) struct EnvoyArguments {
@@ -21,7 +29,7 @@ pub(crate) struct WatchArguments {
     /// The data folder
     #[arg(long, value_name = "DIR", env = "WEIR_DATA")]
     pub(crate) data: PathBuf,
-    /// The policy that the rollout starts from
+    /// The policy that the rollout starts from, or several experiments, of which the rollout names one
     #[arg(long, value_name = "POLICY")]
     pub(crate) policy: PathBuf,
     /// The steps
@@ -66,9 +74,11 @@ pub(crate) struct WatchArguments {
 /// `weir push`
 #[derive(Debug, Args)]
 pub(crate) struct PushArguments {
-    /// The policy
+    /// The policy, or several experiments: all of them, or the one that --experiment names
     #[arg(value_name = "POLICY")]
     pub(crate) policy: PathBuf,
+    #[command(flatten)]
+    pub(crate) which: ExperimentArguments,
     #[command(flatten)]
     pub(crate) envoy: EnvoyArguments,
     /// Push even a revision that is not above the current one
@@ -84,6 +94,11 @@ pub(crate) struct RollbackArguments {
     /// The data folder, where the decision is recorded
     #[arg(long, value_name = "DIR", env = "WEIR_DATA")]
     pub(crate) data: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) which: ExperimentArguments,
+    /// All of several experiments
+    #[arg(long, conflicts_with = "experiment")]
+    pub(crate) all: bool,
     /// The policy to put in with mode rolled-back, should the one in the ECDS file be unreadable
     #[arg(long, value_name = "POLICY")]
     pub(crate) policy: Option<PathBuf>,

@@ -1,52 +1,58 @@
 //! `weir push`, `rollback`, `status`, `history`, `approve` and `pause`: what people do by hand.
 
-use weir_controller::{ControllerError, Decision, RolloutFolder, State, hands};
+use weir_controller::hands::PushedByHand;
+use weir_controller::{ControllerError, Decision, RolloutFolder, State, Which, hands};
 
 use crate::arguments::{
     DataArguments, PushArguments, RollbackArguments, RolloutArguments, StatusArguments, TextOrJson,
 };
-use crate::commands::read_text;
+use crate::commands::documents::{self, Traffic};
 use crate::exit::{Exit, Failure, OrExit, Outcome, failure};
 
 /// `weir push`
 pub(crate) async fn push(arguments: &PushArguments) -> Outcome {
-    let text = read_text(&arguments.policy)?;
-    let policy = weir_policy::Policy::parse(&arguments.policy.display().to_string(), &text).or_usage()?;
-    let pushed =
-        hands::push(None, &policy, &arguments.envoy.target, arguments.restore).await.map_err(refused)?;
-    println!(
-        "revision {} (was {}) confirmed by {} after {:.0} ms",
-        policy.revision,
-        pushed.revision_before,
-        count(pushed.confirmed.proxies.len()),
-        pushed.confirmed.confirmed_ms
-    );
+    let target = &arguments.envoy.target;
+    let pushed = match documents::read(&arguments.policy, arguments.which.experiment.as_deref())? {
+        Traffic::Policy(policy) => hands::push(None, &policy, target, arguments.restore).await,
+        Traffic::Experiments(experiments) => {
+            hands::push_experiments(&experiments, target, arguments.restore).await
+        }
+    };
+    print_pushed("", &pushed.map_err(refused)?);
     Ok(Exit::Pass)
 }
 
 /// `weir rollback`
 pub(crate) async fn rollback(arguments: &RollbackArguments) -> Outcome {
+    let experiment = arguments.which.experiment.as_deref();
     let fallback = match &arguments.policy {
-        Some(path) => {
-            Some(weir_policy::Policy::parse(&path.display().to_string(), &read_text(path)?).or_usage()?)
-        }
+        Some(path) => Some(documents::read_one(path, experiment)?),
         None => None,
     };
+    let which = match experiment {
+        Some(name) => Some(Which::One(name.to_owned())),
+        None => arguments.all.then_some(Which::All),
+    };
     let target = &arguments.envoy.target;
-    let pushed = hands::rollback(arguments.data.as_deref(), fallback.as_ref(), target, &arguments.reason)
-        .await
-        .map_err(refused)?;
+    let pushed =
+        hands::rollback(arguments.data.as_deref(), which, fallback.as_ref(), target, &arguments.reason)
+            .await
+            .map_err(refused)?;
     for problem in &pushed.problems {
         eprintln!("warning: rolled back, but not recorded: {problem}");
     }
+    print_pushed("rolled back: ", &pushed);
+    Ok(Exit::Pass)
+}
+
+fn print_pushed(what: &str, pushed: &PushedByHand) {
     println!(
-        "rolled back: revision {} (was {}) confirmed by {} after {:.0} ms",
+        "{what}revision {} (was {}) confirmed by {} after {:.0} ms",
         pushed.written.revision,
-        pushed.revision_before,
+        pushed.written.revision_before,
         count(pushed.confirmed.proxies.len()),
         pushed.confirmed.confirmed_ms
     );
-    Ok(Exit::Pass)
 }
 
 /// `weir status`
@@ -70,8 +76,15 @@ pub(crate) async fn status(arguments: &StatusArguments) -> Outcome {
         println!(
             "file       revision {}, mode {}",
             report.file_revision,
-            report.file_mode.as_deref().unwrap_or("unknown")
+            report.file_mode.as_deref().unwrap_or(if report.experiments.is_empty() {
+                "unknown"
+            } else {
+                "several"
+            })
         );
+        for one in &report.experiments {
+            println!("           {}: revision {}, mode {}", one.experiment, one.revision, one.mode);
+        }
         for proxy in &report.proxies {
             println!(
                 "proxy      {}: version_text {}, x-weir-revision {}, {} rejected",

@@ -9,6 +9,7 @@ pub(crate) mod collect;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod demo;
+pub(crate) mod documents;
 pub(crate) mod embed;
 pub(crate) mod golden;
 pub(crate) mod hands;

@@ -4,10 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use weir_envoy::{Environment, ManifestFile, Place, find_filter, oci};
-use weir_policy::Policy;
 
 use crate::arguments::{RenderArguments, RenderFor};
-use crate::commands::read_text;
+use crate::commands::documents;
 use crate::exit::{Exit, Failure, OrExit, Outcome, failure};
 
 /// Runs the command.
@@ -23,7 +22,7 @@ pub(crate) fn run(arguments: &RenderArguments) -> Outcome {
         return Ok(Exit::Pass);
     };
     let name = policy.display().to_string();
-    let policy = Policy::parse(&name, &read_text(policy)?).or_usage()?;
+    let policy = documents::read_one(policy, arguments.which.experiment.as_deref())?;
     let environment = match environment {
         RenderFor::Envoy => Environment::Envoy,
         RenderFor::EnvoyEcds => Environment::EnvoyEcds,

@@ -1,6 +1,7 @@
 //! `weir watch`: the controller's loop with this program's look, a timeline on standard error, and the report at the end.
 
 use std::io::IsTerminal as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use weir_report::TimelineEntry;
 use crate::arguments::WatchArguments;
 use crate::commands::analyze::{read_gates, read_metrics};
 use crate::commands::board::Board;
+use crate::commands::documents::{self, Traffic};
 use crate::commands::embed::processors;
 use crate::commands::hands::refused;
 use crate::commands::judge::{judges, options, read_rubric};
@@ -48,8 +50,7 @@ pub(crate) async fn run(arguments: &WatchArguments) -> Outcome {
     let mut board = Board::new(&rollout, output::width(std::io::stderr().is_terminal()));
     let options = WatchOptions {
         data_dir: arguments.data.clone(),
-        policy: Policy::parse(&arguments.policy.display().to_string(), &read_text(&arguments.policy)?)
-            .or_usage()?,
+        policy: watched_policy(&arguments.policy, &rollout.experiment)?,
         rollout,
         target: arguments.envoy.target.clone(),
         deadline: arguments.deadline_seconds.map(Duration::from_secs),
@@ -93,6 +94,14 @@ pub(crate) async fn run(arguments: &WatchArguments) -> Outcome {
         6 => Exit::NotConfirmed,
         _ => Exit::Hold,
     })
+}
+
+/// The policy of a file, or of the experiment that the rollout names where the file has several.
+fn watched_policy(path: &Path, experiment: &str) -> Result<Policy, Failure> {
+    match documents::read(path, None)? {
+        Traffic::Policy(policy) => Ok(*policy),
+        Traffic::Experiments(_) => documents::read_one(path, Some(experiment)),
+    }
 }
 
 /// The judges that work beside the looks, where a rubric is given.

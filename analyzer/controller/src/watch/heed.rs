@@ -17,7 +17,7 @@ impl<Observe: FnMut(Event)> Watch<Observe> {
     /// Takes up what was done by hand: an approval, a pause, a rollback, a push of another policy.
     pub(super) async fn heed_hands(&mut self) -> Result<Option<Turn>, ControllerError> {
         self.absorb_record()?;
-        let carried = self.pusher.carried()?;
+        let carried = self.pusher.carried_of(&self.state.experiment)?;
         if self.state.status == Status::RolledBack
             || (carried.revision != self.state.revision && is_brake(&carried))
         {
@@ -63,7 +63,7 @@ impl<Observe: FnMut(Event)> Watch<Observe> {
             Decision::new(&self.state, "hand", Decided::Rollback, reasons.clone(), Timestamp::now());
         self.state.status = Status::RolledBack;
         self.state.written(revision, Timestamp::now());
-        let confirmed = self.pusher.confirm_carried(revision).await;
+        let confirmed = self.pusher.confirm_carried().await;
         match &confirmed {
             Ok(_) => self.state.confirm(Timestamp::now()),
             Err(error) => self.tell(What::NotConfirmed { error: error.to_string(), attempt: (1, 1) }),

@@ -180,7 +180,8 @@ impl<Observe: FnMut(Event)> Watch<Observe> {
         options.rollout.check_policy("rollout", &options.policy)?;
         let folder = RolloutFolder::new(&options.data_dir, &options.policy.experiment)?;
         let pusher = Pusher::new(&options.target)?;
-        let there = pusher.carried()?.revision;
+        pusher.check(&options.policy)?;
+        let there = pusher.carried_of(&options.policy.experiment)?.revision;
         let last_number =
             folder.history()?.decisions.iter().map(|decision| decision.number).max().unwrap_or(0);
         let found = folder.read_state()?;
@@ -245,7 +246,7 @@ impl<Observe: FnMut(Event)> Watch<Observe> {
             resumed: self.resumed,
         });
         self.pusher.refresh().await;
-        let carried = self.pusher.carried()?;
+        let carried = self.pusher.carried_of(&self.state.experiment)?;
         if self.resumed && carried.revision != self.state.revision {
             self.tell(What::Noticed(format!(
                 "the ECDS file has revision {}, the record has {}: going on from {}",

@@ -170,9 +170,10 @@ impl<Observe: FnMut(Event)> Watch<Observe> {
         now: Timestamp,
         started: Instant,
     ) -> Result<(Written, Result<Confirmed, ControllerError>), ControllerError> {
-        let revision = self.pusher.carried()?.revision.max(self.state.revision) + 1;
-        let policy = policy_of(revision);
+        let next = self.pusher.carried_of(&self.state.experiment)?.revision.max(self.state.revision) + 1;
+        let policy = policy_of(next);
         let written = self.pusher.write(&policy, false, started).await?;
+        let revision = written.revision;
         self.state.written(revision, now);
         self.tell_held();
         self.tell(What::Pushed {
