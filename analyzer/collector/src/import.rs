@@ -28,10 +28,12 @@ pub const CHUNK_ROWS_MAX: usize = 50_000;
 pub const CHUNK_TEXT_BYTES_MAX: usize = 256 << 20;
 
 /// How to import.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct ImportOptions {
     /// Leaves bad lines out instead of importing nothing.
     pub skip_bad_lines: bool,
+    /// Hears how many bytes of all are read; every byte is read twice.
+    pub progress: Option<fn(u64, u64)>,
 }
 
 /// What was imported.
@@ -126,10 +128,11 @@ pub fn import_jsonl(
         return Err(ImportError::Experiment(experiment.chars().take(80).collect()));
     }
     let redactor = Redactor::new()?;
+    let mut seen = Seen::new(paths, options.progress);
     let mut check = Check { experiment, bad: BadLines::default(), places: HashMap::new() };
     let mut hashes = Vec::with_capacity(paths.len());
     for (file, path) in paths.iter().enumerate() {
-        hashes.push(check.file(file, paths, path)?);
+        hashes.push(check.file(file, paths, path, &mut seen)?);
     }
     if check.bad.lines > 0 && !options.skip_bad_lines {
         return Err(ImportError::Lines(check.bad));
@@ -151,6 +154,7 @@ pub fn import_jsonl(
             summary: &mut summary,
         };
         let again = read_lines(path, |number, bytes| {
+            seen.line(bytes);
             let Ok(line) = line(number, bytes, experiment) else { return Ok(()) };
             if check.places.get(&leg_key(&line.sample)) == Some(&(file, number)) {
                 write.add(line, bytes.len())?;
@@ -162,7 +166,37 @@ pub fn import_jsonl(
             return Err(ImportError::Changed(path.clone()));
         }
     }
+    seen.end();
     Ok(summary)
+}
+
+/// Bytes that were read, of both passes.
+struct Seen {
+    done: u64,
+    all: u64,
+    told: Option<fn(u64, u64)>,
+}
+
+impl Seen {
+    fn new(paths: &[PathBuf], told: Option<fn(u64, u64)>) -> Self {
+        // A file that cannot be read is told when it is read.
+        let size = |path: &PathBuf| std::fs::metadata(path).map_or(0, |file| file.len());
+        Self { done: 0, all: 2 * paths.iter().map(size).sum::<u64>(), told }
+    }
+
+    fn line(&mut self, bytes: &[u8]) {
+        // With its line break, which the last line may lack.
+        self.done = (self.done + bytes.len() as u64 + 1).min(self.all);
+        if let Some(told) = self.told.filter(|_| self.done < self.all) {
+            told(self.done, self.all);
+        }
+    }
+
+    fn end(&self) {
+        if let Some(told) = self.told {
+            told(self.all, self.all);
+        }
+    }
 }
 
 /// The first pass.
@@ -187,8 +221,15 @@ struct Write<'a> {
 
 impl Check<'_> {
     /// Returns the hash of the content.
-    fn file(&mut self, file: usize, paths: &[PathBuf], path: &Path) -> Result<u128, ImportError> {
+    fn file(
+        &mut self,
+        file: usize,
+        paths: &[PathBuf],
+        path: &Path,
+        seen: &mut Seen,
+    ) -> Result<u128, ImportError> {
         read_lines(path, |number, bytes| {
+            seen.line(bytes);
             let problems = match line(number, bytes, self.experiment) {
                 Ok(line) => match *self.places.entry(leg_key(&line.sample)).or_insert((file, number)) {
                     place if place == (file, number) => return Ok(()),

@@ -54,7 +54,7 @@ fn bad_lines_of_all_files_are_told_at_once_and_nothing_is_imported() {
     insta::assert_snapshot!(text);
     assert!(!data.exists());
 
-    let skip = ImportOptions { skip_bad_lines: true };
+    let skip = ImportOptions { skip_bad_lines: true, ..ImportOptions::default() };
     let summary = import_jsonl(&[good, bad, many], &data, "e-1", skip).unwrap();
     assert_eq!(
         (summary.samples, summary.scores, summary.skipped_lines, summary.problems.len()),
@@ -74,7 +74,7 @@ fn a_line_that_is_too_long_costs_no_memory_and_no_other_line() {
     ]
     .concat();
     let path = file(&folder, "a.jsonl", long);
-    let skip = ImportOptions { skip_bad_lines: true };
+    let skip = ImportOptions { skip_bad_lines: true, ..ImportOptions::default() };
     let summary = import_jsonl(&[path], &folder.path().join("data"), "e-1", skip).unwrap();
     assert_eq!((summary.samples, summary.skipped_lines), (2, 1));
     assert!(

@@ -27,7 +27,8 @@
 use crate::forecast;
 use crate::gates::{Gate, Gates, Severity};
 use crate::judge::{absent, better_of, judge};
-use crate::labels::{self, Segment};
+use crate::labels::Segment;
+use crate::memory::Memory;
 use crate::names::base_metric;
 use crate::result::{ErrorRates, Evaluation, GateResult, Outcome};
 use crate::segments;
@@ -71,12 +72,25 @@ pub fn evaluate(
     health: &CaptureHealth,
     spending: Spending,
 ) -> Evaluation {
+    evaluate_again(gates, series, health, spending, &Memory::default())
+}
+
+/// [`evaluate`] for series that `memory` has seen already, or sees for the first time: other gates on the same evidence,
+/// and only what they change is measured again. The result is that of [`evaluate`], to the bit.
+#[must_use]
+pub fn evaluate_again(
+    gates: &Gates,
+    series: &[MetricSeries],
+    health: &CaptureHealth,
+    spending: Spending,
+    memory: &Memory,
+) -> Evaluation {
     let expanded = expanded(gates, series);
     let alpha = gates.alpha * spending.share();
     let counts = Counts::of(&expanded);
     let share = counts.share(alpha);
-    let results = whole(&expanded, share);
-    let segments = segments::judged(&expanded, series, alpha, counts.deciding(), results_of);
+    let results = whole(&expanded, share, memory);
+    let segments = segments::judged(&expanded, series, alpha, counts.deciding(), memory, results_of);
     let findings = segments::findings(&results, &segments);
     let mut error_rates = counts.error_rates(share);
     if !segments.is_empty() && counts.deciding() > 0 {
@@ -102,9 +116,14 @@ pub fn evaluate(
 
 /// The gates' results alone, as [`evaluate`] gives them: for a look of which only the intervals count.
 #[must_use]
-pub fn gate_results(gates: &Gates, series: &[MetricSeries], spending: Spending) -> Vec<GateResult> {
+pub fn gate_results(
+    gates: &Gates,
+    series: &[MetricSeries],
+    spending: Spending,
+    memory: &Memory,
+) -> Vec<GateResult> {
     let expanded = expanded(gates, series);
-    whole(&expanded, Counts::of(&expanded).share(gates.alpha * spending.share()))
+    whole(&expanded, Counts::of(&expanded).share(gates.alpha * spending.share()), memory)
 }
 
 /// Each gate's share of alpha for exactly these gates and metrics.
@@ -120,13 +139,13 @@ fn expanded<'a>(gates: &'a Gates, series: &'a [MetricSeries]) -> Vec<Expanded<'a
 }
 
 /// Every gate on all of the traffic, or on the segment that it names.
-fn whole(expanded: &[Expanded<'_>], alpha: f64) -> Vec<GateResult> {
+fn whole(expanded: &[Expanded<'_>], alpha: f64, memory: &Memory) -> Vec<GateResult> {
     let of = |(gate, metrics): &Expanded<'_>| match &gate.segment {
-        None => results_of(gate, metrics, alpha, &Segment::new()),
+        None => results_of(gate, metrics, alpha, &Segment::new(), memory),
         Some(segment) => {
-            let parts: Vec<MetricSeries> =
-                metrics.iter().map(|series| labels::restricted(series, segment)).collect();
-            results_of(gate, &parts.iter().collect::<Vec<_>>(), alpha, segment)
+            let parts: Vec<_> = metrics.iter().map(|series| memory.part(series, segment)).collect();
+            let parts: Vec<&MetricSeries> = parts.iter().map(AsRef::as_ref).collect();
+            results_of(gate, &parts, alpha, segment, memory)
         }
     };
     expanded.iter().flat_map(of).collect()
@@ -215,7 +234,13 @@ fn metrics_of<'s>(gate: &Gate, series: &'s [MetricSeries]) -> Vec<&'s MetricSeri
     }
 }
 
-fn results_of(gate: &Gate, metrics: &[&MetricSeries], alpha: f64, segment: &Segment) -> Vec<GateResult> {
+fn results_of(
+    gate: &Gate,
+    metrics: &[&MetricSeries],
+    alpha: f64,
+    segment: &Segment,
+    memory: &Memory,
+) -> Vec<GateResult> {
     if metrics.is_empty() {
         return vec![absent(gate, alpha, segment)];
     }
@@ -223,5 +248,5 @@ fn results_of(gate: &Gate, metrics: &[&MetricSeries], alpha: f64, segment: &Segm
     let name = |series: &MetricSeries| {
         if wildcard { format!("{} ({})", gate.name, series.name) } else { gate.name.clone() }
     };
-    metrics.iter().map(|series| judge(gate, name(series), series, alpha, segment)).collect()
+    metrics.iter().map(|series| judge(gate, name(series), series, alpha, segment, memory)).collect()
 }

@@ -5,6 +5,7 @@ use weir_stats::forecast::{self, Shape};
 use crate::gates::{Direction, Gate, Margin};
 use crate::labels::Segment;
 use crate::measure::{Measured, measure, measure_percentile};
+use crate::memory::{Key, Memory};
 use crate::names::split_percentile;
 use crate::result::{Comparison, GateResult, Outcome};
 use crate::series::{Better, MetricSeries};
@@ -17,8 +18,9 @@ pub(crate) fn judge(
     series: &MetricSeries,
     alpha: f64,
     segment: &Segment,
+    memory: &Memory,
 ) -> GateResult {
-    judge_measured(gate, name, series, alpha, segment).0
+    judge_measured(gate, name, series, alpha, segment, memory).0
 }
 
 /// The same, and how the interval's width falls with n.
@@ -28,12 +30,21 @@ pub(crate) fn judge_measured(
     series: &MetricSeries,
     alpha: f64,
     segment: &Segment,
+    memory: &Memory,
 ) -> (GateResult, Option<Shape>) {
     let (margin, relative) = margin_of(gate.margin, series.bounds);
-    let measured = match split_percentile(&gate.metric).1 {
+    let percentile = split_percentile(&gate.metric).1;
+    let key = Key {
+        series: series.name.clone(),
+        segment: segment.clone(),
+        percentile: percentile.map(f64::to_bits),
+        relative,
+        alpha: alpha.to_bits(),
+    };
+    let measured = memory.measured(key, || match percentile {
         Some(share) => measure_percentile(series, share, relative, alpha),
         None => measure(series, relative, alpha),
-    };
+    });
     let better = better_of(gate.direction, series.better);
     let n = evidence(&measured);
     let enough = n >= gate.minimum_evidence;
@@ -72,7 +83,7 @@ pub(crate) fn judge_measured(
 /// The result of a gate whose metric is not there.
 pub(crate) fn absent(gate: &Gate, alpha: f64, segment: &Segment) -> GateResult {
     let series = MetricSeries { name: gate.metric.clone(), ..MetricSeries::default() };
-    judge(gate, gate.name.clone(), &series, alpha, segment)
+    judge(gate, gate.name.clone(), &series, alpha, segment, &Memory::default())
 }
 
 /// Whether the interval lies past the margin on the good side.

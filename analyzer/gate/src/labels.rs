@@ -66,6 +66,51 @@ pub(crate) fn restricted(series: &MetricSeries, segment: &Segment) -> MetricSeri
     }
 }
 
+/// The series without the exchanges that are in any of these segments; labels stay, also where a segment is empty now,
+/// so that the other segments keep their places.
+#[must_use]
+pub fn without(series: &MetricSeries, hidden: &[Segment]) -> MetricSeries {
+    let labels = &series.labels;
+    let hides = |set: &Vec<(String, String)>| hidden.iter().any(|segment| has(set, segment));
+    let outside: Vec<bool> = labels.sets.iter().map(|set| !hides(set)).collect();
+    // What has no label is in no segment.
+    let kept = |places: &[u32], all: usize| -> Vec<bool> {
+        let at = |index: usize| {
+            let place = places.get(index).and_then(|place| usize::try_from(*place).ok());
+            place.and_then(|place| outside.get(place)).copied().unwrap_or(true)
+        };
+        (0..all).map(at).collect()
+    };
+    let pairs = kept(&labels.pairs, series.pairs.len());
+    let mut strata = Vec::with_capacity(series.strata.len());
+    let mut places = Vec::with_capacity(series.strata.len());
+    for (index, stratum) in series.strata.iter().enumerate() {
+        let none = (Vec::new(), Vec::new());
+        let (old, new) = labels.strata.get(index).unwrap_or(&none);
+        let (control, candidate) = (kept(old, stratum.control.len()), kept(new, stratum.candidate.len()));
+        places.push((chosen(old, &control), chosen(new, &candidate)));
+        strata.push(Stratum {
+            name: stratum.name.clone(),
+            control: chosen(&stratum.control, &control),
+            candidate: chosen(&stratum.candidate, &candidate),
+            control_clusters: chosen(&stratum.control_clusters, &control),
+            candidate_clusters: chosen(&stratum.candidate_clusters, &candidate),
+        });
+    }
+    MetricSeries {
+        name: series.name.clone(),
+        unit: series.unit.clone(),
+        better: series.better,
+        bounds: series.bounds,
+        pairs: chosen(&series.pairs, &pairs),
+        pair_clusters: chosen(&series.pair_clusters, &pairs),
+        noise_pairs: series.noise_pairs.clone(),
+        strata,
+        missing: series.missing,
+        labels: Labels { sets: labels.sets.clone(), pairs: chosen(&labels.pairs, &pairs), strata: places },
+    }
+}
+
 /// Whether a set of labels has all labels of a segment.
 fn has(set: &[(String, String)], segment: &Segment) -> bool {
     let label = |dimension: &String, value: &String| set.iter().any(|(d, v)| d == dimension && v == value);

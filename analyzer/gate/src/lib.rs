@@ -15,6 +15,7 @@ mod gates;
 mod judge;
 mod labels;
 mod measure;
+mod memory;
 mod names;
 mod pack;
 mod plan;
@@ -27,13 +28,14 @@ mod series;
 mod verdict;
 mod words;
 
-pub use evaluate::{Spending, evaluate, gate_results};
+pub use evaluate::{Spending, evaluate, evaluate_again, gate_results};
 pub use fixed::{
     FixedMetric, FixedTest, KAYENTA_CONFIDENCE, KAYENTA_TOLERANCE, KayentaMetric, KayentaScore, fixed_tests,
     kayenta_score,
 };
 pub use gates::{Direction, Gate, Gates, Margin, Severity};
-pub use labels::{Labels, Segment};
+pub use labels::{Labels, Segment, without};
+pub use memory::Memory;
 pub use names::{FAMILIES, METRICS, WITH_PERCENTILES, base_metric};
 pub use plan::{GatePlan, Plan, PlanOptions, Traffic, plan, stated_pool};
 pub use rehearse::{

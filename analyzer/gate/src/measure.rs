@@ -15,7 +15,7 @@ use crate::series::MetricSeries;
 const PAIRS_MIN: usize = 30;
 
 /// A comparison before it is held against a margin.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Measured {
     pub(crate) comparison: Comparison,
     pub(crate) n_pairs: u64,

@@ -16,6 +16,7 @@ use crate::evaluate::{Spending, deciding_share};
 use crate::gates::{Gate, Gates, Severity};
 use crate::judge::{better_of, judge_measured};
 use crate::labels::{self, Segment};
+use crate::memory::Memory;
 use crate::names::base_metric;
 use crate::random::Random;
 use crate::result::Comparison;
@@ -191,7 +192,7 @@ fn of_pool(gate: &Gate, name: String, pool: &MetricSeries, alpha: f64, options: 
     let rounds: Vec<_> = (0..ROUNDS)
         .filter_map(|round| {
             let drawn = drawn(pool, options.paired, &mut Random::new(options.seed.wrapping_add(round)))?;
-            Some(judge_measured(gate, name.clone(), &drawn, alpha, &nothing))
+            Some(judge_measured(gate, name.clone(), &drawn, alpha, &nothing, &Memory::default()))
         })
         .collect();
     let Some((first, _)) = rounds.first() else {

@@ -17,7 +17,8 @@
 use std::collections::BTreeSet;
 
 use crate::gates::{Gate, Severity};
-use crate::labels::{self, Segment};
+use crate::labels::Segment;
+use crate::memory::Memory;
 use crate::result::{FindingKind, GateResult, Outcome, Reason, SegmentFinding, SegmentResult, Verdict};
 use crate::series::{Better, MetricSeries};
 
@@ -79,7 +80,8 @@ pub(crate) fn judged<'g>(
     series: &[MetricSeries],
     alpha: f64,
     deciding: usize,
-    judge: impl Fn(&'g Gate, &[&MetricSeries], f64, &Segment) -> Vec<GateResult>,
+    memory: &Memory,
+    judge: impl Fn(&'g Gate, &[&MetricSeries], f64, &Segment, &Memory) -> Vec<GateResult>,
 ) -> Vec<SegmentResult> {
     let own: Vec<&(&Gate, Vec<&MetricSeries>)> =
         gates.iter().filter(|(gate, metrics)| gate.segment.is_none() && !metrics.is_empty()).collect();
@@ -89,10 +91,9 @@ pub(crate) fn judged<'g>(
         let share = alpha * slot.weight / deciding.max(1) as f64;
         let mut results: Vec<GateResult> = Vec::new();
         for (gate, metrics) in &own {
-            let parts: Vec<MetricSeries> =
-                metrics.iter().map(|series| labels::restricted(series, &segment)).collect();
-            let parts: Vec<&MetricSeries> = parts.iter().collect();
-            results.extend(judge(gate, &parts, share, &segment));
+            let parts: Vec<_> = metrics.iter().map(|series| memory.part(series, &segment)).collect();
+            let parts: Vec<&MetricSeries> = parts.iter().map(AsRef::as_ref).collect();
+            results.extend(judge(gate, &parts, share, &segment, memory));
         }
         results.retain(|result| result.outcome != Outcome::NoData);
         if !results.is_empty() {

@@ -47,6 +47,7 @@ impl Loaded {
             first_ts: self.first_ts_us.and_then(time),
             last_ts: self.last_ts_us.and_then(time),
             weir_version: parts.weir_version,
+            policy_digests: self.policy_digests.clone(),
             ..Provenance::default()
         };
         let mut report = Report::new(&self.experiment, provenance, evaluation);
@@ -82,6 +83,8 @@ pub(crate) fn loaded(experiment: &str, metrics: &[Metric], options: &LoadOptions
         labels.into_iter().map(str::to_owned).collect()
     };
     let revisions: BTreeSet<i64> = exchanges.legs().filter_map(|found| found.leg.revision).collect();
+    let digests: BTreeSet<&str> =
+        exchanges.legs().filter_map(|found| found.leg.policy_digest.as_deref()).collect();
     Loaded {
         experiment: experiment.to_owned(),
         looks: all
@@ -104,6 +107,7 @@ pub(crate) fn loaded(experiment: &str, metrics: &[Metric], options: &LoadOptions
             candidate_snapshot: snapshots(Variant::Candidate),
         },
         revisions: revisions.into_iter().collect(),
+        policy_digests: digests.into_iter().map(str::to_owned).collect(),
         samples: u64::try_from(exchanges.legs().count()).unwrap_or(u64::MAX),
         duplicates: exchanges.duplicates,
         first_ts_us: times().min(),

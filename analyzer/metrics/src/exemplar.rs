@@ -1,11 +1,12 @@
-//! The worst pairs of the gates that speak against the candidate, with their texts read again and shortened.
+//! The worst and the most typical pairs of the gates that speak against the candidate, or of those that come closest to it,
+//! with their texts read again and shortened.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use polars::prelude::{Expr, col, lit};
 use weir_gate::{Better, Evaluation, GateResult, MetricSeries, Outcome};
-use weir_report::Exemplar;
+use weir_report::{Exemplar, ExemplarKind};
 use weir_sample::Leg;
 
 use crate::Loaded;
@@ -19,21 +20,26 @@ const TEXT_CHARACTERS_MAX: usize = 2_000;
 /// Pairs that are shown in all.
 const EXEMPLARS_MAX: usize = 24;
 
+/// Gates that are shown where none speaks against the candidate.
+const CLOSEST_MAX: usize = 3;
+/// Typical pairs of a gate, and gates that have any.
+const TYPICAL_PER_GATE: usize = 2;
+const TYPICAL_GATES_MAX: usize = 3;
+
 impl Loaded {
-    /// The worst pairs of each gate that breached or diverged, on the whole or in a segment that contradicts it, `per_gate` of each (24 in all at most).
+    /// The worst pairs of each gate that breached or diverged, on the whole or in a segment that contradicts it, `per_gate` of
+    /// each (24 in all at most), or of the three gates that come closest to that; then the most typical pairs of the same gates.
     ///
-    /// Worst is the largest difference in the bad direction; among equals the earlier exchange. A pair is shown once,
-    /// for the first gate that it is among the worst of.
+    /// Worst is the largest difference in the bad direction; among equals the earlier exchange. Typical is the difference
+    /// next to the median, among equals the answers whose lengths differ as is usual. A pair is shown once.
     ///
     /// # Errors
     /// A part file that can no longer be read.
     pub fn exemplars(&self, evaluation: &Evaluation, per_gate: usize) -> Result<Vec<Exemplar>, MetricsError> {
         let mut chosen: Vec<(usize, Exemplar)> = Vec::new();
         let mut shown = BTreeSet::new();
-        for gate in evaluation.gates.iter().chain(in_segments(evaluation)) {
-            if !matches!(gate.outcome, Outcome::Breach | Outcome::Diverged) {
-                continue;
-            }
+        let gates = speaking(evaluation);
+        for gate in &gates {
             for (place, values) in self.worst(gate) {
                 if chosen.len() >= EXEMPLARS_MAX
                     || chosen.iter().filter(|(_, one)| one.gate == name(gate)).count() >= per_gate
@@ -46,7 +52,43 @@ impl Loaded {
                 chosen.push((place, without_text(gate, origin, values)));
             }
         }
+        for gate in gates.iter().filter(|gate| gate.segment.is_empty()).take(TYPICAL_GATES_MAX) {
+            let typical = self.typical(gate).into_iter().filter(|(place, _)| shown.insert(*place));
+            for (place, values) in typical.take(TYPICAL_PER_GATE) {
+                let Some(origin) = self.pairs.pairs.get(place) else { continue };
+                let exemplar = without_text(gate, origin, values);
+                chosen.push((place, Exemplar { kind: ExemplarKind::Typical, ..exemplar }));
+            }
+        }
         self.fill_in(chosen)
+    }
+
+    /// The pairs of a gate's metric, those that differ as is usual first.
+    fn typical(&self, gate: &GateResult) -> Vec<(usize, (f64, f64))> {
+        let of = |metric: &str| -> Vec<(usize, (f64, f64))> {
+            let series = self.series.iter().find(|series| series.name == metric);
+            let places = self.pairs.of_metric.get(metric);
+            let (Some(series), Some(places)) = (series, places) else { return Vec::new() };
+            places.iter().copied().zip(series.pairs.iter().copied()).collect()
+        };
+        let lengths = of("response_chars");
+        let usual_length = median(lengths.iter().map(|(_, (control, candidate))| candidate - control));
+        let off_length: BTreeMap<usize, f64> = lengths
+            .into_iter()
+            .map(|(place, (control, candidate))| (place, (candidate - control - usual_length).abs()))
+            .collect();
+        let mut pairs = of(weir_gate::base_metric(&gate.metric));
+        let usual = median(pairs.iter().map(|(_, (control, candidate))| candidate - control));
+        let off = |(place, (control, candidate)): &(usize, (f64, f64))| {
+            let length = off_length.get(place).copied().unwrap_or(f64::INFINITY);
+            ((candidate - control - usual).abs(), length)
+        };
+        // Stable: pairs are in order of time.
+        pairs.sort_by(|one, other| {
+            let ((a, b), (c, d)) = (off(one), off(other));
+            a.total_cmp(&c).then(b.total_cmp(&d))
+        });
+        pairs
     }
 
     /// The pairs of a gate's metric that differ in the bad direction, the worst first.
@@ -96,6 +138,36 @@ impl Loaded {
         };
         Ok(chosen.into_iter().map(fill).collect())
     }
+}
+
+/// The gates that pairs are shown of: those that breached or diverged, also in a segment that contradicts the whole, else
+/// those whose estimate is furthest on the bad side, in margins.
+fn speaking(evaluation: &Evaluation) -> Vec<&GateResult> {
+    let against = |gate: &&GateResult| matches!(gate.outcome, Outcome::Breach | Outcome::Diverged);
+    let gates: Vec<&GateResult> =
+        evaluation.gates.iter().chain(in_segments(evaluation)).filter(against).collect();
+    if !gates.is_empty() {
+        return gates;
+    }
+    let harm = |gate: &GateResult| {
+        let estimate = gate.estimate.unwrap_or(0.0) / gate.margin.max(f64::MIN_POSITIVE);
+        match gate.better {
+            Better::Higher => -estimate,
+            Better::Lower => estimate,
+            Better::Neither => estimate.abs(),
+        }
+    };
+    let mut closest: Vec<&GateResult> = evaluation.gates.iter().collect();
+    closest.sort_by(|one, other| harm(other).total_cmp(&harm(one)));
+    closest.truncate(CLOSEST_MAX);
+    closest
+}
+
+/// The middle value, the lower one of two; 0 of none.
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut sorted: Vec<f64> = values.collect();
+    sorted.sort_unstable_by(f64::total_cmp);
+    sorted.get(sorted.len().saturating_sub(1) / 2).copied().unwrap_or(0.0)
 }
 
 /// Texts by sample id, leg, and whether it is the request's.

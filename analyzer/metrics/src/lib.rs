@@ -95,6 +95,8 @@ pub struct Loaded {
     pub variants: Variants,
     /// Policy revisions of the legs, ascending.
     pub revisions: Vec<i64>,
+    /// Digests of the policies of the legs, sorted.
+    pub policy_digests: Vec<String>,
     /// Legs read, without duplicates.
     pub samples: u64,
     /// Legs that were there twice and counted once.

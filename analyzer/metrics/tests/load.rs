@@ -390,15 +390,24 @@ fn the_worst_pairs_of_a_breach_are_shown_with_their_texts() {
     let loaded = load(&options(data.path())).unwrap();
     let breach = |better: Better| evaluation(&loaded, "response_chars", better, Outcome::Breach);
     let shortest = loaded.exemplars(&breach(Better::Higher), 2).unwrap();
-    let ids: Vec<&str> = shortest.iter().map(|exemplar| exemplar.sample_id.as_str()).collect();
-    assert_eq!(ids, ["b", "c"]);
+    let ids = |of: &[Exemplar], kind: ExemplarKind| -> Vec<String> {
+        of.iter().filter(|one| one.kind == kind).map(|one| one.sample_id.clone()).collect()
+    };
+    assert_eq!(ids(&shortest, ExemplarKind::Worst), ["b", "c"]);
+    // Changes are -10, -90, -90, 100 and 4999 characters; the median is that of the first.
+    assert_eq!(ids(&shortest, ExemplarKind::Typical), ["a", "d"]);
     assert_eq!(shortest[0].request_text, "request b");
     assert_eq!(shortest[0].candidate_text, "y".repeat(10));
     assert_eq!((shortest[0].control_value, shortest[0].candidate_value), (100.0, 10.0));
     let longest = loaded.exemplars(&breach(Better::Lower), 1).unwrap();
     assert!(longest[0].candidate_text.ends_with("… (3000 more characters)"), "{}", longest[0].candidate_text);
     let inside = evaluation(&loaded, "response_chars", Better::Higher, Outcome::Inside);
-    assert!(loaded.exemplars(&inside, 2).unwrap().is_empty());
+    let shown = loaded.exemplars(&inside, 2).unwrap();
+    assert_eq!(
+        ids(&shown, ExemplarKind::Worst),
+        ["b", "c"],
+        "where no gate speaks up, the closest one is shown"
+    );
 }
 
 #[test]

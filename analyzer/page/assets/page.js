@@ -30,7 +30,7 @@
       whatIf(form);
       say("Judged again in this page from the same evidence, with the same result: gates can be tried.");
     } else {
-      say("This page judges the evidence differently from the report it carries, so gates cannot be tried here. Make the report again.");
+      say("This page does not judge its evidence as the report does (another version, or part of the evidence was hidden), so gates cannot be tried here. Make the report again.");
     }
   } else {
     say("The report does not carry its gates and evidence, so gates cannot be tried here.");
@@ -57,10 +57,11 @@
         gates.gates.push(gate);
       }
       const result = { gates };
-      for (const name of ["until", "only", "without"]) {
+      for (const name of ["after", "until"]) {
         const value = form.elements[name]?.value;
-        if (value) result[name] = JSON.parse(value);
+        if (value) result[name] = Number(value);
       }
+      result.without = [...form.querySelectorAll("[name=shown]:not(:checked)")].map((box) => JSON.parse(box.value));
       return JSON.stringify(result);
     };
 
@@ -83,32 +84,51 @@
       find("#problems").hidden = !text;
     };
 
-    let later;
-    const overTime = () => {
+    // Over time is as many evaluations as there are looks: one after the other, so that the page stays awake, and given up
+    // when something else is tried.
+    let round = 0;
+    const overTime = async () => {
+      const mine = ++round;
+      const tried = change();
       try {
-        parts.get("trajectories")[0].innerHTML = session.over_time(change());
+        for (let look = 0; look < session.looks(); look += 1) {
+          session.measure_look(tried, look);
+          await new Promise((resume) => setTimeout(resume));
+          if (mine !== round) return;
+        }
+        put("trajectories", session.over_time(tried));
+        document.body.dataset.overTime = String(mine);
       } catch {
         // What is wrong with the change stands below the form already.
       }
     };
 
+    // Only what differs from what is shown is drawn again.
+    const drawn = new Map([...parts].map(([name, [, html]]) => [name, html]));
+    const put = (name, html) => {
+      if (!parts.has(name) || drawn.get(name) === html) return;
+      parts.get(name)[0].innerHTML = html;
+      drawn.set(name, html);
+    };
+
+    let later;
     const show = () => {
       clearTimeout(later);
+      round += 1;
       const any = changed();
       document.body.classList.toggle("trying", any);
       find("#yaml").hidden = true;
       problems("");
       if (!any) {
-        for (const [part, html] of [...parts.values(), ...cells]) part.innerHTML = html;
+        for (const [name, [, html]] of parts) put(name, html);
+        for (const [cell, html] of cells) cell.innerHTML = html;
         find("#trial").textContent = "";
         return;
       }
       const started = performance.now();
       try {
         const view = JSON.parse(session.view(change()));
-        for (const [name, html] of Object.entries(view.parts)) {
-          if (parts.has(name)) parts.get(name)[0].innerHTML = html;
-        }
+        for (const [name, html] of Object.entries(view.parts)) put(name, html);
         const outcomes = new Map(view.outcomes);
         for (const [cell] of cells) cell.innerHTML = outcomes.get(cell.dataset.outcome) ?? "left out";
         find("#trial").textContent = view.said;

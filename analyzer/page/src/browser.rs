@@ -3,11 +3,9 @@
 
 use serde_json::{Value, json};
 use wasm_bindgen::prelude::wasm_bindgen;
-use weir_gate::{Gates, MetricSeries};
-use weir_report::{Format, RenderOptions, Report};
+use weir_report::{Format, RenderOptions};
 
-use crate::change::judge;
-use crate::{Change, difference, playground, to_yaml, trajectories};
+use crate::{Change, Sitting, difference, playground, to_yaml};
 
 /// The part that is drawn apart, since it takes longest.
 const OVER_TIME: &str = "trajectories";
@@ -16,9 +14,7 @@ const OVER_TIME: &str = "trajectories";
 #[wasm_bindgen]
 #[derive(Debug)]
 pub struct Session {
-    /// Without its evidence.
-    report: Report,
-    evidence: Vec<MetricSeries>,
+    sitting: Sitting,
 }
 
 #[wasm_bindgen]
@@ -29,26 +25,27 @@ impl Session {
     /// Why it cannot be read, with line and column.
     #[wasm_bindgen(constructor)]
     pub fn new(report: &str) -> Result<Self, String> {
-        let mut report = weir_report::parse(report).map_err(|error| error.to_string())?;
-        let evidence = std::mem::take(&mut report.evidence);
-        Ok(Self { report, evidence })
+        let report = weir_report::parse(report).map_err(|error| error.to_string())?;
+        Ok(Self { sitting: Sitting::new(report) })
     }
 
     /// Whether the evidence, judged again without a change, gives the evaluation of the report.
-    pub fn agrees(&self) -> bool {
-        let mut again = self.report.clone();
-        let judged = judge(&mut again, &self.evidence, &Change::default());
-        judged.is_ok() && again.evaluation == self.report.evaluation
+    pub fn agrees(&mut self) -> bool {
+        let again = self.sitting.changed(&Change::default());
+        again.is_ok_and(|(again, _)| again.evaluation == self.sitting.report().evaluation)
+    }
+
+    /// How many looks the report has.
+    pub fn looks(&self) -> usize {
+        self.sitting.report().looks.len()
     }
 
     /// The report with a change (JSON), as `weir report --gates` writes it.
     ///
     /// # Errors
     /// Why the change cannot be tried.
-    pub fn report(&self, change: &str) -> Result<String, String> {
-        let (mut changed, gates) = self.changed(change)?;
-        changed.trajectories = trajectories(&changed, &self.evidence, &gates);
-        changed.evidence.clone_from(&self.evidence);
+    pub fn report(&mut self, change: &str) -> Result<String, String> {
+        let changed = self.sitting.whole(&read(change)?).map_err(|error| error.to_string())?;
         weir_report::render(&changed, Format::Json, &RenderOptions::default())
             .map_err(|error| error.to_string())
     }
@@ -58,15 +55,15 @@ impl Session {
     ///
     /// # Errors
     /// Why the change cannot be tried.
-    pub fn view(&self, change: &str) -> Result<String, String> {
-        let (changed, _) = self.changed(change)?;
+    pub fn view(&mut self, change: &str) -> Result<String, String> {
+        let (changed, _) = self.sitting.changed(&read(change)?).map_err(|error| error.to_string())?;
         let parts: serde_json::Map<String, Value> = weir_report::fragments(&changed)
             .into_iter()
             .filter(|(name, _)| *name != OVER_TIME)
             .map(|(name, html)| (name.to_owned(), Value::from(html)))
             .collect();
         Ok(json!({
-            "said": difference(&self.report.evaluation, &changed.evaluation),
+            "said": difference(&self.sitting.report().evaluation, &changed.evaluation),
             "verdict": changed.evaluation.verdict.as_str(),
             "parts": parts,
             "outcomes": weir_report::outcomes(&changed),
@@ -74,13 +71,22 @@ impl Session {
         .to_string())
     }
 
-    /// The gates over time with a change (JSON), as HTML. Takes as long as a view of each look.
+    /// Measures one look for [`Session::over_time`] ahead, which then only draws.
     ///
     /// # Errors
     /// Why the change cannot be tried.
-    pub fn over_time(&self, change: &str) -> Result<String, String> {
-        let (mut changed, gates) = self.changed(change)?;
-        changed.trajectories = trajectories(&changed, &self.evidence, &gates);
+    pub fn measure_look(&mut self, change: &str, look: usize) -> Result<(), String> {
+        self.sitting.measure_look(&read(change)?, look).map_err(|error| error.to_string())
+    }
+
+    /// The gates over time with a change (JSON), as HTML.
+    ///
+    /// # Errors
+    /// Why the change cannot be tried.
+    pub fn over_time(&mut self, change: &str) -> Result<String, String> {
+        let tried = self.sitting.trajectories(&read(change)?).map_err(|error| error.to_string())?;
+        let (mut changed, trajectories) = tried;
+        changed.trajectories = trajectories;
         let parts = weir_report::fragments(&changed);
         Ok(parts.into_iter().find(|(name, _)| *name == OVER_TIME).map(|(_, html)| html).unwrap_or_default())
     }
@@ -89,16 +95,14 @@ impl Session {
     ///
     /// # Errors
     /// Why the change cannot be tried.
-    pub fn yaml(&self, change: &str) -> Result<String, String> {
-        Ok(to_yaml(&self.changed(change)?.0.gates))
+    pub fn yaml(&mut self, change: &str) -> Result<String, String> {
+        let (changed, _) = self.sitting.changed(&read(change)?).map_err(|error| error.to_string())?;
+        Ok(to_yaml(&changed.gates))
     }
+}
 
-    fn changed(&self, change: &str) -> Result<(Report, Gates), String> {
-        let change: Change = serde_json::from_str(change).map_err(|error| error.to_string())?;
-        let mut changed = self.report.clone();
-        let gates = judge(&mut changed, &self.evidence, &change).map_err(|error| error.to_string())?;
-        Ok((changed, gates))
-    }
+fn read(change: &str) -> Result<Change, String> {
+    serde_json::from_str(change).map_err(|error| format!("the change cannot be read: {error}"))
 }
 
 /// A request assigned by a policy, as HTML; see [`playground`].

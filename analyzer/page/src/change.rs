@@ -2,10 +2,10 @@
 
 use serde::Deserialize;
 use serde_json::Value;
-use weir_gate::{Gates, MetricSeries, Spending};
+use weir_gate::Segment;
 use weir_report::Report;
 
-use crate::time::{trajectories, until};
+use crate::sitting::Sitting;
 
 /// What is tried. Everything that is left away stays as it is in the report.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -13,8 +13,19 @@ use crate::time::{trajectories, until};
 pub struct Change {
     /// A gates document.
     pub gates: Option<Value>,
+    /// Only what came after this look of the report, counted from 0.
+    pub after: Option<usize>,
     /// Only what was known at this look of the report, counted from 0.
     pub until: Option<usize>,
+    /// Exchanges with all labels of one of these are hidden.
+    pub without: Vec<Segment>,
+}
+
+impl Change {
+    /// Whether all of the evidence is looked at.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.after.is_none() && self.until.is_none() && self.without.is_empty()
+    }
 }
 
 /// Why a change cannot be tried.
@@ -47,45 +58,5 @@ pub enum Refused {
 /// # Errors
 /// [`Refused`]: no evidence, no gates, or a gates document with problems, all of them listed with their paths.
 pub fn what_if(report: &Report, change: &Change) -> Result<Report, Refused> {
-    let mut changed = report.clone();
-    let gates = judge(&mut changed, &report.evidence, change)?;
-    changed.trajectories = trajectories(&changed, &report.evidence, &gates);
-    Ok(changed)
-}
-
-/// Judges `evidence` again and puts the result into `report`, whose own evidence is not looked at: a page answers many
-/// times, and does not copy it each time. Trajectories stay as they are; the gates that were judged by are given back.
-pub(crate) fn judge(
-    report: &mut Report,
-    evidence: &[MetricSeries],
-    change: &Change,
-) -> Result<Gates, Refused> {
-    if evidence.is_empty() {
-        return Err(Refused::NoEvidence);
-    }
-    let document = change.gates.as_ref().unwrap_or(&report.gates);
-    if document.is_null() {
-        return Err(Refused::NoGates);
-    }
-    let gates = Gates::parse("gates", &document.to_string())
-        .map_err(|problems| Refused::Gates(problems.to_string()))?;
-    let spending = Spending::new(report.spending);
-    let earlier = match change.until {
-        None => None,
-        Some(look) => {
-            let looks = report.looks.len();
-            Some(until(evidence, report.looks.get(look).ok_or(Refused::NoLook { look, looks })?))
-        }
-    };
-    // How long an earlier look's evidence took is not in the report.
-    let mut health = report.evaluation.health.clone();
-    let span_seconds = health.span_seconds.take();
-    health.span_seconds = span_seconds.filter(|_| earlier.is_none());
-    let evidence = earlier.as_deref().unwrap_or(evidence);
-    let mut evaluation = weir_gate::evaluate(&gates, evidence, &health, spending);
-    evaluation.health.span_seconds = span_seconds;
-    report.evaluation = weir_gate::restrain(evaluation, &report.tripwires, &report.trust);
-    report.gates = serde_json::from_str(&gates.to_json())?;
-    report.generated_from.gates_digest = gates.digest();
-    Ok(gates)
+    Sitting::new(report.clone()).whole(change)
 }

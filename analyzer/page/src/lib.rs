@@ -9,6 +9,7 @@
 mod change;
 mod playground;
 mod said;
+mod sitting;
 mod time;
 mod yaml;
 
@@ -18,5 +19,6 @@ mod browser;
 pub use crate::change::{Change, Refused, what_if};
 pub use crate::playground::{Moves, Playground, playground};
 pub use crate::said::difference;
-pub use crate::time::{complete, trajectories};
+pub use crate::sitting::Sitting;
+pub use crate::time::complete;
 pub use crate::yaml::to_yaml;

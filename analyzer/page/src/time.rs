@@ -1,6 +1,6 @@
 //! Evidence as it was at earlier times, and gates over time.
 
-use weir_gate::{GateResult, Gates, Labels, MetricSeries, Spending, Stratum};
+use weir_gate::{GateResult, Gates, Labels, Memory, MetricSeries, Segment, Spending, Stratum};
 use weir_report::{Look, Prefix, Report, Trajectory, TrajectoryPoint};
 
 /// Takes the gates into a report and draws out how each gate's interval closed.
@@ -11,22 +11,58 @@ pub fn complete(report: &mut Report, gates: &Gates, spending: Spending) {
     // The document is JSON that was just written.
     report.gates = serde_json::from_str(&gates.to_json()).unwrap_or_default();
     report.spending = spending.share();
-    report.trajectories = trajectories(report, &report.evidence, gates);
+    report.trajectories = OverTime::default().trajectories(report, &report.evidence, gates);
 }
 
-/// Each gate of the evaluation with its interval at each look; gates without any interval are left out.
-#[must_use]
-pub fn trajectories(report: &Report, evidence: &[MetricSeries], gates: &Gates) -> Vec<Trajectory> {
-    let spending = Spending::new(report.spending);
-    let looks: Vec<(&Look, Vec<GateResult>)> = report
-        .looks
-        .iter()
-        .map(|look| {
-            let earlier = until(evidence, look);
-            (look, weir_gate::gate_results(gates, &earlier, spending))
-        })
-        .collect();
-    report.evaluation.gates.iter().filter_map(|gate| trajectory(gate, &looks)).collect()
+/// What was measured at each look, kept for the next drawing over the same evidence.
+#[derive(Debug, Default)]
+pub(crate) struct OverTime {
+    /// What is hidden from all looks.
+    hidden: Vec<Segment>,
+    memories: Vec<Memory>,
+}
+
+impl OverTime {
+    /// Over evidence without these segments.
+    pub(crate) fn without(hidden: &[Segment]) -> Self {
+        Self { hidden: hidden.to_vec(), memories: Vec::new() }
+    }
+
+    /// Whether it is over evidence without these segments.
+    pub(crate) fn is_without(&self, hidden: &[Segment]) -> bool {
+        self.hidden == hidden
+    }
+
+    /// Each gate of the report's evaluation with its interval at each look; gates without any interval are left out.
+    pub(crate) fn trajectories(
+        &mut self,
+        report: &Report,
+        evidence: &[MetricSeries],
+        gates: &Gates,
+    ) -> Vec<Trajectory> {
+        let looks: Vec<(&Look, Vec<GateResult>)> = report
+            .looks
+            .iter()
+            .enumerate()
+            .map(|(index, look)| (look, self.at(report, evidence, gates, index)))
+            .collect();
+        report.evaluation.gates.iter().filter_map(|gate| trajectory(gate, &looks)).collect()
+    }
+
+    /// The gates at one look of the report, counted from 0; none where there is no such look.
+    pub(crate) fn at(
+        &mut self,
+        report: &Report,
+        evidence: &[MetricSeries],
+        gates: &Gates,
+        index: usize,
+    ) -> Vec<GateResult> {
+        let Some(look) = report.looks.get(index) else { return Vec::new() };
+        self.memories.resize_with(report.looks.len(), Memory::default);
+        let Some(memory) = self.memories.get(index) else { return Vec::new() };
+        let earlier = part(evidence, None, Some(look), &self.hidden);
+        weir_gate::gate_results(gates, &earlier, Spending::new(report.spending), memory)
+    }
 }
 
 fn trajectory(gate: &GateResult, looks: &[(&Look, Vec<GateResult>)]) -> Option<Trajectory> {
@@ -54,47 +90,71 @@ fn trajectory(gate: &GateResult, looks: &[(&Look, Vec<GateResult>)]) -> Option<T
     })
 }
 
-/// The evidence as it was at a look.
-pub(crate) fn until(evidence: &[MetricSeries], look: &Look) -> Vec<MetricSeries> {
-    let first = |values: &[f64], length: usize| values.iter().copied().take(length).collect();
-    evidence
-        .iter()
-        .zip(&look.prefixes)
-        .map(|(series, prefix)| MetricSeries {
-            name: series.name.clone(),
-            unit: series.unit.clone(),
-            better: series.better,
-            bounds: series.bounds,
-            pairs: series.pairs.iter().copied().take(prefix.pairs).collect(),
-            pair_clusters: series.pair_clusters.iter().copied().take(prefix.pairs).collect(),
-            noise_pairs: series.noise_pairs.iter().copied().take(prefix.noise_pairs).collect(),
-            strata: series
-                .strata
-                .iter()
-                .zip(&prefix.strata)
-                .map(|(stratum, (control, candidate))| Stratum {
-                    name: stratum.name.clone(),
-                    control: first(&stratum.control, *control),
-                    candidate: first(&stratum.candidate, *candidate),
-                    control_clusters: stratum.control_clusters.iter().copied().take(*control).collect(),
-                    candidate_clusters: stratum.candidate_clusters.iter().copied().take(*candidate).collect(),
-                })
-                .collect(),
-            missing: series.missing,
-            labels: labels_until(&series.labels, prefix),
-        })
-        .collect()
+/// The evidence that came after the look `after` and up to the look `until`, without the hidden segments.
+pub(crate) fn part(
+    evidence: &[MetricSeries],
+    after: Option<&Look>,
+    until: Option<&Look>,
+    hidden: &[Segment],
+) -> Vec<MetricSeries> {
+    let nothing = Prefix::default();
+    let prefix = |look: Option<&Look>, at: usize| look.and_then(|look| look.prefixes.get(at)).cloned();
+    let of = |(at, series): (usize, &MetricSeries)| {
+        let from = prefix(after, at).unwrap_or_else(|| nothing.clone());
+        let to = match until {
+            Some(_) => prefix(until, at).unwrap_or_else(|| nothing.clone()),
+            None => all(series),
+        };
+        let cut = between(series, &from, &to);
+        if hidden.is_empty() { cut } else { weir_gate::without(&cut, hidden) }
+    };
+    evidence.iter().enumerate().map(of).collect()
 }
 
-/// Sets stay as they are: those that had not appeared yet label nothing.
-fn labels_until(labels: &Labels, prefix: &Prefix) -> Labels {
-    let first = |places: &[u32], length: usize| places.iter().copied().take(length).collect();
-    let strata = labels.strata.iter().zip(&prefix.strata);
-    Labels {
-        sets: labels.sets.clone(),
-        pairs: first(&labels.pairs, prefix.pairs),
-        strata: strata
-            .map(|((control, candidate), (n, m))| (first(control, *n), first(candidate, *m)))
-            .collect(),
+/// All of a series.
+fn all(series: &MetricSeries) -> Prefix {
+    Prefix {
+        pairs: series.pairs.len(),
+        noise_pairs: series.noise_pairs.len(),
+        strata: series.strata.iter().map(|s| (s.control.len(), s.candidate.len())).collect(),
     }
+}
+
+fn between(series: &MetricSeries, from: &Prefix, to: &Prefix) -> MetricSeries {
+    let counts = |prefix: &Prefix, at: usize| prefix.strata.get(at).copied().unwrap_or_default();
+    let strata = series.strata.iter().enumerate().map(|(at, stratum)| {
+        let ((old_from, new_from), (old_to, new_to)) = (counts(from, at), counts(to, at));
+        Stratum {
+            name: stratum.name.clone(),
+            control: cut(&stratum.control, old_from, old_to),
+            candidate: cut(&stratum.candidate, new_from, new_to),
+            control_clusters: cut(&stratum.control_clusters, old_from, old_to),
+            candidate_clusters: cut(&stratum.candidate_clusters, new_from, new_to),
+        }
+    });
+    let places = series.labels.strata.iter().enumerate().map(|(at, (control, candidate))| {
+        let ((old_from, new_from), (old_to, new_to)) = (counts(from, at), counts(to, at));
+        (cut(control, old_from, old_to), cut(candidate, new_from, new_to))
+    });
+    MetricSeries {
+        name: series.name.clone(),
+        unit: series.unit.clone(),
+        better: series.better,
+        bounds: series.bounds,
+        pairs: cut(&series.pairs, from.pairs, to.pairs),
+        pair_clusters: cut(&series.pair_clusters, from.pairs, to.pairs),
+        noise_pairs: cut(&series.noise_pairs, from.noise_pairs, to.noise_pairs),
+        strata: strata.collect(),
+        missing: series.missing,
+        // Sets stay as they are: those that had not appeared yet label nothing.
+        labels: Labels {
+            sets: series.labels.sets.clone(),
+            pairs: cut(&series.labels.pairs, from.pairs, to.pairs),
+            strata: places.collect(),
+        },
+    }
+}
+
+fn cut<T: Copy>(values: &[T], from: usize, to: usize) -> Vec<T> {
+    values.get(from..to.min(values.len())).unwrap_or_default().to_vec()
 }

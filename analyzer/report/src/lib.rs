@@ -33,7 +33,7 @@ pub use crate::model::{
     Provenance, Report, SCHEMA, Step, TimelineEntry, Trajectory, TrajectoryPoint, Variants,
 };
 pub use crate::planning::{plan_text, rehearsal_text};
-pub use crate::screen::{Progress, Screen};
+pub use crate::screen::{Progress, Screen, Unit};
 pub use crate::table::gate_rows;
 
 /// A view of a report.

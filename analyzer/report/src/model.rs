@@ -107,6 +107,9 @@ pub struct Provenance {
     /// Digests of the policies of the samples (hex), sorted.
     #[serde(default)]
     pub policy_digests: Vec<String>,
+    /// What was hidden from the evaluation afterwards (`weir report --without`), in words; empty for a report as it was made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
 }
 
 /// Where a rollout stood.

@@ -1,10 +1,10 @@
-//! The Prometheus view: the verdict and every gate as gauges, in the text format 0.0.4, for a textfile collector or a push gateway.
+//! The Prometheus view: the verdict, every gate and every segment as gauges, in the text format 0.0.4, for a textfile collector or a push gateway.
 //!
 //! Time is left out: whoever scrapes the file knows when. Numbers that a gate has not are left out, too.
 
 use std::fmt::Write as _;
 
-use weir_gate::{GateResult, Outcome, Verdict};
+use weir_gate::{GateResult, Outcome, SegmentResult, Severity, Verdict};
 
 use crate::escape::visible;
 use crate::model::Report;
@@ -60,7 +60,40 @@ pub(crate) fn render(report: &Report) -> String {
         let _ = writeln!(text, "{name}{{experiment=\"{experiment}\"}} {value}");
     }
     gates(&mut text, &experiment, &report.evaluation.gates);
+    if !report.evaluation.segments.is_empty() {
+        segments(&mut text, &experiment, &report.evaluation.segments);
+    }
     text
+}
+
+fn segments(text: &mut String, experiment: &str, segments: &[SegmentResult]) {
+    let outside = |segment: &SegmentResult| {
+        let outside = segment.gates.iter().filter(|gate| {
+            matches!(gate.outcome, Outcome::Breach | Outcome::Diverged) && gate.severity != Severity::Advisory
+        });
+        outside.count() as f64
+    };
+    let gauges: [(&str, &str, &dyn Fn(&SegmentResult) -> f64); 3] = [
+        ("weir_segment_answers", "Pairs, or answers of the smaller variant, of the segment.", &|segment| {
+            segment.n as f64
+        }),
+        ("weir_segment_gates_outside", "Gates that are past their margin in the segment.", &outside),
+        ("weir_segment_damage", "How much worse its worst gate is for certain, in margins.", &|segment| {
+            segment.damage
+        }),
+    ];
+    for (name, help, value) in gauges {
+        family(text, name, help);
+        for segment in segments {
+            let _ = writeln!(
+                text,
+                "{name}{{experiment=\"{experiment}\",dimension=\"{}\",value=\"{}\"}} {}",
+                label(&segment.dimension),
+                label(&segment.value),
+                value(segment)
+            );
+        }
+    }
 }
 
 fn gates(text: &mut String, experiment: &str, gates: &[GateResult]) {

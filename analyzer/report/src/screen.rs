@@ -95,23 +95,33 @@ impl Drop for Screen {
     }
 }
 
-/// How far long work has come, with rate and time left.
+/// How far long work has come, with rate and time left; nothing where standard error is no terminal.
 #[derive(Debug)]
 pub struct Progress {
     screen: Screen,
     what: &'static str,
+    unit: Unit,
     started: Instant,
     last: Mutex<Option<Instant>>,
 }
 
+/// What amounts of work are counted in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Bytes, shown as megabytes.
+    Bytes,
+    /// Things, by their name in the plural: `texts`, `calls`.
+    Count(&'static str),
+}
+
 impl Progress {
-    /// Work that begins now; `what` is a word such as `reading`. Amounts are in bytes.
+    /// Work that begins now; `what` is a word such as `reading`.
     #[must_use]
-    pub fn new(what: &'static str) -> Self {
-        Self { screen: Screen::new(), what, started: Instant::now(), last: Mutex::default() }
+    pub fn new(what: &'static str, unit: Unit) -> Self {
+        Self { screen: Screen::new(), what, unit, started: Instant::now(), last: Mutex::default() }
     }
 
-    /// So many of so many bytes are done.
+    /// So much of so much is done. All of it takes the line away.
     pub fn at(&self, done: u64, all: u64) {
         let elapsed = self.started.elapsed();
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
@@ -122,35 +132,44 @@ impl Progress {
             return;
         }
         *last = Some(Instant::now());
-        self.screen.show(if done < all { vec![line(self.what, done, all, elapsed)] } else { Vec::new() });
+        let status =
+            if done < all { vec![line(self.what, self.unit, done, all, elapsed)] } else { Vec::new() };
+        self.screen.show(status);
     }
 }
 
 /// `reading  [######      ]  24 %  12.0 of 50.0 MB, 8.1 MB/s, 5 s left`.
-#[allow(clippy::cast_precision_loss)] // bytes far below 2^53
-fn line(what: &str, done: u64, all: u64, elapsed: Duration) -> String {
+#[allow(clippy::cast_precision_loss)] // amounts far below 2^53
+fn line(what: &str, unit: Unit, done: u64, all: u64, elapsed: Duration) -> String {
     let share = done as f64 / all.max(1) as f64;
     let filled = usize::try_from(done.saturating_mul(BAR_COLUMNS) / all.max(1)).unwrap_or(0);
     let empty = usize::try_from(BAR_COLUMNS).unwrap_or(0).saturating_sub(filled);
-    let megabytes = |bytes: u64| format!("{:.1}", bytes as f64 / 1e6);
-    let rate = done as f64 / elapsed.as_secs_f64().max(1e-3);
-    let left = if rate > 0.0 {
-        let seconds = (all.saturating_sub(done)) as f64 / rate;
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a duration, rounded up
-        let seconds = seconds.ceil() as u64;
-        format!(", {} s left", numbers::count(seconds))
-    } else {
-        String::new()
+    let per_second = done as f64 / elapsed.as_secs_f64().max(1e-3);
+    let amounts = match unit {
+        Unit::Bytes => {
+            let megabytes = |bytes: f64| format!("{:.1}", bytes / 1e6);
+            let (done, all) = (megabytes(done as f64), megabytes(all as f64));
+            format!("{done} of {all} MB, {} MB/s", megabytes(per_second))
+        }
+        Unit::Count(name) => {
+            let digits = usize::from(per_second < 10.0);
+            format!("{} of {} {name}, {per_second:.digits$}/s", numbers::count(done), numbers::count(all))
+        }
     };
-    format!(
-        "{what}  [{}{}] {:>3.0} %  {} of {} MB, {:.1} MB/s{left}",
-        "#".repeat(filled),
-        " ".repeat(empty),
-        share * 100.0,
-        megabytes(done),
-        megabytes(all),
-        rate / 1e6
-    )
+    let left = match per_second > 0.0 {
+        true => format!(", {} left", time_left((all.saturating_sub(done)) as f64 / per_second)),
+        false => String::new(),
+    };
+    format!("{what}  [{}{}] {:>3.0} %  {amounts}{left}", "#".repeat(filled), " ".repeat(empty), share * 100.0)
+}
+
+/// `7 s`, `12 min`, `3.5 h`: rounded up.
+fn time_left(seconds: f64) -> String {
+    match seconds {
+        seconds if seconds < 100.0 => format!("{:.0} s", seconds.ceil()),
+        seconds if seconds < 5_400.0 => format!("{:.0} min", (seconds / 60.0).ceil()),
+        seconds => format!("{:.1} h", seconds / 3_600.0),
+    }
 }
 
 /// Goes up over the drawn status and clears it.
@@ -179,14 +198,19 @@ mod tests {
     #[test]
     fn progress_says_share_amount_rate_and_time_left() {
         assert_eq!(
-            line("reading", 12_000_000, 50_000_000, Duration::from_secs(2)),
+            line("reading", Unit::Bytes, 12_000_000, 50_000_000, Duration::from_secs(2)),
             "reading  [#####                   ]  24 %  12.0 of 50.0 MB, 6.0 MB/s, 7 s left"
         );
+        assert_eq!(
+            line("judging", Unit::Count("calls"), 50, 2_000, Duration::from_secs(20)),
+            "judging  [                        ]   2 %  50 of 2,000 calls, 2.5/s, 13 min left"
+        );
+        assert_eq!(time_left(7_200.0), "2.0 h");
     }
 
     #[test]
     fn progress_of_nothing_is_a_line_all_the_same() {
-        assert!(line("reading", 0, 0, Duration::ZERO).starts_with("reading  ["));
+        assert!(line("reading", Unit::Bytes, 0, 0, Duration::ZERO).starts_with("reading  ["));
     }
 
     #[test]

@@ -8,6 +8,8 @@
 //! Why betting: with values that never vary (flags of a healthy service) its interval has 0.29 times the length of the
 //! other, and with values that vary at most 1.15 times; `tests/widths.rs` measures both. Cost: O(n) per evaluation, some ten evaluations per end.
 
+use std::sync::OnceLock;
+
 use crate::error::{StatsError, check_alpha, check_bounds};
 use crate::estimate::Estimate;
 use crate::moments::Moments;
@@ -23,6 +25,10 @@ const ADAPTIVE_WEIGHT: f64 = 0.6;
 const FIXED: [(f64, f64); 2] = [(0.2, 1_000.0), (0.2, 20_000.0)];
 /// Largest bet of the empirical-Bernstein sequence, as the paper recommends.
 const BERNSTEIN_BET_MAX: f64 = 0.5;
+/// Values whose logarithm is taken together.
+const GROUP: usize = 16;
+/// Values for which the adaptive schedule is kept in a table.
+const SLOWING_KEPT: usize = 1 << 15;
 /// Ends of the search for the bounds, in the unit scale.
 const SMALLEST: f64 = 1e-12;
 const TOLERANCE: f64 = 1e-13;
@@ -143,11 +149,11 @@ impl Bets {
         let mut plug_in = PlugIn::default();
         let mut bets =
             Self { adaptive: Vec::with_capacity(values.len()), rate: Vec::with_capacity(values.len()) };
-        for &value in values {
-            let t = plug_in.seen + 1.0 + HEAD_START;
-            let rate = (level / plug_in.variance()).sqrt();
+        for (&value, slowing) in values.iter().zip(slowing()) {
+            // The level over the variance, with one division.
+            let rate = (level * (plug_in.seen + 1.0) / (0.25 + plug_in.squares)).sqrt();
             bets.rate.push(rate);
-            bets.adaptive.push(rate / (t * ln(1.0 + t)).sqrt());
+            bets.adaptive.push(rate * slowing);
             plug_in.add(value);
         }
         bets
@@ -155,11 +161,8 @@ impl Bets {
 
     /// Logarithm of the capital of the gambler who bets that the mean is above `m`.
     fn log_capital(&self, values: &[f64], m: f64) -> f64 {
-        let parts = [
-            ln(ADAPTIVE_WEIGHT) + log_product(values, &self.adaptive, 1.0, m),
-            ln(FIXED[0].0) + log_product(values, &self.rate, FIXED[0].1.sqrt().recip(), m),
-            ln(FIXED[1].0) + log_product(values, &self.rate, FIXED[1].1.sqrt().recip(), m),
-        ];
+        let [adaptive, first, second] = log_products(values, &self.adaptive, &self.rate, m);
+        let parts = [ln(ADAPTIVE_WEIGHT) + adaptive, ln(FIXED[0].0) + first, ln(FIXED[1].0) + second];
         let most = parts.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         most + ln(parts.iter().map(|part| exp(part - most)).sum::<f64>())
     }
@@ -179,6 +182,22 @@ impl Bets {
             excess_above = excess(above);
         }
         let (mut below, mut excess_below, mut reach) = (above, excess_above, step);
+        let guess = self.guess(values, mean, threshold);
+        if guess > SMALLEST && guess < above {
+            let excess_guess = excess(guess);
+            // The capital's logarithm is nearly a line there; a little more than the line says is likely beyond the end.
+            let slope = (excess_guess - excess_above) / (above - guess);
+            (below, excess_below, reach) = (guess, excess_guess, 1.2 * (excess_guess / slope).abs());
+            if excess_guess >= 0.0 && guess + reach < above {
+                let excess_next = excess(guess + reach);
+                if excess_next < 0.0 {
+                    (above, excess_above) = (guess + reach, excess_next);
+                } else {
+                    (below, excess_below) = (guess + reach, excess_next);
+                }
+            }
+            reach = reach.max(TOLERANCE);
+        }
         while excess_below < 0.0 {
             if below <= SMALLEST {
                 return 0.0;
@@ -190,6 +209,32 @@ impl Bets {
         }
         crossing(excess, (below, excess_below), (above, excess_above))
     }
+}
+
+impl Bets {
+    /// About where the adaptive schedule alone has reached the threshold, by the first two terms of each logarithm.
+    fn guess(&self, values: &[f64], mean: f64, threshold: f64) -> f64 {
+        let (mut bets, mut won, mut lost) = (0.0_f64, 0.0_f64, 0.0_f64);
+        for (value, bet) in values.iter().zip(&self.adaptive) {
+            let bet = bet.min(STAKE_MAX);
+            let gain = bet * (value - mean);
+            bets += bet;
+            won += gain;
+            lost += gain * gain / 2.0;
+        }
+        mean + (won - lost - threshold + ln(ADAPTIVE_WEIGHT)) / bets
+    }
+}
+
+/// By how much the adaptive schedule bets less as time goes on, from the first value: `1 / sqrt((t + 30) ln(1 + t + 30))`.
+fn slowing() -> impl Iterator<Item = f64> {
+    static TABLE: OnceLock<Vec<f64>> = OnceLock::new();
+    let at = |t: usize| {
+        let t = t as f64 + 1.0 + HEAD_START;
+        (t * ln(1.0 + t)).sqrt().recip()
+    };
+    let table = TABLE.get_or_init(|| (0..SLOWING_KEPT).map(at).collect());
+    table.iter().copied().chain((SLOWING_KEPT..).map(at))
 }
 
 /// Mean and variance of the values so far, each with one imagined value (a half, and a variance of a quarter), so that
@@ -218,15 +263,44 @@ impl PlugIn {
     }
 }
 
-/// `sum ln(1 + min(factor * bet, 0.9 / m) (x - m))`, with one logarithm for sixteen factors. A factor is at least 0.1
-/// and at most 1e12, so that a product of sixteen neither vanishes nor overflows.
-fn log_product(values: &[f64], bets: &[f64], factor: f64, m: f64) -> f64 {
+/// For each schedule `sum ln(1 + min(bet, 0.9 / m) (x - m))`, `bet` being the adaptive one, or the rate times a fixed factor.
+///
+/// A logarithm is taken of products: a factor is at least 0.1 and at most 1e12, so that a product of sixteen, times one
+/// that was within 1e-100 to 1e100, neither vanishes nor overflows. Each product is made of two interleaved halves, so that a
+/// processor that multiplies two numbers at once gives the same bits as one that does not.
+#[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
+fn log_products(values: &[f64], adaptive: &[f64], rates: &[f64], m: f64) -> [f64; 3] {
     let most = STAKE_MAX / m;
-    let groups = values.chunks(16).zip(bets.chunks(16));
-    let product = |values: &[f64], bets: &[f64]| -> f64 {
-        values.iter().zip(bets).map(|(value, bet)| 1.0 + (bet * factor).min(most) * (value - m)).product()
-    };
-    groups.map(|(values, bets)| ln(product(values, bets))).sum()
+    let factors = [FIXED[0].1.sqrt().recip(), FIXED[1].1.sqrt().recip()];
+    let (mut sums, mut products) = ([0.0_f64; 3], [1.0_f64; 3]);
+    let at_most = |bet: f64| if bet < most { bet } else { most };
+    let groups = values.chunks(GROUP).zip(adaptive.chunks(GROUP)).zip(rates.chunks(GROUP));
+    for ((values, adaptive), rates) in groups {
+        let mut halves = [[1.0_f64; 2]; 3];
+        let pairs = values.chunks(2).zip(adaptive.chunks(2)).zip(rates.chunks(2));
+        for ((values, adaptive), rates) in pairs {
+            for (lane, ((value, adaptive), rate)) in values.iter().zip(adaptive).zip(rates).enumerate() {
+                let far = value - m;
+                let bets = [*adaptive, rate * factors[0], rate * factors[1]];
+                for (halves, bet) in halves.iter_mut().zip(bets) {
+                    if let Some(half) = halves.get_mut(lane) {
+                        *half *= 1.0 + at_most(bet) * far;
+                    }
+                }
+            }
+        }
+        for ((sum, product), [one, other]) in sums.iter_mut().zip(&mut products).zip(halves) {
+            *product *= one * other;
+            if !(1e-100..=1e100).contains(product) {
+                *sum += ln(*product);
+                *product = 1.0;
+            }
+        }
+    }
+    for (sum, product) in sums.iter_mut().zip(products) {
+        *sum += ln(product);
+    }
+    sums
 }
 
 /// Where a falling function crosses zero, by the Illinois variant of false position with a bisection guard; returns

@@ -81,8 +81,27 @@ pub(crate) struct ReportArguments {
     /// Judge the report's evidence again by these gates; the exit code is then the verdict's
     #[arg(long, value_name = "GATES")]
     pub(crate) gates: Option<PathBuf>,
+    /// Judge again without a segment (tier=beta); may be given several times
+    #[arg(long, value_name = "DIMENSION=VALUE", value_parser = segment)]
+    pub(crate) without: Vec<weir_gate::Segment>,
+    /// Judge again only what came after the report's last look up to this time
+    #[arg(long, value_name = "TIME")]
+    pub(crate) after: Option<jiff::Timestamp>,
+    /// Judge again only what was known at the report's last look up to this time
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<jiff::Timestamp>,
     #[command(flatten)]
     pub(crate) output: OutputArguments,
+}
+
+/// `tier=beta`, `tag:region=eu`.
+fn segment(text: &str) -> Result<weir_gate::Segment, String> {
+    match text.split_once('=') {
+        Some((dimension, value)) if !dimension.is_empty() => {
+            Ok([(dimension.to_owned(), value.to_owned())].into())
+        }
+        _ => Err("write DIMENSION=VALUE: tier=beta, tag:region=eu".to_owned()),
+    }
 }
 
 /// `90m`, `2h`, `7d`: a day has 24 hours.

@@ -7,7 +7,7 @@ use weir_gate::{Gates, Spending};
 use weir_look::Look;
 use weir_metrics::{Cache, ExpectedShare, LoadOptions, Loaded, MetricsFile};
 use weir_policy::Policy;
-use weir_report::Progress;
+use weir_report::{Progress, Unit};
 
 use crate::arguments::{AnalyzeArguments, AnalyzeJudge};
 use crate::commands::{one_look, read_text};
@@ -73,7 +73,7 @@ fn again(arguments: &AnalyzeArguments, since_us: Option<i64>) -> Vec<String> {
 
 /// Shows how much of the samples is read.
 pub(crate) fn progress(done: u64, all: u64) {
-    static SHOWN: LazyLock<Progress> = LazyLock::new(|| Progress::new("reading samples"));
+    static SHOWN: LazyLock<Progress> = LazyLock::new(|| Progress::new("reading samples", Unit::Bytes));
     SHOWN.at(done, all);
 }
 

@@ -1,11 +1,11 @@
 //! `weir embed`: answers to vectors, distances and findings.
 
-use std::io::{IsTerminal, Write};
 use std::path::Path;
 
 use weir_meaning::{EmbedOptions, Embedder, EmbedderChoice, Findings};
 
 use crate::arguments::{EmbedArguments, EmbedderArguments, TextOrJson};
+use crate::commands::bar;
 use crate::exit::{Exit, Failure, OrExit, Outcome, failure};
 
 /// Groups that the text names.
@@ -28,7 +28,8 @@ pub(crate) fn run(arguments: &EmbedArguments) -> Outcome {
         alpha: arguments.alpha,
         seed: arguments.seed,
     };
-    let (findings, embedded) = weir_meaning::embed(&options, &embedder, &mut bar("embedding")).or_data()?;
+    let (findings, embedded) =
+        weir_meaning::embed(&options, &embedder, &mut bar("embedding", "texts")).or_data()?;
     eprintln!("{embedded} texts embedded with {}, the others were there", findings.embedder);
     match arguments.output {
         TextOrJson::Json => println!("{}", serde_json::to_string_pretty(&findings).or_data()?),
@@ -63,21 +64,6 @@ pub(crate) fn experiment(data: &Path, wanted: Option<&str>) -> Result<String, Fa
 /// As many threads as there are processors.
 pub(crate) fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
-}
-
-/// A progress line on a terminal, nothing in a pipe.
-pub(crate) fn bar(what: &'static str) -> impl FnMut(usize, usize) {
-    let terminal = std::io::stderr().is_terminal();
-    let mut shown = 0;
-    move |done, all| {
-        let percent = done * 100 / all.max(1);
-        if terminal && (percent > shown || done == all) {
-            shown = percent;
-            eprint!("\r{what} {done} of {all} ({percent} %){}", if done == all { "\n" } else { "" });
-            // A terminal that is gone is no reason to stop.
-            let _ = std::io::stderr().flush();
-        }
-    }
 }
 
 /// The findings for people; captured text stays on one line and without control characters.

@@ -19,6 +19,7 @@ use crate::arguments::{
     EvalArguments, GoldenAddArguments, GoldenArguments, GoldenCommand, GoldenCoverageArguments,
 };
 use crate::commands::analyze::read_gates;
+use crate::commands::bar;
 use crate::commands::embed::{choice, experiment, processors};
 use crate::commands::judge::{endpoint, read_rubric};
 use crate::exit::{Exit, Failure, OrExit, Outcome, failure};
@@ -129,7 +130,7 @@ async fn ask(cases: &[Case], versions: &[Endpoint; 2], arguments: &EvalArguments
         }
     }
     let mut answers = Answers::new();
-    let mut progress = crate::commands::embed::bar("asking");
+    let mut progress = bar("asking", "answers");
     let all = running.len();
     while let Some(done) = running.join_next().await {
         answers.extend(done.ok());
@@ -389,7 +390,7 @@ fn coverage(arguments: &GoldenCoverageArguments) -> Outcome {
     let prompts: Vec<&str> = exchanges.values().filter_map(|exchange| exchange.request.as_deref()).collect();
     let texts: Vec<&str> =
         prompts.iter().copied().chain(cases.iter().map(|case| case.prompt.as_str())).collect();
-    let made = vectors(data, &embedder, &texts, &mut crate::commands::embed::bar("embedding")).or_data()?;
+    let made = vectors(data, &embedder, &texts, &mut bar("embedding", "texts")).or_data()?;
     let asked: Vec<(&str, &[f32])> =
         prompts.iter().filter_map(|text| Some((*text, made.of(text)?))).collect();
     let near = |one: &[f32], other: &[f32]| distance(one, other).is_some_and(|far| far <= arguments.within);

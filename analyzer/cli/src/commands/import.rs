@@ -1,6 +1,9 @@
 //! `weir import`: legs from other logs.
 
+use std::sync::LazyLock;
+
 use weir_collector::{ImportError, ImportOptions, import_jsonl};
+use weir_report::{Progress, Unit};
 
 use crate::arguments::{ImportArguments, ImportFormat};
 use crate::exit::{Exit, Failure, Outcome};
@@ -8,7 +11,7 @@ use crate::exit::{Exit, Failure, Outcome};
 /// Runs the command.
 pub(crate) fn run(arguments: &ImportArguments) -> Outcome {
     let ImportFormat::Jsonl = arguments.format;
-    let options = ImportOptions { skip_bad_lines: arguments.skip_bad_lines };
+    let options = ImportOptions { skip_bad_lines: arguments.skip_bad_lines, progress: Some(progress) };
     let summary =
         import_jsonl(&arguments.files, &arguments.data, &arguments.experiment, options).map_err(refused)?;
     for problem in &summary.problems {
@@ -24,6 +27,12 @@ pub(crate) fn run(arguments: &ImportArguments) -> Outcome {
         summary.redactions
     );
     Ok(Exit::Pass)
+}
+
+/// Shows how much is read.
+fn progress(done: u64, all: u64) {
+    static SHOWN: LazyLock<Progress> = LazyLock::new(|| Progress::new("importing", Unit::Bytes));
+    SHOWN.at(done, all);
 }
 
 fn refused(error: ImportError) -> Failure {

@@ -11,7 +11,8 @@ use weir_judge::prompt::Mode;
 use weir_judge::run::{Budget, JudgeOptions, Judged, judge};
 
 use crate::arguments::{JudgeArguments, JudgeMode, LabelArguments, PanelArguments};
-use crate::commands::embed::{bar, experiment};
+use crate::commands::bar;
+use crate::commands::embed::experiment;
 use crate::commands::read_text;
 use crate::exit::{Exit, Failure, OrExit, Outcome, failure};
 
@@ -29,7 +30,7 @@ pub(crate) async fn run(arguments: &JudgeArguments) -> Outcome {
         dry_run: arguments.dry_run,
         ..options(&arguments.panel, &arguments.data.data, &experiment)
     };
-    let judged = judge(&options, &rubric, &judges, &mut bar("judging")).await.or_data()?;
+    let judged = judge(&options, &rubric, &judges, &mut bar("judging", "answers")).await.or_data()?;
     for problem in &judged.problems {
         eprintln!("warning: {problem}");
     }

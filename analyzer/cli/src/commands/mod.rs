@@ -41,6 +41,12 @@ fn read_text(path: &Path) -> Result<String, Failure> {
     })
 }
 
+/// A bar for work that is counted in `things`.
+fn bar(what: &'static str, things: &'static str) -> impl FnMut(usize, usize) {
+    let shown = weir_report::Progress::new(what, weir_report::Unit::Count(things));
+    move |done, all| shown.at(done as u64, all as u64)
+}
+
 /// Completes at Ctrl-C or SIGTERM.
 async fn stopped() {
     let terminated = async {

@@ -7,7 +7,7 @@ use std::thread;
 
 use weir_gate::{Gates, MetricSeries, RehearseOptions, Rehearsed, Spending};
 use weir_metrics::{Cache, LoadOptions};
-use weir_report::Progress;
+use weir_report::{Progress, Unit};
 
 use crate::arguments::{RehearseArguments, TextOrJson};
 use crate::commands::analyze::{progress, read_gates};
@@ -64,7 +64,7 @@ pub(crate) fn run(arguments: &RehearseArguments) -> Outcome {
 
 /// Every split, on all processors; the result does not depend on how many there are.
 fn all_splits(gates: &Gates, control: &[MetricSeries], options: &RehearseOptions) -> Vec<Rehearsed> {
-    let shown = Progress::new("rehearsing");
+    let shown = Progress::new("rehearsing", Unit::Count("splits"));
     let (next, done) = (AtomicU64::new(0), Mutex::new(Vec::<(u64, Rehearsed)>::new()));
     thread::scope(|scope| {
         for _ in 0..thread::available_parallelism().map_or(1, NonZero::get) {

@@ -1,13 +1,13 @@
 //! `weir compact`, `weir forget`: merges and retention, erasure of one identity.
 
-use std::io::IsTerminal as _;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
 use weir_collector::upkeep::{
     CompactOptions, CompactSummary, ForgetOptions, ForgetSummary, UpkeepError, compact, forget,
 };
 use weir_policy::Policy;
+use weir_report::{Progress, Unit};
 
 use crate::arguments::{CompactArguments, ForgetArguments};
 use crate::commands::read_text;
@@ -26,7 +26,7 @@ pub(crate) fn run_compact(arguments: &CompactArguments) -> Outcome {
         keep_days: arguments.keep_days,
         keep_bytes: arguments.keep_bytes,
         dry_run: arguments.dry_run,
-        progress,
+        progress: hours,
     };
     let done = compact(&options).map_err(refused)?;
     done.problems.iter().for_each(|problem| eprintln!("warning: {problem}"));
@@ -48,7 +48,7 @@ pub(crate) fn run_forget(arguments: &ForgetArguments) -> Outcome {
         identity_hash: identity_hash.clone(),
         dry_run: arguments.dry_run,
         patience: PATIENCE,
-        progress,
+        progress: files,
         log: Arc::new(|line| eprintln!("log: {line}")),
     };
     let done = forget(&options).map_err(refused)?;
@@ -120,11 +120,16 @@ fn size(bytes: u64) -> String {
     }
 }
 
-/// A line that is written over; only where somebody watches.
-fn progress(done: u64, all: u64) {
-    if std::io::stderr().is_terminal() {
-        eprint!("\r{done} of {all}{}", if done == all { "\r\x1b[K" } else { "" });
-    }
+/// How many hours are merged.
+fn hours(done: u64, all: u64) {
+    static SHOWN: LazyLock<Progress> = LazyLock::new(|| Progress::new("merging", Unit::Count("hours")));
+    SHOWN.at(done, all);
+}
+
+/// How many files are searched.
+fn files(done: u64, all: u64) {
+    static SHOWN: LazyLock<Progress> = LazyLock::new(|| Progress::new("searching", Unit::Count("files")));
+    SHOWN.at(done, all);
 }
 
 fn refused(error: UpkeepError) -> Failure {

@@ -28,6 +28,13 @@ pub(super) fn verdict(page: &mut String, report: &Report) {
         words::verdict(evaluation.verdict),
         words::verdict_sentence(evaluation.verdict)
     );
+    if !report.generated_from.left_out.is_empty() {
+        let _ = writeln!(
+            page,
+            "<p class=\"problem\">Judged without: {}</p>",
+            text(&report.generated_from.left_out.join("; "))
+        );
+    }
     let _ = writeln!(page, "<p class=\"tally\">{}</p>", tally(&evaluation.gates));
     if let Some(reason) = evaluation.reasons.first() {
         let _ = writeln!(page, "<p class=\"because\">{}</p>", text(&reason.text));
@@ -199,6 +206,14 @@ pub(super) fn fact(page: &mut String, name: &str, value: &str) {
 
 fn labels(labels: &[String]) -> String {
     if labels.is_empty() { "not named by the samples".to_owned() } else { labels.join("; ") }
+}
+
+/// An RFC 3339 time without fractions of seconds: `2026-02-11 09:03:59`.
+pub(super) fn clock(at: &str) -> String {
+    match at.strip_suffix('Z').and_then(|at| at.split_once('T')) {
+        Some((day, time)) => format!("{day} {}", time.split('.').next().unwrap_or(time)),
+        None => at.to_owned(),
+    }
 }
 
 /// Two RFC 3339 times as people read them: the day once where it is the same, no fractions of seconds.

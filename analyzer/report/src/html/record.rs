@@ -126,6 +126,9 @@ pub(super) fn provenance(page: &mut String, report: &Report) {
     }
     fact(page, "From", from.first_ts.as_deref().unwrap_or("-"));
     fact(page, "To", from.last_ts.as_deref().unwrap_or("-"));
+    if !from.left_out.is_empty() {
+        fact(page, "Left out afterwards", &from.left_out.join("; "));
+    }
     fact(page, "Gates digest", &from.gates_digest);
     if !from.policy_digests.is_empty() {
         fact(page, "Policy digests", &from.policy_digests.join(", "));

@@ -12,6 +12,8 @@ use crate::words;
 
 const KINDS: [(&str, &str); 3] =
     [("absolute", "absolute"), ("relative", "of control"), ("ofScale", "of scale")];
+/// Segments that can be hidden one by one.
+const SEGMENTS_MAX: usize = 24;
 const SEVERITIES: [&str; 3] = ["critical", "major", "advisory"];
 
 /// The gates as a form.
@@ -27,8 +29,10 @@ pub(super) fn gates(page: &mut String, report: &Report) {
         text(&alpha)
     );
     looks(page, report);
+    page.push_str("</div>\n");
+    segments(page, report);
     page.push_str(
-        "</div>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Gates to try\">\n<table>\n<thead><tr><th scope=\"col\">Gate</th>\
+        "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Gates to try\">\n<table>\n<thead><tr><th scope=\"col\">Gate</th>\
          <th scope=\"col\">Margin</th><th scope=\"col\">Is</th><th scope=\"col\">Severity</th><th scope=\"col\">Least evidence</th>\
          <th scope=\"col\">Counts</th><th scope=\"col\">Outcome</th></tr></thead>\n<tbody>\n",
     );
@@ -45,15 +49,50 @@ pub(super) fn gates(page: &mut String, report: &Report) {
     );
 }
 
+/// The time range: from the end of one look to the end of another.
 fn looks(page: &mut String, report: &Report) {
     if report.looks.len() < 2 {
         return;
     }
-    page.push_str("<label>Only what was known at <select name=\"until\"><option value=\"\">the end</option>");
-    for (index, look) in report.looks.iter().enumerate() {
-        let _ = write!(page, "<option value=\"{index}\">{}</option>", text(&look.at));
+    for (name, label, all) in
+        [("after", "Only what came after", "the beginning"), ("until", "Only what was known at", "the end")]
+    {
+        let _ = write!(page, "<label>{label} <select name=\"{name}\"><option value=\"\">{all}</option>");
+        let looks = report.looks.iter().enumerate();
+        // After the last look nothing came, and up to the last one is everything.
+        for (index, look) in looks.take(report.looks.len() - 1) {
+            let _ =
+                write!(page, "<option value=\"{index}\">{}</option>", text(&super::head::clock(&look.at)));
+        }
+        page.push_str("</select></label>\n");
     }
-    page.push_str("</select></label>\n");
+}
+
+/// A box for each segment of the evidence, in the order of the report's damage where there is one.
+fn segments(page: &mut String, report: &Report) {
+    let judged = report.evaluation.segments.iter().take(SEGMENTS_MAX);
+    let boxes: Vec<String> = judged
+        .map(|segment| {
+            let value = serde_json::json!({ &segment.dimension: &segment.value }).to_string();
+            format!(
+                "<label><input type=\"checkbox\" name=\"shown\" value=\"{}\" checked> {}</label>",
+                text(&value),
+                text(&segment.name())
+            )
+        })
+        .collect();
+    if boxes.is_empty() {
+        return;
+    }
+    let more = match report.evaluation.segments.len().saturating_sub(SEGMENTS_MAX) {
+        0 => String::new(),
+        more => format!(" <span class=\"small\">{more} more are in the JSON only</span>"),
+    };
+    let _ = writeln!(
+        page,
+        "<fieldset class=\"segments\">\n<legend>Segments that count (clear one to judge without it)</legend>\n{}{more}\n</fieldset>",
+        boxes.join("\n")
+    );
 }
 
 fn row(page: &mut String, index: usize, gate: &Value, outcome: &str) {
