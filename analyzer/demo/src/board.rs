@@ -11,7 +11,7 @@ use weir_controller::LookRequest;
 use weir_controller::{Event, What};
 use weir_gate::{Evaluation, GateResult, Outcome, Verdict};
 use weir_look::Look;
-use weir_report::TimelineEntry;
+use weir_report::{Step, TimelineEntry};
 
 use crate::tally::Counts;
 use crate::terminal::Scale;
@@ -235,6 +235,19 @@ impl Board {
 
     pub(crate) fn last_look(&self) -> Option<(Arc<Look>, u64)> {
         self.lock().look.clone()
+    }
+
+    /// The step that the rollout reached.
+    pub(crate) fn step(&self) -> Option<Step> {
+        let number = self.lock().stage;
+        let stage = self.stages.get(number)?;
+        let place = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        Some(Step {
+            name: stage.name.clone(),
+            number: place(number + 1),
+            of: place(self.stages.len()),
+            candidate_percent: stage.candidate_percent,
+        })
     }
 
     pub(crate) fn timeline(&self) -> Vec<TimelineEntry> {

@@ -148,6 +148,7 @@ impl Script {
         let mut report = look.report(&self.folder.data, board.timeline())?;
         // The document is JSON that was just written.
         report.policy = serde_json::from_str(&self.policy.to_json()).unwrap_or_default();
+        report.step = board.step();
         for (name, format) in [("report.html", Format::Html), ("report.json", Format::Json)] {
             self.folder.write(name, &render(&report, format, &RenderOptions::default())?)?;
         }

@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 
 use crate::escape::{markdown, markdown_block, shorten};
-use crate::model::{Exemplar, Report};
+use crate::model::{Exemplar, ExemplarKind, Report};
 use crate::numbers::{self, count};
 use crate::words;
 
@@ -36,9 +36,10 @@ pub(crate) fn render(report: &Report) -> String {
         let _ = writeln!(text, "- Not measured: {}: {}", line(metric), line(reason));
     }
     facts(&mut text, report);
-    if !report.exemplars.is_empty() {
+    let worst = || report.exemplars.iter().filter(|one| one.kind == ExemplarKind::Worst);
+    if worst().next().is_some() {
         text.push_str("\n<details><summary>Worst pairs</summary>\n");
-        for exemplar in report.exemplars.iter().take(EXEMPLARS_MAX) {
+        for exemplar in worst().take(EXEMPLARS_MAX) {
             pair(&mut text, exemplar);
         }
         text.push_str("\n</details>\n");
@@ -135,6 +136,12 @@ fn facts(text: &mut String, report: &Report) {
         if !labels.is_empty() {
             let _ = writeln!(text, "- {variant}: {}", line(&labels.join("; ")));
         }
+    }
+    if !from.left_out.is_empty() {
+        let _ = writeln!(text, "- **Judged without**: {}", line(&from.left_out.join("; ")));
+    }
+    if let Some(meaning) = &report.meaning {
+        let _ = writeln!(text, "- Meaning: {}", line(&meaning.sentence));
     }
     let _ = writeln!(
         text,

@@ -8,7 +8,7 @@ use weir_gate::{CaptureHealth, GateResult, Outcome, Verdict};
 
 use crate::RenderOptions;
 use crate::escape::{shorten, terminal};
-use crate::model::{Exemplar, Report};
+use crate::model::{Exemplar, ExemplarKind, Report};
 use crate::numbers::{self, count};
 use crate::words::{self, Plot};
 
@@ -26,7 +26,8 @@ pub(crate) fn render(report: &Report, options: &RenderOptions) -> String {
     gates(&mut page, &report.evaluation.gates);
     segments(&mut page, report);
     absent(&mut page, report);
-    exemplars(&mut page, &report.exemplars);
+    let worst = report.exemplars.iter().filter(|one| one.kind == ExemplarKind::Worst);
+    exemplars(&mut page, &worst.collect::<Vec<_>>());
     timeline(&mut page, report);
     health(&mut page, &report.evaluation.health);
     provenance(&mut page, report);
@@ -115,6 +116,21 @@ fn head(page: &mut Page, report: &Report) {
     page.wrapped("control    ", &snapshots(&report.variants.control_snapshot));
     page.wrapped("candidate  ", &snapshots(&report.variants.candidate_snapshot));
     page.wrapped("evidence   ", &evidence(report));
+    if let Some(step) = &report.step {
+        let share = numbers::trimmed_percent(step.candidate_percent / 100.0);
+        let name = terminal(&step.name);
+        page.wrapped(
+            "step       ",
+            &format!("{} of {} ({name}), the candidate serves {share} %", step.number, step.of),
+        );
+    }
+    let left_out: Vec<String> = report.generated_from.left_out.iter().map(|what| terminal(what)).collect();
+    if !left_out.is_empty() {
+        page.wrapped("without    ", &left_out.join("; "));
+    }
+    if let Some(meaning) = &report.meaning {
+        page.wrapped("meaning    ", &terminal(&meaning.sentence));
+    }
 }
 
 fn snapshots(labels: &[String]) -> String {
@@ -282,7 +298,7 @@ fn absent(page: &mut Page, report: &Report) {
     }
 }
 
-fn exemplars(page: &mut Page, exemplars: &[Exemplar]) {
+fn exemplars(page: &mut Page, exemplars: &[&Exemplar]) {
     if exemplars.is_empty() {
         return;
     }

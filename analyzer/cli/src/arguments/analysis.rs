@@ -51,6 +51,9 @@ pub(crate) struct AnalyzeArguments {
     /// Only samples before this time (RFC 3339)
     #[arg(long, value_name = "TIME")]
     pub(crate) until: Option<jiff::Timestamp>,
+    /// Spend alpha as one of so many steps of a rollout does (weir watch); 1 spends all of it
+    #[arg(long, value_name = "N", default_value_t = 1, hide_short_help = true, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) steps: u16,
     /// Who judges: the gates, or for comparison one look with usual tests, or Kayenta's rule (both as text, or as JSON)
     #[arg(long, value_enum, default_value = "gates", hide_short_help = true)]
     pub(crate) judge: AnalyzeJudge,

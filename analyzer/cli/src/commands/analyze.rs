@@ -37,7 +37,8 @@ pub(crate) fn run(arguments: &AnalyzeArguments) -> Outcome {
         options.since_us = Some(newest_us.saturating_sub(length_us).saturating_add(1));
     }
     let mut cache = Cache::with_progress(progress);
-    let look = Look::take(&options, gates.as_ref(), Spending::ALL, &mut cache).or_data()?;
+    let spending = Spending::one_of(usize::from(arguments.steps));
+    let look = Look::take(&options, gates.as_ref(), spending, &mut cache).or_data()?;
     if let (Some(path), Some(policy)) = (&arguments.policy, &policy) {
         of_this_data(path, policy, &look.loaded)?;
     }
@@ -46,6 +47,10 @@ pub(crate) fn run(arguments: &AnalyzeArguments) -> Outcome {
     }
     let mut report = look.report(&options.data_dir, Vec::new()).or_data()?;
     report.generated_from.command = again(arguments, options.since_us);
+    if let Some(policy) = &policy {
+        // The document is JSON that was just written.
+        report.policy = serde_json::from_str(&policy.to_json()).unwrap_or_default();
+    }
     output::draw(&report, &plan)?;
     Ok(Exit::of(report.evaluation.verdict))
 }
@@ -64,6 +69,7 @@ fn again(arguments: &AnalyzeArguments, since_us: Option<i64>) -> Vec<String> {
         ("--revision", arguments.revision.map(|revision| revision.to_string())),
         ("--since", since.map(|time| time.to_string())),
         ("--until", arguments.until.map(|time| time.to_string())),
+        ("--steps", (arguments.steps > 1).then(|| arguments.steps.to_string())),
     ];
     for (option, value) in options {
         words.extend(value.into_iter().flat_map(|value| [option.to_owned(), value]));

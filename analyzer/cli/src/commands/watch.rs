@@ -1,7 +1,7 @@
 //! `weir watch`: the controller's loop with this program's look, a timeline on standard error, and the report at the end.
 
 use std::io::IsTerminal as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use weir_controller::{Event, Rollout, RolloutMetrics, WatchOptions, What};
 use weir_look::{Embedding, Judging, JudgingOptions, Looker};
 use weir_meaning::EmbedderChoice;
 use weir_policy::Policy;
-use weir_report::TimelineEntry;
+use weir_report::{Step, TimelineEntry};
 
 use crate::arguments::WatchArguments;
 use crate::commands::analyze::{read_gates, read_metrics};
@@ -28,7 +28,10 @@ pub(crate) async fn run(arguments: &WatchArguments) -> Outcome {
     let plan = output::plan(&arguments.output.output, &arguments.output.output_file).or_usage()?;
     let rollout = Rollout::parse(&arguments.rollout.display().to_string(), &read_text(&arguments.rollout)?)
         .or_usage()?;
-    let gates = rollout.gates(&read_gates(&arguments.gates)?);
+    let given = read_gates(&arguments.gates)?;
+    let gates = rollout.gates(&given);
+    // A rollout may make gates stricter; the document alone then gives another report.
+    let as_given = gates == given;
     let meaning = match (&arguments.embedder, &arguments.embedding_model) {
         (None, None) => None,
         (name, folder) => {
@@ -57,6 +60,10 @@ pub(crate) async fn run(arguments: &WatchArguments) -> Outcome {
         wait_for_sign_off: arguments.wait_for_sign_off,
         restart: arguments.restart,
     };
+    let steps: Vec<(String, f64)> = steps(&options.rollout);
+    let experiment = options.rollout.experiment.clone();
+    let policy = serde_json::from_str(&options.policy.to_json()).unwrap_or_default();
+    let mut last: Option<(String, u64)> = None;
     let mut timeline = Vec::new();
     let (looking, newest) = (Arc::clone(&looker), Arc::clone(&looker));
     let outcome = weir_controller::watch(
@@ -75,8 +82,9 @@ pub(crate) async fn run(arguments: &WatchArguments) -> Outcome {
                 }
                 metrics_fail = written.is_err();
             }
-            if !matches!(event.what, What::Looked { .. }) {
-                timeline.push(entry(&event));
+            match &event.what {
+                What::Looked { step, revision, .. } => last = Some((step.clone(), *revision)),
+                _ => timeline.push(entry(&event)),
             }
         },
         stopped(),
@@ -84,7 +92,16 @@ pub(crate) async fn run(arguments: &WatchArguments) -> Outcome {
     .await;
     board.end();
     let outcome = outcome.map_err(refused)?;
-    if wants_report && let Some(report) = looker.report(timeline).or_data()? {
+    if wants_report && let Some(mut report) = looker.report(timeline).or_data()? {
+        report.policy = policy;
+        if let Some((name, revision)) = last {
+            report.step = step(&steps, &name);
+            if as_given {
+                let newest_us = looker.newest_us();
+                report.generated_from.command =
+                    again(arguments, &experiment, revision, steps.len(), newest_us);
+            }
+        }
         output::draw(&report, &plan)?;
     }
     Ok(match outcome.exit_code() {
@@ -124,6 +141,45 @@ fn judging(arguments: &WatchArguments, rollout: &Rollout) -> Result<Option<Judgi
         judges: panel,
     };
     Judging::start(options, |problem| eprintln!("warning: {problem}")).map(Some).or_data()
+}
+
+/// Name and percent of each step.
+fn steps(rollout: &Rollout) -> Vec<(String, f64)> {
+    let steps = rollout.steps.iter();
+    steps
+        .map(|step| (step.name.clone(), step.candidate_percent.map_or(0.0, |share| share.percent())))
+        .collect()
+}
+
+/// The step with this name, as a report says it.
+fn step(steps: &[(String, f64)], name: &str) -> Option<Step> {
+    let at = steps.iter().position(|(step, _)| step == name)?;
+    let place = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let candidate_percent = steps.get(at).map_or(0.0, |(_, percent)| *percent);
+    Some(Step { name: name.to_owned(), number: place(at + 1), of: place(steps.len()), candidate_percent })
+}
+
+/// The words of a command that looks at the same samples by the same gates.
+fn again(
+    arguments: &WatchArguments,
+    experiment: &str,
+    revision: u64,
+    steps: usize,
+    newest_us: Option<i64>,
+) -> Vec<String> {
+    let path = |path: &PathBuf| path.display().to_string();
+    let after = newest_us.and_then(|us| jiff::Timestamp::from_microsecond(us.saturating_add(1)).ok());
+    let options = [
+        ("--data", Some(path(&arguments.data))),
+        ("--experiment", Some(experiment.to_owned())),
+        ("--gates", Some(path(&arguments.gates))),
+        ("--metrics", arguments.metrics.as_ref().map(path)),
+        ("--revision", Some(revision.to_string())),
+        ("--until", after.map(|time| time.to_string())),
+        ("--steps", Some(steps.to_string())),
+    ];
+    let given = options.into_iter().filter_map(|(option, value)| Some([option.to_owned(), value?]));
+    ["weir", "analyze"].map(str::to_owned).into_iter().chain(given.flatten()).collect()
 }
 
 fn entry(event: &Event) -> TimelineEntry {

@@ -1,10 +1,10 @@
-//! What the figures look like: segments, distributions, cost and latency, the map of prompts, judges.
+//! What the figures look like: segments, distributions, cost and latency, judges.
 
 use std::fmt::Write as _;
 
 use weir_gate::{GateResult, SegmentResult};
 
-use super::{places, plots, text};
+use super::{plots, text};
 use crate::model::{Distribution, Report};
 use crate::numbers::{self, count};
 use crate::words;
@@ -176,30 +176,6 @@ pub(super) fn cost(page: &mut String, report: &Report) {
         }
     }
     page.push_str("</tbody></table>\n</div>\n</section>\n");
-}
-
-/// Where in the space of prompts the answers moved.
-pub(super) fn prompts(page: &mut String, report: &Report) {
-    let Some(map) = report.prompts.as_ref().filter(|map| !map.points.is_empty()) else { return };
-    let _ = write!(
-        page,
-        "<section id=\"prompts\">\n<h2>Map of the prompts</h2>\n<p class=\"note\">Prompts near each other are alike ({}). The larger and \
-         darker a dot, the further the candidate's answer is from the control's.</p>\n{}\n<p>Furthest apart:</p>\n<ol class=\"plain\">\n",
-        text(&map.method),
-        places::scatter(map)
-    );
-    let mut furthest: Vec<_> = map.points.iter().filter(|point| point.shift.is_finite()).collect();
-    furthest.sort_by(|one, other| other.shift.total_cmp(&one.shift));
-    for point in furthest.into_iter().take(5) {
-        let _ = writeln!(
-            page,
-            "<li><strong>{}</strong> {} <span class=\"small\">sample {}</span></li>",
-            text(&numbers::value("score", point.shift)),
-            text(&point.text),
-            text(&point.sample_id)
-        );
-    }
-    page.push_str("</ol>\n</section>\n");
 }
 
 /// Which judges may be believed.

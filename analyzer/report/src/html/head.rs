@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use weir_gate::{GateResult, Outcome, Verdict};
 
 use super::plots::tone;
-use super::text;
+use super::{text, versions};
 use crate::diff;
 use crate::escape::{Lines, html};
 use crate::model::Report;
@@ -91,19 +91,13 @@ fn place(report: &Report) -> String {
 pub(super) fn facts(page: &mut String, report: &Report) {
     let evaluation = &report.evaluation;
     let health = &evaluation.health;
-    page.push_str("<table class=\"snapshots\">\n<caption>What exactly differs</caption>\n<tbody>\n");
-    let control = labels(&report.variants.control_snapshot);
-    let candidate = labels(&report.variants.candidate_snapshot);
-    let (old, new) = diff::words(&control, &candidate);
-    for (name, side, mark) in [("Control", old, "del"), ("Candidate", new, "ins")] {
-        let _ = write!(page, "<tr><th scope=\"row\">{name}</th><td>");
-        stretches(page, &side, mark, Lines::Join);
-        page.push_str("</td></tr>\n");
-    }
-    page.push_str("</tbody>\n</table>\n<dl class=\"facts\">\n");
+    versions::table(page, report);
+    page.push_str("<dl class=\"facts\">\n");
+    fact(page, "Candidate's share", &versions::share(report));
     fact(page, "Compared pairs", &count(health.pairs));
     fact(page, "Served by control", &count(health.primary_control));
     fact(page, "Served by candidate", &count(health.primary_candidate));
+    fact(page, "Alpha", &format!("{} for all gates and looks", numbers::probability(evaluation.alpha)));
     fact(page, "Chance of error", &format!("{}, however often looked at", words::promises(evaluation)));
     if let Some(score) = evaluation.score {
         fact(page, "In one number", &words::score(score));
@@ -129,7 +123,7 @@ pub(super) fn contents(page: &mut String, report: &Report) {
         ("segments", "Segments", super::evidence::has_segments(report)),
         ("pairs", "Pairs", !report.exemplars.is_empty()),
         ("distributions", "Distributions", !report.distributions.is_empty()),
-        ("prompts", "Prompts", report.prompts.is_some()),
+        ("meaning", "Meaning", super::meaning::is_there(report)),
         ("judges", "Judges", !report.judges.is_empty()),
         ("timeline", "Timeline", !report.timeline.is_empty()),
         ("policy", "Policy", true),
@@ -202,10 +196,6 @@ pub(super) fn stretches(page: &mut String, side: &[diff::Stretch<'_>], mark: &st
 
 pub(super) fn fact(page: &mut String, name: &str, value: &str) {
     let _ = writeln!(page, "<div><dt>{name}</dt><dd>{}</dd></div>", text(value));
-}
-
-fn labels(labels: &[String]) -> String {
-    if labels.is_empty() { "not named by the samples".to_owned() } else { labels.join("; ") }
 }
 
 /// An RFC 3339 time without fractions of seconds: `2026-02-11 09:03:59`.

@@ -11,11 +11,13 @@
 mod evidence;
 mod gates;
 mod head;
+mod meaning;
 mod pairs;
 mod places;
 mod plots;
 mod record;
 mod trial;
+mod versions;
 
 use std::fmt::Write as _;
 
@@ -27,7 +29,7 @@ pub use trial::outcomes;
 
 const STYLE: &str = include_str!("style.css");
 /// SHA-256 of [`STYLE`], base64; a test keeps it right.
-const STYLE_HASH: &str = "sbjeg2cUC75R6f0GFCzvshS0SSVUkJ8x7V/oMfXQ0HA=";
+const STYLE_HASH: &str = "Y1Iv4TP9tTCMxxbgh11RJyc3FZB/h9ZvOx1Y5REXKcw=";
 
 /// The built live page.
 #[derive(Clone, Copy)]
@@ -114,7 +116,7 @@ fn body(page: &mut String, report: &Report) {
     pairs::all(page, report);
     evidence::distributions(page, report);
     evidence::cost(page, report);
-    evidence::prompts(page, report);
+    meaning::section(page, report);
     evidence::judges(page, report);
     record::timeline(page, report);
     record::health(page, report);

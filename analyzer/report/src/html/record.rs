@@ -133,9 +133,8 @@ pub(super) fn provenance(page: &mut String, report: &Report) {
     if !from.policy_digests.is_empty() {
         fact(page, "Policy digests", &from.policy_digests.join(", "));
     }
-    if let Some(seed) = from.seed {
-        fact(page, "Seed", &seed.to_string());
-    }
+    let seed = from.seed.map_or("none: nothing in it is drawn".to_owned(), |seed| seed.to_string());
+    fact(page, "Seed", &seed);
     fact(page, "Weir", &from.weir_version);
     fact(page, "Schema", &report.schema);
     page.push_str("</dl>\n");
