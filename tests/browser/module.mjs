@@ -33,3 +33,16 @@ export function changeGates(gates, random) {
   changed.gates = changed.gates.filter((_, index) => index === 0 || random() < 0.9);
   return changed;
 }
+
+/** A change that, one time in three, also leaves out a segment or a part of the time. */
+export function changeEvidence(change, report, random) {
+  const pick = (count) => Math.floor(random() * count);
+  if (random() < 0.33 && report.looks.length > 2) change.until = 1 + pick(report.looks.length - 1);
+  if (change.until !== undefined && random() < 0.5) change.after = pick(change.until);
+  const segments = report.evaluation.segments;
+  if (random() < 0.33 && segments.length > 0) {
+    const { dimension, value } = segments[pick(segments.length)];
+    change.without = [{ [dimension]: value }];
+  }
+  return change;
+}

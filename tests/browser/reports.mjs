@@ -65,9 +65,11 @@ export function real(binary, folder, answers) {
   return analyzed(binary, folder, legs.join("\n"), null);
 }
 
-/** The project's example: small, with scores. */
+/** The project's example: small, with scores; and two tiers, so that there are segments. */
 export function example(binary, folder, file) {
-  return analyzed(binary, folder, readFileSync(file, "utf8"), null);
+  const lines = readFileSync(file, "utf8").trim().split("\n").map((line) => JSON.parse(line));
+  const tier = ({ sample_id }) => (Number(sample_id.replace(/\D/g, "")) % 3 ? "general" : "beta");
+  return analyzed(binary, folder, lines.map((line) => JSON.stringify({ ...line, tier: tier(line) })).join("\n"), null);
 }
 
 /** Scripts, markup, escapes, broken UTF-8 and megabyte answers, by way of the data and by way of the report's JSON. */

@@ -104,6 +104,22 @@ fn a_planted_simpson_case_is_found_named_and_the_same_when_judged_again() {
     let again = weir(folder.path(), &again);
     assert_eq!(String::from_utf8(again.stdout).unwrap(), read("report.json"));
 
+    let hidden =
+        weir(folder.path(), &["report", "report.json", "--without", "tier=internal", "--output", "json"]);
+    let hidden: Value = serde_json::from_slice(&hidden.stdout).unwrap();
+    assert!(hidden["evaluation"].get("findings").is_none(), "what was hidden is gone");
+    assert_eq!(hidden["evaluation"]["gates"][0]["n_pairs"], 2_100);
+    assert_eq!(hidden["generated_from"]["left_out"][0], "tier=internal");
+    let nowhere = weir(folder.path(), &["report", "report.json", "--without", "tier=nobody"]);
+    assert_eq!(nowhere.status.code(), Some(2));
+    let said = String::from_utf8(nowhere.stderr).unwrap();
+    assert!(
+        said.contains("no such segment in the report\n  hint: ") && said.contains("tier=general"),
+        "{said}"
+    );
+    let early = weir(folder.path(), &["report", "report.json", "--until", "2026-02-28T00:00:00Z"]);
+    assert_eq!(early.status.code(), Some(2));
+
     let named = weir(folder.path(), &["analyze", "--data", "data", "--gates", "named.yaml"]);
     assert_eq!(named.status.code(), Some(1), "{named:?}");
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use weir_gate::{Better, Comparison, Evaluation, GateResult, MetricSeries, Outcome, Severity, Verdict};
 use weir_metrics::{Cache, LoadOptions, Loaded, ReportParts, load, load_cached};
+use weir_report::{Exemplar, ExemplarKind};
 use weir_sample::{Leg, ResponseFormat, Sample, Score, Variant, write_samples};
 
 const START_US: i64 = 1_760_000_000_000_000;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use weir_gate::{
     Better, CaptureHealth, Gates, Labels, MetricSeries, Outcome, Severity, Spending, Tripwire, Verdict,
 };
-use weir_page::{Change, complete, difference, playground, to_yaml, what_if};
+use weir_page::{Change, Sitting, complete, difference, playground, to_yaml, what_if};
 use weir_report::{Look, Prefix, Provenance, Report};
 
 const POLICY: &str = include_str!("../../../examples/policies/canary.yaml");
@@ -227,4 +227,86 @@ fn segments_are_judged_again_from_the_evidence_and_at_earlier_looks_from_what_wa
     assert_eq!(earlier.evaluation.segments[0].n, 4);
     let again = what_if(&earlier, &Change::default()).unwrap();
     assert_eq!(again.evaluation, plain.evaluation);
+}
+
+/// Everything that is worse is in tier beta, one answer in five.
+fn with_tiers() -> Report {
+    let mut report = report();
+    let series = &mut report.evidence[0];
+    let tier = |name: &str| vec![("tier".to_owned(), name.to_owned())];
+    series.labels = Labels {
+        sets: vec![tier("beta"), tier("general")],
+        pairs: (0..600).map(|n| u32::from(n % 5 != 0)).collect(),
+        strata: Vec::new(),
+    };
+    let gates = gates(0.5);
+    report.evaluation =
+        weir_gate::evaluate(&gates, &report.evidence, &CaptureHealth::default(), Spending::one_of(3));
+    complete(&mut report, &gates, Spending::one_of(3));
+    report
+}
+
+fn beta() -> weir_gate::Segment {
+    [("tier".to_owned(), "beta".to_owned())].into()
+}
+
+#[test]
+fn a_hidden_segment_takes_no_part_in_verdict_trajectories_or_segments_and_the_report_says_so() {
+    let report = with_tiers();
+    assert_eq!(report.evaluation.verdict, Verdict::Investigate);
+    let hidden = what_if(&report, &Change { without: vec![beta()], ..Change::default() }).unwrap();
+    assert_eq!(hidden.evaluation.verdict, Verdict::Promote);
+    assert_eq!(hidden.evaluation.gates[0].n_pairs, 480);
+    assert_eq!(
+        hidden.evaluation.segments.iter().map(|one| one.value.as_str()).collect::<Vec<_>>(),
+        ["general"]
+    );
+    assert_eq!(hidden.trajectories[0].points.iter().map(|point| point.n).collect::<Vec<_>>(), [16, 80, 480]);
+    assert_eq!(hidden.generated_from.left_out, ["tier=beta"]);
+    let html =
+        weir_report::render(&hidden, weir_report::Format::Html, &weir_report::RenderOptions::default());
+    assert!(html.unwrap().contains("Judged without: tier=beta"));
+}
+
+#[test]
+fn a_time_range_counts_what_came_between_two_looks() {
+    let report = report();
+    let between = Change { after: Some(0), until: Some(1), ..Change::default() };
+    let part = what_if(&report, &between).unwrap();
+    assert_eq!(part.evaluation.gates[0].n_pairs, 80);
+    assert_eq!(
+        part.generated_from.left_out,
+        ["everything up to 2026-02-11T09:01:00Z", "everything after 2026-02-11T09:05:00Z"]
+    );
+}
+
+#[test]
+fn a_sitting_answers_as_a_fresh_report_does_in_whatever_order_it_is_asked() {
+    let report = with_tiers();
+    let gates = |margin: f64, alpha: f64, severity: &str| {
+        let mut gates = document(&gates(margin));
+        gates["alpha"] = json!(alpha);
+        gates["gates"][0]["severity"] = json!(severity);
+        Some(gates)
+    };
+    let changes = [
+        Change::default(),
+        Change { gates: gates(0.02, 0.05, "critical"), ..Change::default() },
+        Change { gates: gates(0.02, 0.2, "major"), ..Change::default() },
+        Change { without: vec![beta()], ..Change::default() },
+        Change { gates: gates(0.3, 0.05, "advisory"), until: Some(1), ..Change::default() },
+        Change {
+            gates: gates(0.3, 0.05, "critical"),
+            until: Some(1),
+            without: vec![beta()],
+            ..Change::default()
+        },
+    ];
+    let mut sitting = Sitting::new(report.clone());
+    for round in 0..3 {
+        for (index, change) in changes.iter().enumerate().rev().chain(changes.iter().enumerate()) {
+            let fresh = what_if(&report, change).unwrap();
+            assert_eq!(sitting.whole(change).unwrap(), fresh, "round {round}, change {index}");
+        }
+    }
 }

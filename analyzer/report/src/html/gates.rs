@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use weir_gate::GateResult;
+use weir_gate::{GateResult, Outcome, Severity};
 
 use super::places;
 use super::plots::{self, tone};
@@ -13,14 +13,16 @@ use crate::words;
 
 /// Every gate in a row.
 pub(super) fn table(page: &mut String, report: &Report) {
-    let gates = &report.evaluation.gates;
+    let mut gates: Vec<&GateResult> = report.evaluation.gates.iter().collect();
+    // Whoever reads ten seconds reads the first rows; a stable sort keeps the order of the document.
+    gates.sort_by_key(|gate| urgency(gate));
     page.push_str(
         "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Table of gates\">\n<table class=\"gates\">\n\
          <thead><tr><th scope=\"col\">Outcome</th><th scope=\"col\">Gate</th><th scope=\"col\" class=\"number\">Control</th>\
          <th scope=\"col\" class=\"number\">Candidate</th><th scope=\"col\" class=\"number\">Change, interval</th>\
          <th scope=\"col\">Against the margin</th><th scope=\"col\">Evidence</th></tr></thead>\n<tbody>\n",
     );
-    for gate in gates {
+    for gate in &gates {
         row(page, gate);
     }
     if gates.is_empty() {
@@ -31,6 +33,23 @@ pub(super) fn table(page: &mut String, report: &Report) {
          the bar its interval; shaded is past the margin. A gate is inside when the whole bar is outside the shade, and \
          breached when the whole bar is in it.</p>\n",
     );
+}
+
+/// What speaks against the candidate first, then what is open; the graver gates before the others.
+fn urgency(gate: &GateResult) -> (u8, u8) {
+    let outcome = match gate.outcome {
+        Outcome::Breach => 0,
+        Outcome::Diverged => 1,
+        Outcome::Undecided | Outcome::NoData => 2,
+        Outcome::Improved => 3,
+        Outcome::Inside => 4,
+    };
+    let severity = match gate.severity {
+        Severity::Critical => 0,
+        Severity::Major => 1,
+        Severity::Advisory => 2,
+    };
+    (outcome, severity)
 }
 
 fn row(page: &mut String, gate: &GateResult) {

@@ -98,10 +98,6 @@ pub(super) fn facts(page: &mut String, report: &Report) {
     fact(page, "Served by control", &count(health.primary_control));
     fact(page, "Served by candidate", &count(health.primary_candidate));
     fact(page, "Alpha", &format!("{} for all gates and looks", numbers::probability(evaluation.alpha)));
-    fact(page, "Chance of error", &format!("{}, however often looked at", words::promises(evaluation)));
-    if let Some(score) = evaluation.score {
-        fact(page, "In one number", &words::score(score));
-    }
     let capture = match health.problems.len() {
         0 => "✓ no problem found".to_owned(),
         1 => "✗ 1 problem".to_owned(),
@@ -111,7 +107,15 @@ pub(super) fn facts(page: &mut String, report: &Report) {
     if let (Some(first), Some(last)) = (&report.generated_from.first_ts, &report.generated_from.last_ts) {
         fact(page, "Samples from", &period(first, last));
     }
+    if let Some(score) = evaluation.score {
+        fact(page, "Score, decides nothing", &format!("{score} of 100"));
+    }
     page.push_str("</dl>\n");
+    let _ = writeln!(
+        page,
+        "<p class=\"promise\">Promised, however often looked at: {}.</p>",
+        text(&words::promises(evaluation))
+    );
 }
 
 /// Links to the sections that are there; those of the live page come with it.

@@ -62,13 +62,17 @@ struct Scale {
 }
 
 impl Scale {
-    /// Symmetric about no change; at least 1.6 and at most 5 margins to each side, so that the margin is in sight.
+    /// Symmetric about no change: all of the last interval, and at least 1.6 margins to each side, so that the margin is
+    /// in sight; earlier intervals up to five margins.
     fn of(trajectory: &Trajectory) -> Self {
-        let ends = trajectory.points.iter().flat_map(|point| [point.low.abs(), point.high.abs()]);
-        let most = ends.filter(|end| end.is_finite()).fold(0.0, f64::max) * 1.05;
+        let reach_of = |points: &[TrajectoryPoint]| {
+            let ends = points.iter().flat_map(|point| [point.low.abs(), point.high.abs()]);
+            ends.filter(|end| end.is_finite()).fold(0.0, f64::max) * 1.05
+        };
+        let (first, last) = trajectory.points.split_at(trajectory.points.len().saturating_sub(1));
         let margin = trajectory.margin.abs();
-        let reach =
-            if margin > 0.0 { most.clamp(margin * 1.6, margin * 5.0) } else { most.max(f64::MIN_POSITIVE) };
+        let early = if margin > 0.0 { reach_of(first).min(margin * 5.0) } else { reach_of(first) };
+        let reach = reach_of(last).max(early).max(margin * 1.6).max(f64::MIN_POSITIVE);
         Self { reach, looks: trajectory.points.len() }
     }
 
