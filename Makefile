@@ -14,7 +14,10 @@ WEIR := $(TARGET_DIR)/debug/weir
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY := $(TARGET_DIR)/tools/bin/cargo-deny
 VENV_STAMP := .venv/.$(ENVOY_PACKAGE)
+EVIDENTLY_PACKAGES := evidently==0.7.23 pandas==2.3.3 pyarrow==26.0.1
 DEMO ?=
+# Options of the benchmark of looks: --sizes 100000,1000000,10000000
+ANALYZE ?=
 
 .PHONY: help setup setup-tools filter page weir oci demo test test-long test-browser lint bench clean
 
@@ -34,9 +37,10 @@ $(VENV_STAMP): tests/requirements.txt
 	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps -r tests/requirements.txt
 	@touch "$@"
 
-setup-tools: ## install promtool (alert rules) where apt can, and moto (an S3 server); never needed to build
+setup-tools: ## install promtool (alert rules) where apt can, moto (an S3 server) and Evidently (a benchmark); never needed to build
 	@command -v promtool >/dev/null || { test "$$(id -u)" = 0 && apt-get install --yes --no-install-recommends prometheus >/dev/null 2>&1; } || echo "no promtool: the tests of the alert rules are skipped"
 	@test -x .venv/moto/bin/moto_server || { python3 -m venv .venv/moto && .venv/moto/bin/pip install --quiet --disable-pip-version-check "$(MOTO_PACKAGE)"; }
+	@test -x .venv/evidently/bin/python || { python3 -m venv .venv/evidently && .venv/evidently/bin/pip install --quiet --disable-pip-version-check $(EVIDENTLY_PACKAGES); }
 
 filter: setup ## build the filter module (wasm32-wasip1)
 	cargo build --locked -p weir-filter --target wasm32-wasip1 --profile filter
@@ -76,9 +80,11 @@ lint: setup $(CARGO_DENY) ## formatting, clippy, documentation, licences
 $(CARGO_DENY):
 	cargo install --quiet --locked cargo-deny --version $(CARGO_DENY_VERSION) --root $(TARGET_DIR)/tools
 
-bench: filter ## Envoy's CPU time per request, and samples per second of the sink, each side by side in one run
+bench: filter ## Envoy's CPU time per request, samples per second of the sink, and the cost of a look, each side by side in one run
 	cargo run --locked --release -p weir-tests --bin bench-filter
 	cargo run --locked --release -p weir-tests --bin bench-sink
+	cargo build --locked --release -p weir -p weir-metrics -p weir-tests --bin weir --example scan --bin bench-analyze
+	$(TARGET_DIR)/release/bench-analyze $(ANALYZE)
 
 clean: ## remove what was built
 	cargo clean

@@ -65,6 +65,9 @@ impl Look {
         report.trust = judges(data_dir, &self.loaded.experiment)?;
         report.judges = calibrations(data_dir, &self.loaded.experiment)?;
         weir_page::complete(&mut report, &self.gates, self.spending);
+        if report.evidence.is_empty() {
+            report.trajectories = weir_page::trajectories(&report, &self.loaded.series, &self.gates);
+        }
         Ok(report)
     }
 }
@@ -78,6 +81,7 @@ pub struct Looker {
     embedding: Option<Embedding>,
     judging: Option<Arc<Judging>>,
     definitions: Option<Arc<MetricsFile>>,
+    keep_figures: bool,
 }
 
 impl Looker {
@@ -92,6 +96,7 @@ impl Looker {
             embedding: None,
             judging: None,
             definitions: None,
+            keep_figures: false,
         }
     }
 
@@ -113,6 +118,12 @@ impl Looker {
         Self { definitions, ..self }
     }
 
+    /// Keeps the figures of files beside the data, so that a watch that starts again need not read them.
+    #[must_use]
+    pub fn keeping(self, keep_figures: bool) -> Self {
+        Self { keep_figures, ..self }
+    }
+
     /// One look at the samples of a revision.
     ///
     /// # Errors
@@ -130,6 +141,7 @@ impl Looker {
             experiment: Some(experiment.to_owned()),
             revision: Some(number),
             definitions: self.definitions.clone(),
+            keep_figures: self.keep_figures,
             ..LoadOptions::default()
         };
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);

@@ -3,14 +3,15 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use weir_gate::{CaptureHealth, Evaluation};
+use weir_gate::{CaptureHealth, Evaluation, MetricSeries, Stratum};
 use weir_report::{Look, Provenance, Report, TimelineEntry, Variants};
 use weir_sample::Variant;
 
+use crate::cache::Cache;
 use crate::error::MetricsError;
+use crate::figures::LegRef;
 use crate::health::capture_health;
 use crate::histogram::distribution;
-use crate::legs::{Cache, LegFigures};
 use crate::metric::Metric;
 use crate::scores::Scores;
 use crate::series::{Exchanges, all_series};
@@ -18,6 +19,9 @@ use crate::{LoadOptions, Loaded};
 
 /// Worst pairs shown for each gate.
 const EXEMPLARS_PER_GATE: usize = 3;
+
+/// Numbers of the evidence that a report carries, so that other gates can be tried on it: some 100 MB of JSON.
+const EVIDENCE_NUMBERS_MAX: usize = 20_000_000;
 
 /// What a report says that the samples do not know.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,7 +61,14 @@ impl Loaded {
         report.distributions.clone_from(&self.distributions);
         report.exemplars = exemplars;
         report.timeline = parts.timeline;
-        report.evidence.clone_from(&self.series);
+        if self.series.iter().map(numbers).sum::<usize>() <= EVIDENCE_NUMBERS_MAX {
+            report.evidence.clone_from(&self.series);
+        } else {
+            let why = format!(
+                "more than {EVIDENCE_NUMBERS_MAX} numbers are not put into a report; judge a window of it"
+            );
+            report.absent.push(("evidence to try other gates on".to_owned(), why));
+        }
         report.looks.clone_from(&self.looks);
         Ok(report)
     }
@@ -65,26 +76,24 @@ impl Loaded {
 
 /// Puts together what the cache holds.
 pub(crate) fn loaded(experiment: &str, metrics: &[Metric], options: &LoadOptions, cache: &Cache) -> Loaded {
-    let looked_at = |leg: &LegFigures| !leg.probe && leg.may_belong_to(options.revision);
-    let mut exchanges = Exchanges::new(cache.legs().filter(|(_, leg)| looked_at(leg)));
+    let looked_at = |leg: &LegRef<'_>| !leg.probe() && leg.may_belong_to(options.revision);
+    let mut exchanges = Exchanges::new(cache.legs().filter(looked_at));
     if options.revision.is_some() {
         exchanges.drop_foreign();
     }
-    let numbered: Vec<&LegFigures> = cache.legs().map(|(_, leg)| leg).collect();
     let scores = Scores::new(cache.judgements());
     let all = all_series(&exchanges, metrics, &scores, options);
-    let times = || exchanges.legs().map(|found| found.leg.ts_us);
+    let times = || exchanges.legs().map(|found| found.ts_us());
     let snapshots = |variant: Variant| {
         let labels: BTreeSet<&str> = exchanges
             .legs()
-            .filter(|found| found.leg.variant == variant)
-            .filter_map(|found| found.leg.snapshot.as_deref())
+            .filter(|found| found.variant() == variant)
+            .filter_map(|found| found.snapshot())
             .collect();
         labels.into_iter().map(str::to_owned).collect()
     };
-    let revisions: BTreeSet<i64> = exchanges.legs().filter_map(|found| found.leg.revision).collect();
-    let digests: BTreeSet<&str> =
-        exchanges.legs().filter_map(|found| found.leg.policy_digest.as_deref()).collect();
+    let revisions: BTreeSet<i64> = exchanges.legs().filter_map(|found| found.revision()).collect();
+    let digests: BTreeSet<&str> = exchanges.legs().filter_map(|found| found.policy_digest()).collect();
     Loaded {
         experiment: experiment.to_owned(),
         looks: all
@@ -99,7 +108,7 @@ pub(crate) fn loaded(experiment: &str, metrics: &[Metric], options: &LoadOptions
                 .max()
                 .zip(times().min())
                 .map(|(last, first)| last.abs_diff(first) / 1_000_000),
-            ..capture_health(&exchanges, &options.expected_shares, &numbered)
+            ..capture_health(&exchanges, &options.expected_shares, cache.legs())
         },
         absent: all.absent,
         variants: Variants {
@@ -114,6 +123,23 @@ pub(crate) fn loaded(experiment: &str, metrics: &[Metric], options: &LoadOptions
         last_ts_us: times().max(),
         pairs: all.pairs,
     }
+}
+
+/// Numbers of a series, in all.
+fn numbers(series: &MetricSeries) -> usize {
+    let stratum = |stratum: &Stratum| {
+        stratum.control.len()
+            + stratum.candidate.len()
+            + stratum.control_clusters.len()
+            + stratum.candidate_clusters.len()
+    };
+    let labels = series.labels.strata.iter().map(|(control, candidate)| control.len() + candidate.len());
+    2 * series.pairs.len()
+        + series.pair_clusters.len()
+        + 2 * series.noise_pairs.len()
+        + series.strata.iter().map(stratum).sum::<usize>()
+        + series.labels.pairs.len()
+        + labels.sum::<usize>()
 }
 
 fn time(ts_us: i64) -> Option<String> {

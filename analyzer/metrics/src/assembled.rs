@@ -11,8 +11,9 @@ use whatlang::Lang;
 use crate::answer::Answer;
 use crate::family::session::Request;
 use crate::family::{citations, flag, language, session};
-use crate::legs::LegFigures;
+use crate::figures::LegRef;
 use crate::metric::{Assembled, Metric, ValueOf};
+use crate::packed::{Reader, Writer};
 use crate::series::Exchanges;
 
 /// Metrics whose positive value at the end of a session means that it was given up.
@@ -82,6 +83,28 @@ impl Traits {
     }
 }
 
+impl Traits {
+    pub(crate) fn write(&self, to: &mut Writer) {
+        to.column(&self.cited, u64::to_le_bytes);
+        to.column(&self.known, u64::to_le_bytes);
+        for language in [self.language, self.request_language] {
+            to.option(language, |to, language| to.text(language.code()));
+        }
+        to.option(self.request.as_ref(), |to, request| request.write(to));
+    }
+
+    pub(crate) fn read(from: &mut Reader<'_>) -> Option<Self> {
+        let language = |from: &mut Reader<'_>| from.option(|from| Lang::from_code(from.text()?));
+        Some(Self {
+            cited: from.column(u64::from_le_bytes)?.into(),
+            known: from.column(u64::from_le_bytes)?.into(),
+            language: language(from)?,
+            request_language: language(from)?,
+            request: from.option(Request::read)?,
+        })
+    }
+}
+
 /// The values of one such metric by sample id and leg.
 pub(crate) fn values<'a>(
     exchanges: &Exchanges<'a>,
@@ -100,8 +123,8 @@ pub(crate) fn values<'a>(
                 .iter()
                 .filter_map(|fault| metrics.iter().position(|metric| metric.name == *fault))
                 .collect();
-            let faulty = |leg: &LegFigures| {
-                places.iter().any(|place| leg.values.get(*place).is_some_and(|value| *value > 0.0))
+            let faulty = |leg: LegRef<'_>| {
+                places.iter().any(|place| leg.value(*place).is_some_and(|value| value > 0.0))
             };
             let values = session::values(exchanges, what, faulty);
             values.into_iter().map(|(id, value)| ((id, Leg::Primary), value)).collect()
@@ -116,10 +139,10 @@ fn per_leg<'a>(
 ) -> HashMap<(&'a str, Leg), f64> {
     let mut values = HashMap::new();
     for exchange in &exchanges.all {
-        let Some(primary) = exchange.primary.and_then(|found| found.leg.traits.as_deref()) else { continue };
+        let Some(primary) = exchange.primary.and_then(LegRef::traits) else { continue };
         for found in exchange.legs() {
-            if let Some(value) = found.leg.traits.as_deref().and_then(|leg| value(primary, leg)) {
-                values.insert((found.leg.sample_id.as_str(), found.leg.leg), value);
+            if let Some(value) = found.traits().and_then(|leg| value(primary, leg)) {
+                values.insert((found.sample_id(), found.leg()), value);
             }
         }
     }

@@ -2,7 +2,7 @@
 //! with their texts read again and shortened.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use polars::prelude::{Expr, col, lit};
 use weir_gate::{Better, Evaluation, GateResult, MetricSeries, Outcome};
@@ -13,7 +13,7 @@ use crate::Loaded;
 use crate::error::MetricsError;
 use crate::files::heirs;
 use crate::scan::scan;
-use crate::series::PairOrigin;
+use crate::series::{PairOrigin, PairScores};
 
 /// Characters of a text that are shown.
 const TEXT_CHARACTERS_MAX: usize = 2_000;
@@ -49,7 +49,7 @@ impl Loaded {
                 let Some(origin) = self.pairs.pairs.get(place).filter(|_| shown.insert(place)) else {
                     continue;
                 };
-                chosen.push((place, without_text(gate, origin, values)));
+                chosen.push((place, without_text(gate, origin, self.pairs.scores.get(&place), values)));
             }
         }
         for gate in gates.iter().filter(|gate| gate.segment.is_empty()).take(TYPICAL_GATES_MAX) {
@@ -105,7 +105,7 @@ impl Loaded {
     }
 
     fn fill_in(&self, chosen: Vec<(usize, Exemplar)>) -> Result<Vec<Exemplar>, MetricsError> {
-        let mut wanted: BTreeMap<&PathBuf, BTreeSet<&str>> = BTreeMap::new();
+        let mut wanted: BTreeMap<&Path, BTreeSet<&str>> = BTreeMap::new();
         for (place, _) in &chosen {
             if let Some(origin) = self.pairs.pairs.get(*place) {
                 wanted.entry(&origin.control_file).or_default().insert(&origin.sample_id);
@@ -191,7 +191,7 @@ fn read_texts(path: &Path, ids: &BTreeSet<&str>, texts: &mut Texts) -> Result<()
     Ok(())
 }
 
-fn ranked(series: &MetricSeries, places: &[usize], gate: &GateResult) -> Vec<(usize, (f64, f64))> {
+fn ranked(series: &MetricSeries, places: &[u32], gate: &GateResult) -> Vec<(usize, (f64, f64))> {
     let harm = |(control, candidate): (f64, f64)| match gate.better {
         Better::Higher => control - candidate,
         Better::Lower => candidate - control,
@@ -199,7 +199,7 @@ fn ranked(series: &MetricSeries, places: &[usize], gate: &GateResult) -> Vec<(us
     };
     let mut pairs: Vec<(usize, (f64, f64))> = places
         .iter()
-        .copied()
+        .map(|place| *place as usize)
         .zip(series.pairs.iter().copied())
         .enumerate()
         .filter(|(index, (_, pair))| harm(*pair) > 0.0 && inside(series, *index, gate))
@@ -237,15 +237,21 @@ fn name(gate: &GateResult) -> String {
     if labels.is_empty() { gate.gate.clone() } else { format!("{} in {}", gate.gate, labels.join(", ")) }
 }
 
-fn without_text(gate: &GateResult, origin: &PairOrigin, (control, candidate): (f64, f64)) -> Exemplar {
+fn without_text(
+    gate: &GateResult,
+    origin: &PairOrigin,
+    scores: Option<&PairScores>,
+    (control, candidate): (f64, f64),
+) -> Exemplar {
+    let (control_scores, candidate_scores) = scores.cloned().unwrap_or_default();
     Exemplar {
-        sample_id: origin.sample_id.clone(),
+        sample_id: origin.sample_id.to_string(),
         gate: name(gate),
         metric: gate.metric.clone(),
         control_value: control,
         candidate_value: candidate,
-        control_scores: origin.control_scores.clone(),
-        candidate_scores: origin.candidate_scores.clone(),
+        control_scores,
+        candidate_scores,
         ..Exemplar::default()
     }
 }

@@ -19,7 +19,7 @@ use std::collections::HashMap;
 use weir_sample::Variant;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::legs::LegFigures;
+use crate::figures::LegRef;
 use crate::series::Exchanges;
 
 /// Separates these draws from whatever else is drawn by sample id.
@@ -27,25 +27,25 @@ const SEED: u64 = 0x7765_6972_2073_726d;
 
 /// Whether a leg stays, where legs with the chance `least` of capture stay all.
 #[allow(clippy::cast_precision_loss)] // a chance needs no more than 53 bits
-pub(crate) fn stays(leg: &LegFigures, least: f64) -> bool {
-    if leg.inclusion_probability <= least {
+pub(crate) fn stays(leg: LegRef<'_>, least: f64) -> bool {
+    if leg.inclusion_probability() <= least {
         return true;
     }
-    let drawn = xxh3_64_with_seed(leg.sample_id.as_bytes(), SEED) as f64 / 2.0_f64.powi(64);
-    drawn * leg.inclusion_probability < least
+    let drawn = xxh3_64_with_seed(leg.sample_id().as_bytes(), SEED) as f64 / 2.0_f64.powi(64);
+    drawn * leg.inclusion_probability() < least
 }
 
 /// For each exchange whether its primary leg stays among those of its revision, cohort and variant.
 pub(crate) fn kept(exchanges: &Exchanges<'_>) -> Vec<bool> {
     type Group<'a> = (Option<i64>, Option<&'a str>, Variant);
-    fn group(leg: &LegFigures) -> Group<'_> {
-        (leg.revision, leg.cohort.as_deref(), leg.variant)
+    fn group(leg: LegRef<'_>) -> Group<'_> {
+        (leg.revision(), leg.cohort(), leg.variant())
     }
     let mut least: HashMap<Group<'_>, f64> = HashMap::new();
-    let primaries = || exchanges.all.iter().map(|exchange| exchange.primary.map(|found| found.leg));
+    let primaries = || exchanges.all.iter().map(|exchange| exchange.primary);
     for leg in primaries().flatten() {
-        let known = least.entry(group(leg)).or_insert(leg.inclusion_probability);
-        *known = known.min(leg.inclusion_probability);
+        let known = least.entry(group(leg)).or_insert(leg.inclusion_probability());
+        *known = known.min(leg.inclusion_probability());
     }
     primaries()
         .map(|leg| leg.is_none_or(|leg| stays(leg, least.get(&group(leg)).copied().unwrap_or(1.0))))

@@ -124,7 +124,7 @@ pub(crate) struct ExchangeLabels {
 
 impl ExchangeLabels {
     pub(crate) fn new(exchanges: &[Exchange<'_>]) -> Self {
-        let of = |exchange: &Exchange<'_>| exchange.legs().find_map(|found| found.leg.labels.clone());
+        let of = |exchange: &Exchange<'_>| exchange.legs().find_map(|found| found.labels().cloned());
         let all: Vec<Option<Arc<LegLabels>>> = exchanges.iter().map(of).collect();
         let mut values: BTreeMap<Arc<str>, BTreeSet<Arc<str>>> = BTreeMap::new();
         for (dimension, value) in all.iter().flatten().flat_map(|labels| labels.iter()) {

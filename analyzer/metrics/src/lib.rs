@@ -7,7 +7,8 @@
 //!
 //! - Captured text is read file by file, turned into figures and dropped: memory grows with the number of legs, not
 //!   with the length of their texts. Texts of the few worst pairs are read again by [`Loaded::exemplars`].
-//! - Part files never change once they have their name, so a [`Cache`] lets the next look read only the new ones.
+//! - Part files never change once they have their name, so a [`Cache`] lets the next look read only the new ones, and
+//!   figures kept beside the data ([`LoadOptions::keep_figures`]) let the next process do so.
 //! - The same files and options give the same result, whatever the order in which the file system lists them.
 //! - A file that does not belong in the folder, is damaged or has another schema is named in the capture's health and skipped,
 //!   never silently and never touched; where nothing else is there, it is an error.
@@ -15,18 +16,23 @@
 mod answer;
 mod assemble;
 mod assembled;
+mod cache;
 mod definition;
 mod error;
 mod exemplar;
 mod expression;
 mod family;
+mod figures;
 mod files;
 mod health;
 mod histogram;
 mod inclusion;
+mod kept;
 mod labels;
 mod legs;
 mod metric;
+mod numbers;
+mod packed;
 mod scan;
 mod schema;
 mod scores;
@@ -40,11 +46,11 @@ use weir_gate::{CaptureHealth, MetricSeries};
 use weir_report::{Distribution, Look, Variants};
 
 pub use crate::assemble::ReportParts;
+pub use crate::cache::Cache;
 pub use crate::definition::{BetterWay, MetricsFile, OwnMetric, Price, Route, Schema};
 pub use crate::error::MetricsError;
 pub use crate::files::experiments;
 pub use crate::health::ExpectedShare;
-pub use crate::legs::Cache;
 pub use crate::metric::{blank_series, check_metrics, known_metrics, metric_exists};
 
 use crate::series::PairIndex;
@@ -76,6 +82,9 @@ pub struct LoadOptions {
     /// Keep cohorts that control served alone, and number every identity: a history to plan from and to rehearse on, not
     /// one to compare.
     pub one_sided: bool,
+    /// Keep the figures of every part file beside the data (in `DATA/.figures`), and read those that are there instead of the
+    /// samples; the answer is the same.
+    pub keep_figures: bool,
 }
 
 /// Everything that was read about one experiment.
@@ -108,6 +117,12 @@ pub struct Loaded {
     /// How long the series were at earlier times.
     pub looks: Vec<Look>,
     pub(crate) pairs: PairIndex,
+}
+
+/// The columns of a sample that every look reads.
+#[must_use]
+pub fn columns() -> &'static [&'static str] {
+    &legs::COLUMNS
 }
 
 /// When the newest leg started that a look with these options would read, in microseconds since 1970 UTC; `since_us` is not

@@ -10,35 +10,32 @@
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
 use weir_gate::{Better, MetricSeries, Stratum};
 use weir_report::Prefix;
 use weir_sample::{Leg, Variant};
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::LoadOptions;
 use crate::assembled;
+use crate::figures::LegRef;
 use crate::inclusion;
 use crate::labels::ExchangeLabels;
-use crate::legs::LegFigures;
 use crate::metric::{DISTANCE, Metric, SCORE, ValueOf};
 use crate::scores::Scores;
 
 const NO_COHORT: &str = "none";
 
-/// A leg and the file it is in.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Located<'a> {
-    pub(crate) path: &'a Path,
-    pub(crate) leg: &'a LegFigures,
-}
-
 /// The legs of one request.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Exchange<'a> {
-    pub(crate) primary: Option<Located<'a>>,
-    pub(crate) shadow: Option<Located<'a>>,
-    pub(crate) noise: Option<Located<'a>>,
+    pub(crate) primary: Option<LegRef<'a>>,
+    pub(crate) shadow: Option<LegRef<'a>>,
+    pub(crate) noise: Option<LegRef<'a>>,
+    /// When it began: the time of the primary leg, else of the first that is there.
+    pub(crate) ts_us: i64,
 }
 
 /// All exchanges, in order of time.
@@ -53,70 +50,97 @@ pub(crate) struct Exchanges<'a> {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PairIndex {
     pub(crate) pairs: Vec<PairOrigin>,
+    /// By place in `pairs`, where there are any.
+    pub(crate) scores: BTreeMap<usize, PairScores>,
     /// By metric: for each element of the series' pairs its place in `pairs`.
-    pub(crate) of_metric: BTreeMap<String, Vec<usize>>,
+    pub(crate) of_metric: BTreeMap<String, Vec<u32>>,
 }
 
 /// Where the two legs of a pair are.
 #[derive(Clone, Debug)]
 pub(crate) struct PairOrigin {
-    pub(crate) sample_id: String,
-    pub(crate) control_file: PathBuf,
-    pub(crate) candidate_file: PathBuf,
-    pub(crate) control_scores: BTreeMap<String, f64>,
-    pub(crate) candidate_scores: BTreeMap<String, f64>,
+    pub(crate) sample_id: Box<str>,
+    pub(crate) control_file: Arc<Path>,
+    pub(crate) candidate_file: Arc<Path>,
 }
+
+/// Scores of a pair's two answers, control's first.
+pub(crate) type PairScores = (BTreeMap<String, f64>, BTreeMap<String, f64>);
 
 impl<'a> Exchange<'a> {
     /// Control's and candidate's answer to the same request.
-    pub(crate) fn pair(&self) -> Option<(Located<'a>, Located<'a>)> {
-        let primary = self.primary.filter(|found| found.leg.variant == Variant::Control)?;
-        let shadow = self.shadow.filter(|found| found.leg.variant == Variant::Candidate)?;
+    pub(crate) fn pair(&self) -> Option<(LegRef<'a>, LegRef<'a>)> {
+        let primary = self.primary.filter(|found| found.variant() == Variant::Control)?;
+        let shadow = self.shadow.filter(|found| found.variant() == Variant::Candidate)?;
         Some((primary, shadow))
     }
 
     /// Control's two answers to the same request.
-    pub(crate) fn noise_pair(&self) -> Option<(Located<'a>, Located<'a>)> {
-        let primary = self.primary.filter(|found| found.leg.variant == Variant::Control)?;
-        let noise = self.noise.filter(|found| found.leg.variant == Variant::Control)?;
+    pub(crate) fn noise_pair(&self) -> Option<(LegRef<'a>, LegRef<'a>)> {
+        let primary = self.primary.filter(|found| found.variant() == Variant::Control)?;
+        let noise = self.noise.filter(|found| found.variant() == Variant::Control)?;
         Some((primary, noise))
     }
 
     /// Every leg there is.
-    pub(crate) fn legs(&self) -> impl Iterator<Item = Located<'a>> + use<'a> {
+    pub(crate) fn legs(&self) -> impl Iterator<Item = LegRef<'a>> + use<'a> {
         [self.primary, self.shadow, self.noise].into_iter().flatten()
     }
 
-    fn order(&self) -> (i64, &'a str) {
-        self.legs().next().map_or((i64::MAX, ""), |first| (first.leg.ts_us, first.leg.sample_id.as_str()))
+    /// Of legs of one id, in whatever order they come.
+    fn of(legs: impl Iterator<Item = LegRef<'a>>, duplicates: &mut u64) -> Self {
+        let mut exchange = Self { primary: None, shadow: None, noise: None, ts_us: i64::MAX };
+        for leg in legs {
+            let place = match leg.leg() {
+                Leg::Primary => &mut exchange.primary,
+                Leg::Shadow => &mut exchange.shadow,
+                Leg::Noise => &mut exchange.noise,
+            };
+            match place {
+                None => *place = Some(leg),
+                Some(old) => {
+                    *duplicates += 1;
+                    if first_of(leg, *old) == Ordering::Less {
+                        *old = leg;
+                    }
+                }
+            }
+        }
+        exchange.ts_us = exchange.legs().next().map_or(i64::MAX, LegRef::ts_us);
+        exchange
+    }
+
+    fn sample_id(&self) -> &'a str {
+        self.legs().next().map_or("", LegRef::sample_id)
     }
 }
 
 impl<'a> Exchanges<'a> {
     /// Puts legs together, in whatever order they come.
-    pub(crate) fn new(legs: impl Iterator<Item = (&'a Path, &'a LegFigures)>) -> Self {
-        let mut by_id: HashMap<&str, Exchange<'a>> = HashMap::new();
+    pub(crate) fn new(legs: impl Iterator<Item = LegRef<'a>>) -> Self {
+        let mut keyed: Vec<(u64, LegRef<'a>)> =
+            legs.map(|leg| (xxh3_64(leg.sample_id().as_bytes()), leg)).collect();
+        keyed.sort_unstable_by_key(|(hash, _)| *hash);
+        let mut all = Vec::new();
         let mut duplicates = 0;
-        for (path, leg) in legs {
-            let exchange = by_id.entry(leg.sample_id.as_str()).or_default();
-            let place = match leg.leg {
-                Leg::Primary => &mut exchange.primary,
-                Leg::Shadow => &mut exchange.shadow,
-                Leg::Noise => &mut exchange.noise,
-            };
-            let new = Located { path, leg };
-            match place {
-                None => *place = Some(new),
-                Some(old) => {
-                    duplicates += 1;
-                    if first_of(&new, old) == Ordering::Less {
-                        *old = new;
-                    }
-                }
+        for group in keyed.chunk_by(|one, other| one.0 == other.0) {
+            let legs = || group.iter().map(|(_, leg)| *leg);
+            let first = legs().next().map(LegRef::sample_id);
+            if legs().all(|leg| Some(leg.sample_id()) == first) {
+                all.push(Exchange::of(legs(), &mut duplicates));
+                continue;
             }
+            // Two ids with one hash.
+            let ids: BTreeSet<&str> = legs().map(LegRef::sample_id).collect();
+            all.extend(
+                ids.into_iter()
+                    .map(|id| Exchange::of(legs().filter(|leg| leg.sample_id() == id), &mut duplicates)),
+            );
         }
-        let mut all: Vec<Exchange<'a>> = by_id.into_values().collect();
-        all.sort_unstable_by(|one, other| one.order().cmp(&other.order()));
+        drop(keyed);
+        all.sort_unstable_by(|one: &Exchange<'a>, other| {
+            one.ts_us.cmp(&other.ts_us).then_with(|| one.sample_id().cmp(other.sample_id()))
+        });
         Self { all, duplicates }
     }
 
@@ -124,19 +148,21 @@ impl<'a> Exchanges<'a> {
     /// which would say, did not pass it.
     pub(crate) fn drop_foreign(&mut self) {
         self.all.retain(|exchange| {
-            exchange.primary.is_some() || exchange.legs().any(|found| found.leg.revision.is_some())
+            exchange.primary.is_some() || exchange.legs().any(|found| found.revision().is_some())
         });
     }
 
     /// Every leg.
-    pub(crate) fn legs(&self) -> impl Iterator<Item = Located<'a>> {
+    pub(crate) fn legs(&self) -> impl Iterator<Item = LegRef<'a>> {
         self.all.iter().flat_map(Exchange::legs)
     }
 }
 
-fn first_of(one: &Located<'_>, other: &Located<'_>) -> Ordering {
-    let key = |found: &Located<'_>| (found.leg.ts_us, found.leg.sequence);
-    key(one).cmp(&key(other)).then_with(|| one.path.cmp(other.path))
+/// Which of two legs that are the same counts: the first by time, number, file and row.
+fn first_of(one: LegRef<'_>, other: LegRef<'_>) -> Ordering {
+    let key = |leg: LegRef<'_>| (leg.ts_us(), leg.sequence());
+    let place = || (one.path(), one.row()).cmp(&(other.path(), other.row()));
+    key(one).cmp(&key(other)).then_with(place)
 }
 
 /// What became of the metrics: series, and the ones without a series with the reason.
@@ -148,8 +174,15 @@ pub(crate) struct AllSeries {
     pub(crate) looks: Vec<(i64, Vec<Prefix>)>,
 }
 
-/// Earlier times at which the lengths of the series are noted.
-const LOOKS: usize = 24;
+/// Earlier times at which the lengths of the series are noted: fewer where there are many exchanges, since the gates are
+/// judged again at each.
+fn looks(exchanges: usize) -> usize {
+    match exchanges {
+        0..=100_000 => 24,
+        100_001..=1_000_000 => 12,
+        _ => 6,
+    }
+}
 
 /// The series of every metric and of every score criterion.
 pub(crate) fn all_series(
@@ -164,9 +197,9 @@ pub(crate) fn all_series(
             ValueOf::Assembled(what) => Some(assembled::values(exchanges, what, metrics)),
             _ => None,
         };
-        let value = |found: Located<'_>| match &assembled {
-            Some(values) => values.get(&(found.leg.sample_id.as_str(), found.leg.leg)).copied(),
-            None => known(found.leg.values.get(index).copied()),
+        let value = |found: LegRef<'_>| match &assembled {
+            Some(values) => values.get(&(found.sample_id(), found.leg())).copied(),
+            None => found.value(index),
         };
         if let Some(needs) = &metric.needs_control
             && !builder.control_has(metrics, needs.metric)
@@ -178,11 +211,11 @@ pub(crate) fn all_series(
     }
     for criterion in scores.criteria() {
         if criterion.starts_with(DISTANCE) {
-            let value = |found: Located<'_>| distance(scores, found, criterion);
+            let value = |found: LegRef<'_>| distance(scores, found, criterion);
             builder.add(distance_series(criterion), value);
             continue;
         }
-        let value = |found: Located<'_>| scores.of(&found.leg.sample_id, found.leg.leg, criterion);
+        let value = |found: LegRef<'_>| scores.of(found.sample_id(), found.leg(), criterion);
         let series = score_series(exchanges, criterion, value);
         builder.add(series, value);
     }
@@ -213,36 +246,38 @@ type StratumKey = (String, Option<i64>);
 struct Lengths {
     pairs: usize,
     noise_pairs: usize,
-    strata: BTreeMap<StratumKey, (usize, usize)>,
+    /// By the place of the stratum.
+    strata: Vec<(usize, usize)>,
 }
 
 impl Lengths {
-    fn of(series: &MetricSeries, strata: &BTreeMap<StratumKey, Stratum>) -> Self {
+    fn of(series: &MetricSeries, strata: &[Stratum]) -> Self {
         let lengths = |stratum: &Stratum| (stratum.control.len(), stratum.candidate.len());
         Self {
             pairs: series.pairs.len(),
             noise_pairs: series.noise_pairs.len(),
-            strata: strata.iter().map(|(key, stratum)| (key.clone(), lengths(stratum))).collect(),
+            strata: strata.iter().map(lengths).collect(),
         }
     }
 
     /// Of the strata that the series has in the end.
-    fn prefix(&self, kept: &[&StratumKey]) -> Prefix {
-        let of = |key: &&StratumKey| self.strata.get(*key).copied().unwrap_or_default();
+    fn prefix(&self, kept: &[usize]) -> Prefix {
+        let of = |place: &usize| self.strata.get(*place).copied().unwrap_or_default();
         Prefix { pairs: self.pairs, noise_pairs: self.noise_pairs, strata: kept.iter().map(of).collect() }
     }
 }
 
 /// Times at equal distances from the first exchange to the last one.
 fn times(exchanges: &Exchanges<'_>) -> Vec<i64> {
-    let mut all = exchanges.all.iter().map(|exchange| exchange.order().0).filter(|time| *time != i64::MAX);
+    let mut all = exchanges.all.iter().map(|exchange| exchange.ts_us).filter(|time| *time != i64::MAX);
     let Some(first) = all.next() else { return Vec::new() };
     let span = all.next_back().map_or(0, |last| last - first);
-    let step = span / i64::try_from(LOOKS).unwrap_or(i64::MAX);
+    let looks = looks(exchanges.all.len());
+    let step = span / i64::try_from(looks).unwrap_or(i64::MAX);
     if step == 0 {
         return Vec::new();
     }
-    (1..=LOOKS).filter_map(|look| Some(first + step * i64::try_from(look).ok()?)).collect()
+    (1..=looks).filter_map(|look| Some(first + step * i64::try_from(look).ok()?)).collect()
 }
 
 /// Numbers of identities, by exchange.
@@ -250,7 +285,7 @@ fn clusters(exchanges: &Exchanges<'_>, always: bool) -> Vec<u32> {
     let mut numbers: HashMap<u64, u32> = HashMap::new();
     let mut next = 0_u32;
     let mut repeated = false;
-    let of = |exchange: &Exchange<'_>| exchange.legs().find_map(|found| found.leg.identity);
+    let of = |exchange: &Exchange<'_>| exchange.legs().find_map(|found| found.identity());
     let all: Vec<u32> = exchanges
         .all
         .iter()
@@ -268,8 +303,7 @@ fn clusters(exchanges: &Exchanges<'_>, always: bool) -> Vec<u32> {
 struct Builder<'a, 'b> {
     exchanges: &'b Exchanges<'a>,
     /// For each exchange its place among the pairs.
-    pair_places: Vec<Option<usize>>,
-    several_revisions: bool,
+    pair_places: Vec<Option<u32>>,
     series: Vec<MetricSeries>,
     absent: Vec<(String, String)>,
     pairs: PairIndex,
@@ -281,6 +315,10 @@ struct Builder<'a, 'b> {
     labels: ExchangeLabels,
     /// For each exchange whether its primary leg counts among the unpaired values.
     unpaired: Vec<bool>,
+    /// The strata that primary legs are in, in order.
+    strata: Vec<StratumKey>,
+    /// For each exchange the place of its stratum.
+    stratum_places: Vec<u32>,
     /// When it is noted how long the series are.
     times: Vec<i64>,
     /// For each of these times the lengths of each series.
@@ -289,24 +327,31 @@ struct Builder<'a, 'b> {
 
 impl<'a, 'b> Builder<'a, 'b> {
     fn new(exchanges: &'b Exchanges<'a>, scores: &Scores, one_sided: bool) -> Self {
-        let revisions: BTreeSet<i64> = exchanges.legs().filter_map(|found| found.leg.revision).collect();
+        let revisions: BTreeSet<i64> = exchanges.legs().filter_map(|found| found.revision()).collect();
         let mut pairs = PairIndex::default();
         let mut pair_places = Vec::with_capacity(exchanges.all.len());
         for exchange in &exchanges.all {
             pair_places.push(exchange.pair().map(|(control, candidate)| {
-                let id = &control.leg.sample_id;
+                let id = control.sample_id();
+                let of_leg = |leg| scores.all_of(id, leg).cloned().unwrap_or_default();
+                let (of_control, of_candidate) = (of_leg(Leg::Primary), of_leg(Leg::Shadow));
+                if !of_control.is_empty() || !of_candidate.is_empty() {
+                    pairs.scores.insert(pairs.pairs.len(), (of_control, of_candidate));
+                }
                 pairs.pairs.push(PairOrigin {
-                    sample_id: id.clone(),
-                    control_file: control.path.to_path_buf(),
-                    candidate_file: candidate.path.to_path_buf(),
-                    control_scores: scores.all_of(id, Leg::Primary).cloned().unwrap_or_default(),
-                    candidate_scores: scores.all_of(id, Leg::Shadow).cloned().unwrap_or_default(),
+                    sample_id: id.into(),
+                    control_file: Arc::clone(control.path()),
+                    candidate_file: Arc::clone(candidate.path()),
                 });
-                pairs.pairs.len() - 1
+                u32::try_from(pairs.pairs.len() - 1).unwrap_or(u32::MAX)
             }));
         }
         let times = times(exchanges);
+        let several_revisions = revisions.len() > 1;
+        let (strata, stratum_places) = strata(exchanges, several_revisions);
         Self {
+            strata,
+            stratum_places,
             exchanges,
             prefixes: vec![Vec::new(); times.len()],
             times,
@@ -315,23 +360,22 @@ impl<'a, 'b> Builder<'a, 'b> {
             one_sided,
             labels: ExchangeLabels::new(&exchanges.all),
             pair_places,
-            several_revisions: revisions.len() > 1,
             series: Vec::new(),
             absent: Vec::new(),
             pairs,
         }
     }
 
-    fn add(&mut self, mut series: MetricSeries, value: impl Fn(Located<'a>) -> Option<f64>) {
+    fn add(&mut self, mut series: MetricSeries, value: impl Fn(LegRef<'a>) -> Option<f64>) {
         let mut places = Vec::new();
-        let mut strata: BTreeMap<StratumKey, Stratum> = BTreeMap::new();
-        let mut strata_labels: BTreeMap<StratumKey, (Vec<u32>, Vec<u32>)> = BTreeMap::new();
+        let mut strata = vec![Stratum::default(); self.strata.len()];
+        let mut strata_labels: Vec<(Vec<u32>, Vec<u32>)> = vec![Default::default(); self.strata.len()];
         let mut values = 0_u64;
         let mut lengths = Vec::with_capacity(self.times.len());
         for (index, (exchange, place)) in self.exchanges.all.iter().zip(&self.pair_places).enumerate() {
             let cluster = self.clusters.get(index).copied();
             let label = self.labels.places.get(index).copied();
-            while self.times.get(lengths.len()).is_some_and(|time| exchange.order().0 > *time) {
+            while self.times.get(lengths.len()).is_some_and(|time| exchange.ts_us > *time) {
                 lengths.push(Lengths::of(&series, &strata));
             }
             for found in exchange.legs() {
@@ -357,10 +401,12 @@ impl<'a, 'b> Builder<'a, 'b> {
             if let Some(primary) = exchange.primary.filter(|_| self.unpaired.get(index) == Some(&true))
                 && let Some(number) = value(primary)
             {
-                let key = self.stratum_of(primary.leg);
-                let labels = strata_labels.entry(key.clone()).or_default();
-                let stratum = strata.entry(key).or_default();
-                match primary.leg.variant {
+                let place = self.stratum_places.get(index).map_or(0, |place| *place as usize);
+                let (Some(stratum), Some(labels)) = (strata.get_mut(place), strata_labels.get_mut(place))
+                else {
+                    continue;
+                };
+                match primary.variant() {
                     Variant::Control => {
                         stratum.control.push(number);
                         stratum.control_clusters.extend(cluster);
@@ -382,16 +428,13 @@ impl<'a, 'b> Builder<'a, 'b> {
         let one_sided = self.one_sided;
         let compared =
             |stratum: &Stratum| !stratum.control.is_empty() && (one_sided || !stratum.candidate.is_empty());
-        let kept: Vec<&StratumKey> =
-            strata.iter().filter(|(_, stratum)| compared(stratum)).map(|(key, _)| key).collect();
+        let kept: Vec<usize> =
+            strata.iter().enumerate().filter(|(_, stratum)| compared(stratum)).map(|(at, _)| at).collect();
         for (prefixes, lengths) in self.prefixes.iter_mut().zip(&lengths) {
             prefixes.push(lengths.prefix(&kept));
         }
         series.labels.sets.clone_from(&self.labels.sets);
-        for ((cohort, revision), mut stratum) in strata {
-            let key = (cohort, revision);
-            let labels = strata_labels.remove(&key).unwrap_or_default();
-            let (cohort, revision) = key;
+        for (((cohort, revision), mut stratum), labels) in self.strata.iter().zip(strata).zip(strata_labels) {
             if !compared(&stratum) {
                 continue; // nothing to compare with
             }
@@ -400,17 +443,12 @@ impl<'a, 'b> Builder<'a, 'b> {
             }
             stratum.name = match revision {
                 Some(revision) => format!("{cohort}, revision {revision}"),
-                None => cohort,
+                None => cohort.clone(),
             };
             series.strata.push(stratum);
         }
         self.pairs.of_metric.insert(series.name.clone(), places);
         self.series.push(series);
-    }
-
-    fn stratum_of(&self, leg: &LegFigures) -> StratumKey {
-        let cohort = leg.cohort.as_deref().unwrap_or(NO_COHORT).to_owned();
-        (cohort, leg.revision.filter(|_| self.several_revisions))
     }
 
     /// Whether an answer of the control has a positive value of a metric.
@@ -420,13 +458,31 @@ impl<'a, 'b> Builder<'a, 'b> {
         };
         self.exchanges
             .legs()
-            .filter(|found| found.leg.variant == Variant::Control)
-            .any(|found| found.leg.values.get(index).is_some_and(|value| *value > 0.0))
+            .filter(|found| found.variant() == Variant::Control)
+            .any(|found| found.value(index).is_some_and(|value| value > 0.0))
     }
 
     fn has(&self, name: &str) -> bool {
         self.series.iter().any(|series| series.name == name)
     }
+}
+
+/// The strata of all primary legs, in order, and for each exchange the place of its own.
+fn strata(exchanges: &Exchanges<'_>, several_revisions: bool) -> (Vec<StratumKey>, Vec<u32>) {
+    fn key<'a>(exchange: &Exchange<'a>, several_revisions: bool) -> Option<(&'a str, Option<i64>)> {
+        let primary = exchange.primary?;
+        Some((primary.cohort().unwrap_or(NO_COHORT), primary.revision().filter(|_| several_revisions)))
+    }
+    let keys: BTreeSet<(&str, Option<i64>)> =
+        exchanges.all.iter().filter_map(|exchange| key(exchange, several_revisions)).collect();
+    let keys: Vec<(&str, Option<i64>)> = keys.into_iter().collect();
+    let place = |exchange: &Exchange<'_>| {
+        let place =
+            key(exchange, several_revisions).and_then(|key| keys.binary_search(&key).ok()).unwrap_or(0);
+        u32::try_from(place).unwrap_or(u32::MAX)
+    };
+    let places = exchanges.all.iter().map(place).collect();
+    (keys.into_iter().map(|(cohort, revision)| (cohort.to_owned(), revision)).collect(), places)
 }
 
 fn empty_series(metric: &Metric) -> MetricSeries {
@@ -443,7 +499,7 @@ fn empty_series(metric: &Metric) -> MetricSeries {
 fn score_series<'a>(
     exchanges: &Exchanges<'a>,
     criterion: &str,
-    value: impl Fn(Located<'a>) -> Option<f64>,
+    value: impl Fn(LegRef<'a>) -> Option<f64>,
 ) -> MetricSeries {
     let unit_scale = exchanges.legs().filter_map(value).all(|score| (0.0..=1.0).contains(&score));
     MetricSeries {
@@ -457,10 +513,10 @@ fn score_series<'a>(
 
 /// Both sides are distances from control's first answer: the second answer of control stands for control, the shadow copy
 /// for the candidate.
-fn distance(scores: &Scores, found: Located<'_>, criterion: &str) -> Option<f64> {
-    match found.leg.leg {
-        Leg::Primary => scores.of(&found.leg.sample_id, Leg::Noise, criterion),
-        Leg::Shadow => scores.of(&found.leg.sample_id, Leg::Shadow, criterion),
+fn distance(scores: &Scores, found: LegRef<'_>, criterion: &str) -> Option<f64> {
+    match found.leg() {
+        Leg::Primary => scores.of(&found.sample_id(), Leg::Noise, criterion),
+        Leg::Shadow => scores.of(&found.sample_id(), Leg::Shadow, criterion),
         Leg::Noise => None,
     }
 }
@@ -474,8 +530,4 @@ fn distance_series(criterion: &str) -> MetricSeries {
         bounds: Some((0.0, 2.0)),
         ..MetricSeries::default()
     }
-}
-
-fn known(value: Option<f64>) -> Option<f64> {
-    value.filter(|value| !value.is_nan())
 }

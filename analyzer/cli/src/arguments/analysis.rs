@@ -60,6 +60,9 @@ pub(crate) struct AnalyzeArguments {
     /// Only the newest samples: 90m, 2h, 7d before the last one (before --until)
     #[arg(long, value_name = "DURATION", conflicts_with = "since", value_parser = window)]
     pub(crate) window: Option<jiff::SignedDuration>,
+    /// Read every sample again instead of the figures kept beside the data (DATA/.figures), and keep none
+    #[arg(long, hide_short_help = true)]
+    pub(crate) no_figures: bool,
     #[command(flatten)]
     pub(crate) output: OutputArguments,
 }

@@ -27,6 +27,7 @@ pub(crate) fn run(arguments: &AnalyzeArguments) -> Outcome {
         since_us: arguments.since.map(|time| time.as_microsecond()),
         until_us: arguments.until.map(|time| time.as_microsecond()),
         definitions,
+        keep_figures: !arguments.no_figures,
         expected_shares: policy.as_ref().map(ExpectedShare::of_policy).unwrap_or_default(),
         ..LoadOptions::default()
     };

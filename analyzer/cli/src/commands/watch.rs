@@ -41,7 +41,8 @@ pub(crate) async fn run(arguments: &WatchArguments) -> Outcome {
     };
     let judging = judging(arguments, &rollout)?.map(Arc::new);
     let definitions = read_metrics(arguments.metrics.as_deref(), Some(&gates))?;
-    let looker = Looker::new(arguments.data.clone(), gates).embedding(meaning).judging(judging.clone());
+    let looker =
+        Looker::new(arguments.data.clone(), gates).keeping(true).embedding(meaning).judging(judging.clone());
     let looker = Arc::new(looker.defining(definitions));
     let mut metrics = RolloutMetrics::new(&rollout);
     if let Some(path) = &arguments.metrics_file {

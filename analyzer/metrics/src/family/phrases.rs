@@ -5,6 +5,7 @@
 //! candidate and control are measured with the same list, so that a phrase that is missing dilutes the difference and
 //! never turns it round.
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 /// [`REFUSAL_PHRASES`], ready to search for.
@@ -249,34 +250,54 @@ const HEDGE_PHRASES: &[&str] = &[
     "вероятно",
 ];
 
-/// Phrases by their first byte, so that most words of a text are passed over with one look.
-pub(crate) struct Phrases(Vec<Vec<&'static str>>);
+/// Phrases by their first two bytes, so that most words of a text are passed over with one look.
+pub(crate) struct Phrases {
+    /// Whether any phrase begins with a byte.
+    begins: [bool; 256],
+    /// For each two bytes, which phrases begin with them.
+    by_two_bytes: HashMap<[u8; 2], Vec<&'static str>>,
+}
 
 impl Phrases {
     /// A list, ready to search for.
     pub(crate) fn new(phrases: &[&'static str]) -> Self {
-        let mut by_first_byte = vec![Vec::new(); 256];
+        let mut ready = Self { begins: [false; 256], by_two_bytes: HashMap::new() };
         for phrase in phrases {
-            if let Some(bucket) =
-                phrase.bytes().next().and_then(|byte| by_first_byte.get_mut(usize::from(byte)))
-            {
-                bucket.push(*phrase);
+            if let [first, second, ..] = phrase.as_bytes() {
+                if let Some(begins) = ready.begins.get_mut(usize::from(*first)) {
+                    *begins = true;
+                }
+                ready.by_two_bytes.entry([*first, *second]).or_default().push(phrase);
             }
         }
-        Self(by_first_byte)
+        ready
     }
 
     /// Whether a folded text holds one of the phrases.
     pub(crate) fn found_in(&self, folded: &str) -> bool {
-        let mut before = ' ';
-        for (at, character) in folded.char_indices() {
-            let begins_word = !character.is_ascii_alphanumeric() || !before.is_alphanumeric();
-            before = character;
-            let Some(rest) = folded.get(at..).filter(|_| begins_word) else {
+        let bytes = folded.as_bytes();
+        let mut before = b' ';
+        for (at, byte) in bytes.iter().enumerate() {
+            let last = std::mem::replace(&mut before, *byte);
+            if !self.begins.get(usize::from(*byte)).is_some_and(|begins| *begins) {
                 continue;
-            };
-            let bucket = rest.bytes().next().and_then(|byte| self.0.get(usize::from(byte)));
-            if bucket.is_some_and(|phrases| phrases.iter().any(|phrase| rest.starts_with(phrase))) {
+            }
+            if byte.is_ascii_alphanumeric() && (last.is_ascii_alphanumeric() || !last.is_ascii()) {
+                // Within a word, or perhaps after the last byte of a letter.
+                let within = last.is_ascii()
+                    || folded
+                        .get(..at)
+                        .and_then(|text| text.chars().next_back())
+                        .is_some_and(char::is_alphanumeric);
+                if within {
+                    continue;
+                }
+            }
+            let rest = bytes.get(at..).unwrap_or_default();
+            if let [first, second, ..] = rest
+                && let Some(phrases) = self.by_two_bytes.get(&[*first, *second])
+                && phrases.iter().any(|phrase| rest.starts_with(phrase.as_bytes()))
+            {
                 return true;
             }
         }

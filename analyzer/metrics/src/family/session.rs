@@ -19,8 +19,9 @@ use weir_sample::Leg;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::flag;
-use crate::legs::LegFigures;
+use crate::figures::LegRef;
 use crate::metric::{Assembled, Metric, SHARE, ValueOf};
+use crate::packed::{Reader, Writer};
 use crate::series::{Exchange, Exchanges};
 
 /// A longer pause ends a session, microseconds.
@@ -71,6 +72,15 @@ impl Request {
         Self { whole: xxh3_64(folded.trim().as_bytes()), words }
     }
 
+    pub(crate) fn write(&self, to: &mut Writer) {
+        to.number(self.whole);
+        to.column(&self.words, u32::to_le_bytes);
+    }
+
+    pub(crate) fn read(from: &mut Reader<'_>) -> Option<Self> {
+        Some(Self { whole: from.number()?, words: from.column(u32::from_le_bytes)? })
+    }
+
     fn same(&self, other: &Self) -> bool {
         self.whole == other.whole
     }
@@ -99,23 +109,23 @@ pub(crate) fn last_message(text: &str) -> &str {
 pub(crate) fn values<'a>(
     exchanges: &Exchanges<'a>,
     what: Assembled,
-    faulty: impl Fn(&LegFigures) -> bool,
+    faulty: impl Fn(LegRef<'_>) -> bool,
 ) -> HashMap<&'a str, f64> {
-    let newest_us = exchanges.legs().map(|found| found.leg.ts_us).max().unwrap_or_default();
-    let mut sessions: BTreeMap<u64, Vec<&'a LegFigures>> = BTreeMap::new();
+    let newest_us = exchanges.legs().map(|found| found.ts_us()).max().unwrap_or_default();
+    let mut sessions: BTreeMap<u64, Vec<LegRef<'a>>> = BTreeMap::new();
     for primary in exchanges.all.iter().filter_map(|exchange: &Exchange<'a>| exchange.primary) {
-        if let Some(session) = primary.leg.session.filter(|_| primary.leg.leg == Leg::Primary) {
-            sessions.entry(session).or_default().push(primary.leg);
+        if let Some(session) = primary.session().filter(|_| primary.leg() == Leg::Primary) {
+            sessions.entry(session).or_default().push(primary);
         }
     }
     let mut values = HashMap::new();
     for mut legs in sessions.into_values() {
-        legs.sort_by(|one, other| (one.ts_us, &one.sample_id).cmp(&(other.ts_us, &other.sample_id)));
+        legs.sort_by(|one, other| (one.ts_us(), one.sample_id()).cmp(&(other.ts_us(), other.sample_id())));
         let mut length = 0_u32;
-        for (index, leg) in legs.iter().enumerate() {
+        for (index, leg) in legs.iter().copied().enumerate() {
             length += 1;
             let next = legs.get(index + 1).copied();
-            let after_us = next.map_or(newest_us, |next| next.ts_us).saturating_sub(leg.ts_us);
+            let after_us = next.map_or(newest_us, LegRef::ts_us).saturating_sub(leg.ts_us());
             let ends = after_us > PAUSE_US;
             let value = match what {
                 Assembled::Retry | Assembled::Reprompt => again(what, leg, next, after_us),
@@ -124,7 +134,7 @@ pub(crate) fn values<'a>(
                 _ => None,
             };
             if let Some(value) = value {
-                values.insert(leg.sample_id.as_str(), value);
+                values.insert(leg.sample_id(), value);
             }
             if ends {
                 length = 0;
@@ -134,7 +144,7 @@ pub(crate) fn values<'a>(
     values
 }
 
-fn again(what: Assembled, leg: &LegFigures, next: Option<&LegFigures>, after_us: i64) -> Option<f64> {
+fn again(what: Assembled, leg: LegRef<'_>, next: Option<LegRef<'_>>, after_us: i64) -> Option<f64> {
     if after_us > RETRY_US {
         return Some(0.0);
     }

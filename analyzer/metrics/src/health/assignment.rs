@@ -25,6 +25,7 @@ use weir_sample::{Leg, Variant};
 use weir_stats::share::ShareTest;
 
 use super::{ALPHA, Group, group, group_name, number, percent, share};
+use crate::figures::LegRef;
 use crate::inclusion::stays;
 use crate::series::Exchanges;
 
@@ -77,13 +78,13 @@ pub(super) fn shares(
     let mut tests: HashMap<(Group<'_>, u32), (ShareTest, HashSet<u64>)> = HashMap::new();
     for found in primaries(exchanges) {
         let key = group(found);
-        let Some(identity) = found.leg.assigned_identity() else { continue };
+        let Some(identity) = found.assigned_identity() else { continue };
         // A filter that says which copies it asked for also says the share, if that decided.
-        let silent = found.leg.shadowed.is_none();
+        let silent = found.shadowed().is_none();
         let of_policy =
             || policy.iter().find(|share| silent && share.is_of(key)).map(|share| share.candidate_ppm);
-        let Some(ppm) = found.leg.candidate_ppm.or_else(of_policy) else { continue };
-        if !stays(found.leg, least.get(&key).copied().unwrap_or(1.0)) {
+        let Some(ppm) = found.candidate_ppm().or_else(of_policy) else { continue };
+        if !stays(found, least.get(&key).copied().unwrap_or(1.0)) {
             continue;
         }
         let Ok(new) = ShareTest::new(f64::from(ppm) / PPM) else { continue };
@@ -92,7 +93,7 @@ pub(super) fn shares(
             (new, HashSet::new())
         });
         if seen.insert(identity) {
-            test.observe(found.leg.variant == Variant::Candidate);
+            test.observe(found.variant() == Variant::Candidate);
         }
     }
     let mut problems = Vec::new();
@@ -132,10 +133,10 @@ fn mismatch(check: &AssignmentCheck, key: Group<'_>) -> String {
 pub(super) fn stickiness(exchanges: &Exchanges<'_>, health: &mut CaptureHealth) -> Option<String> {
     let mut served: HashMap<(Group<'_>, u64), (bool, bool)> = HashMap::new();
     for found in primaries(exchanges) {
-        if let Some(identity) = found.leg.assigned_identity() {
+        if let Some(identity) = found.assigned_identity() {
             let (control, candidate) = served.entry((group(found), identity)).or_default();
-            *control |= found.leg.variant == Variant::Control;
-            *candidate |= found.leg.variant == Variant::Candidate;
+            *control |= found.variant() == Variant::Control;
+            *candidate |= found.variant() == Variant::Candidate;
         }
     }
     let both = number(served.values().filter(|(control, candidate)| *control && *candidate).count());
@@ -158,15 +159,15 @@ impl ExpectedShare {
     }
 }
 
-fn primaries<'a>(exchanges: &Exchanges<'a>) -> impl Iterator<Item = crate::series::Located<'a>> {
-    exchanges.all.iter().filter_map(|exchange| exchange.primary).filter(|found| found.leg.leg == Leg::Primary)
+fn primaries<'a>(exchanges: &Exchanges<'a>) -> impl Iterator<Item = LegRef<'a>> {
+    exchanges.all.iter().filter_map(|exchange| exchange.primary).filter(|found| found.leg() == Leg::Primary)
 }
 
 /// The least chance of capture among the primary legs of each group.
 fn least_inclusion<'a>(exchanges: &Exchanges<'a>) -> BTreeMap<Group<'a>, f64> {
     let mut least = BTreeMap::new();
     for found in primaries(exchanges) {
-        let probability = found.leg.inclusion_probability;
+        let probability = found.inclusion_probability();
         let known = least.entry(group(found)).or_insert(probability);
         *known = probability.min(*known);
     }

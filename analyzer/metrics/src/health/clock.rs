@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::{number, percent, share};
-use crate::legs::LegFigures;
+use crate::figures::LegRef;
 use crate::series::{Exchange, Exchanges};
 
 /// Clocks of one pair may differ by this much.
@@ -24,8 +24,8 @@ pub(super) fn order(exchanges: &Exchanges<'_>) -> Option<String> {
         .all
         .iter()
         .filter_map(Exchange::pair)
-        .filter(|(control, candidate)| control.leg.emitter.is_some() && candidate.leg.emitter.is_some())
-        .map(|(control, candidate)| candidate.leg.ts_us.saturating_sub(control.leg.ts_us))
+        .filter(|(control, candidate)| control.emitter().is_some() && candidate.emitter().is_some())
+        .map(|(control, candidate)| candidate.ts_us().saturating_sub(control.ts_us()))
         .collect();
     let skewed = |distance: &&i64| distance.unsigned_abs() > SKEW_US_MAX.unsigned_abs();
     let count = number(distances.iter().filter(skewed).count());
@@ -42,15 +42,15 @@ pub(super) fn order(exchanges: &Exchanges<'_>) -> Option<String> {
 }
 
 /// Workers whose clock went back.
-pub(super) fn steps<'a>(numbered: impl Iterator<Item = &'a LegFigures>) -> Vec<String> {
+pub(super) fn steps<'a>(numbered: impl Iterator<Item = LegRef<'a>>) -> Vec<String> {
     let mut ends: BTreeMap<&str, Vec<(i64, i64)>> = BTreeMap::new();
     for leg in numbered {
-        let (Some(emitter), Some(sequence)) = (leg.emitter.as_deref(), leg.sequence) else { continue };
-        let Some(latency_ms) = leg.latency_ms.filter(|latency_ms| (0.0..1e9).contains(latency_ms)) else {
+        let (Some(emitter), Some(sequence)) = (leg.emitter(), leg.sequence()) else { continue };
+        let Some(latency_ms) = leg.latency_ms().filter(|latency_ms| (0.0..1e9).contains(latency_ms)) else {
             continue;
         };
         #[allow(clippy::cast_possible_truncation)] // below 1e12 microseconds
-        let end_us = leg.ts_us.saturating_add((latency_ms * 1e3) as i64);
+        let end_us = leg.ts_us().saturating_add((latency_ms * 1e3) as i64);
         ends.entry(emitter).or_default().push((sequence, end_us));
     }
     let mut problems = Vec::new();

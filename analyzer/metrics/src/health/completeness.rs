@@ -1,12 +1,12 @@
 //! What was captured and never arrived, and answers that the capture cut.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use weir_gate::CaptureHealth;
 use weir_sample::Variant;
 
 use super::{differ, flag, number, share};
-use crate::legs::LegFigures;
+use crate::figures::LegRef;
 use crate::series::Exchanges;
 
 const GAP_SHARE_MAX: f64 = 0.05;
@@ -16,22 +16,26 @@ const TRUNCATED_MIN: u64 = 20;
 /// Numbers of a worker that never arrived, between the first and the last record that is looked at.
 pub(super) fn gaps<'a>(
     exchanges: &Exchanges<'_>,
-    numbered: impl Iterator<Item = &'a LegFigures>,
+    numbered: impl Iterator<Item = LegRef<'a>>,
     health: &mut CaptureHealth,
 ) -> Option<String> {
     let mut spans: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
     for found in exchanges.legs() {
-        if let (Some(emitter), Some(sequence)) = (found.leg.emitter.as_deref(), found.leg.sequence) {
+        if let (Some(emitter), Some(sequence)) = (found.emitter(), found.sequence()) {
             let (first, last) = spans.entry(emitter).or_insert((sequence, sequence));
             (*first, *last) = (sequence.min(*first), sequence.max(*last));
         }
     }
-    let mut arrived: BTreeMap<&str, BTreeSet<i64>> = BTreeMap::new();
+    let mut arrived: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
     for leg in numbered {
-        let (Some(emitter), Some(sequence)) = (leg.emitter.as_deref(), leg.sequence) else { continue };
+        let (Some(emitter), Some(sequence)) = (leg.emitter(), leg.sequence()) else { continue };
         if spans.get(emitter).is_some_and(|(first, last)| (*first..=*last).contains(&sequence)) {
-            arrived.entry(emitter).or_default().insert(sequence);
+            arrived.entry(emitter).or_default().push(sequence);
         }
+    }
+    for sequences in arrived.values_mut() {
+        sequences.sort_unstable();
+        sequences.dedup();
     }
     let mut numbered = 0_u64;
     let mut worst: Option<(u64, &str)> = None;
@@ -62,12 +66,12 @@ pub(super) fn gaps<'a>(
 pub(super) fn truncation(exchanges: &Exchanges<'_>, health: &mut CaptureHealth) -> Option<String> {
     let (mut control, mut candidate) = (Vec::new(), Vec::new());
     for found in exchanges.legs() {
-        let (answers, truncated) = match found.leg.variant {
+        let (answers, truncated) = match found.variant() {
             Variant::Control => (&mut control, &mut health.truncated_control),
             Variant::Candidate => (&mut candidate, &mut health.truncated_candidate),
         };
-        answers.push(flag(found.leg.truncated));
-        *truncated += u64::from(found.leg.truncated);
+        answers.push(flag(found.truncated()));
+        *truncated += u64::from(found.truncated());
     }
     let of_control = share(health.truncated_control, number(control.len()));
     let of_candidate = share(health.truncated_candidate, number(candidate.len()));

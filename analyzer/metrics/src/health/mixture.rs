@@ -14,8 +14,8 @@ const TORN_SHARE_MAX: f64 = 0.01;
 pub(super) fn snapshots(exchanges: &Exchanges<'_>) -> Vec<String> {
     let mut labels: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for found in exchanges.legs() {
-        if let Some(label) = found.leg.snapshot.as_deref() {
-            labels.entry(found.leg.variant.as_str()).or_default().insert(label);
+        if let Some(label) = found.snapshot() {
+            labels.entry(found.variant().as_str()).or_default().insert(label);
         }
     }
     labels
@@ -39,7 +39,7 @@ pub(super) fn snapshots(exchanges: &Exchanges<'_>) -> Vec<String> {
 pub(super) fn policies(exchanges: &Exchanges<'_>) -> Vec<String> {
     let mut digests: BTreeMap<i64, BTreeSet<&str>> = BTreeMap::new();
     for found in exchanges.legs() {
-        if let (Some(revision), Some(digest)) = (found.leg.revision, found.leg.policy_digest.as_deref()) {
+        if let (Some(revision), Some(digest)) = (found.revision(), found.policy_digest()) {
             digests.entry(revision).or_default().insert(digest);
         }
     }
@@ -58,7 +58,7 @@ pub(super) fn policies(exchanges: &Exchanges<'_>) -> Vec<String> {
         .collect();
     let torn = |exchange: &&Exchange<'_>| {
         exchange.pair().is_some_and(|(control, candidate)| {
-            let (one, other) = (control.leg.revision, candidate.leg.revision);
+            let (one, other) = (control.revision(), candidate.revision());
             one.is_some() && other.is_some() && one != other
         })
     };

@@ -20,9 +20,9 @@ use weir_gate::CaptureHealth;
 use weir_sample::{Leg, Variant};
 use weir_stats::{Arms, Stratified, bounded};
 
+use crate::figures::LegRef;
 use crate::inclusion;
-use crate::legs::LegFigures;
-use crate::series::{Exchanges, Located};
+use crate::series::Exchanges;
 
 /// Chance that one sequential check names a problem where there is none, over all looks.
 const ALPHA: f64 = 0.001;
@@ -31,10 +31,10 @@ const SHARE_DIFFERENCE_MAX: f64 = 0.05;
 
 /// Looks at the capture of all exchanges. `numbered` is every leg that was read, also those of other revisions and of
 /// probes: the numbers of one worker run through all of them.
-pub(crate) fn capture_health(
+pub(crate) fn capture_health<'a>(
     exchanges: &Exchanges<'_>,
     expected: &[ExpectedShare],
-    numbered: &[&LegFigures],
+    numbered: impl Iterator<Item = LegRef<'a>> + Clone,
 ) -> CaptureHealth {
     let mut health = counts(exchanges);
     health.thinned = inclusion::thinned(exchanges);
@@ -43,12 +43,12 @@ pub(crate) fn capture_health(
     problems.extend(assignment::stickiness(exchanges, &mut health));
     problems.extend(pairing::arrival(exchanges, &mut health));
     problems.extend(pairing::slow_loss(exchanges));
-    problems.extend(completeness::gaps(exchanges, numbered.iter().copied(), &mut health));
+    problems.extend(completeness::gaps(exchanges, numbered.clone(), &mut health));
     problems.extend(completeness::truncation(exchanges, &mut health));
     problems.extend(mixture::snapshots(exchanges));
     problems.extend(mixture::policies(exchanges));
     problems.extend(clock::order(exchanges));
-    problems.extend(clock::steps(numbered.iter().copied()));
+    problems.extend(clock::steps(numbered));
     health.problems = problems;
     health
 }
@@ -56,7 +56,7 @@ pub(crate) fn capture_health(
 fn counts(exchanges: &Exchanges<'_>) -> CaptureHealth {
     let mut health = CaptureHealth::default();
     for found in exchanges.legs() {
-        match (found.leg.leg, found.leg.variant) {
+        match (found.leg(), found.variant()) {
             (Leg::Primary, Variant::Control) => health.primary_control += 1,
             (Leg::Primary, Variant::Candidate) => health.primary_candidate += 1,
             (Leg::Shadow, _) => health.shadow += 1,
@@ -70,8 +70,8 @@ fn counts(exchanges: &Exchanges<'_>) -> CaptureHealth {
 /// Revision and cohort: within one the policy's shares and chances are the same for all.
 type Group<'a> = (Option<i64>, Option<&'a str>);
 
-fn group<'a>(found: Located<'a>) -> Group<'a> {
-    (found.leg.revision, found.leg.cohort.as_deref())
+fn group<'a>(found: LegRef<'a>) -> Group<'a> {
+    (found.revision(), found.cohort())
 }
 
 /// ` of cohort general, revision 3`, as far as they are known.

@@ -101,8 +101,8 @@ pub(super) fn slow_loss(exchanges: &Exchanges<'_>) -> Option<String> {
 }
 
 fn settled<'a>(exchanges: &Exchanges<'a>) -> impl Fn(&Exchange<'a>) -> bool + use<'a> {
-    let newest_us = exchanges.legs().map(|found| found.leg.ts_us).max().unwrap_or(i64::MAX);
-    move |exchange| exchange.legs().all(|found| found.leg.ts_us < newest_us.saturating_sub(PAIRING_GRACE_US))
+    let newest_us = exchanges.legs().map(|found| found.ts_us()).max().unwrap_or(i64::MAX);
+    move |exchange| exchange.legs().all(|found| found.ts_us() < newest_us.saturating_sub(PAIRING_GRACE_US))
 }
 
 /// Control's settled primaries, each with its chance of a shadow; those that cannot have one are left out.
@@ -114,18 +114,18 @@ fn shadowed(exchanges: &Exchanges<'_>) -> Vec<Candidate> {
         .iter()
         .filter(|exchange| settled(exchange))
         .filter_map(|exchange| {
-            let primary = exchange.primary.filter(|found| found.leg.variant == Variant::Control)?;
+            let primary = exchange.primary.filter(|found| found.variant() == Variant::Control)?;
             let paired = exchange.pair().is_some();
-            let own = primary.leg.inclusion_probability;
-            let usual = inclusion.get(&group(primary)).filter(|_| primary.leg.emitter.is_some());
+            let own = primary.inclusion_probability();
+            let usual = inclusion.get(&group(primary)).filter(|_| primary.emitter().is_some());
             let chance = match usual {
-                _ if primary.leg.shadowed.is_some() => flag(primary.leg.shadowed == Some(true) || paired),
+                _ if primary.shadowed().is_some() => flag(primary.shadowed() == Some(true) || paired),
                 // A cap or a filter of the policy kept this exchange from being copied: it was captured for its own sake.
                 Some(usual) if own < usual.primary && !paired => 0.0,
                 Some(usual) => (usual.shadow / own).min(1.0),
                 None => flag(paired),
             };
-            (chance > 0.0).then_some(Candidate { chance, paired, latency_ms: primary.leg.latency_ms })
+            (chance > 0.0).then_some(Candidate { chance, paired, latency_ms: primary.latency_ms() })
         })
         .collect()
 }
@@ -143,11 +143,9 @@ fn shadow_inclusions<'a>(exchanges: &Exchanges<'a>) -> BTreeMap<Group<'a>, Usual
         .iter()
         .filter_map(|exchange| {
             let primary = exchange.primary?;
-            let shadow = exchange.shadow.filter(|found| found.leg.emitter.is_some())?;
-            let usual = Usual {
-                primary: primary.leg.inclusion_probability,
-                shadow: shadow.leg.inclusion_probability,
-            };
+            let shadow = exchange.shadow.filter(|found| found.emitter().is_some())?;
+            let usual =
+                Usual { primary: primary.inclusion_probability(), shadow: shadow.inclusion_probability() };
             Some((group(primary), usual))
         })
         .collect()

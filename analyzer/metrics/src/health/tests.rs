@@ -8,6 +8,7 @@ use weir_gate::CaptureHealth;
 use weir_sample::{Leg, Variant};
 
 use super::*;
+use crate::figures::{Facts, Figures, LegFigures};
 use crate::series::Exchanges;
 
 /// SplitMix64 (S. Vigna, public domain).
@@ -39,26 +40,28 @@ fn expected() -> Vec<ExpectedShare> {
 fn leg(id: &str, leg: Leg, variant: Variant, at_us: i64) -> LegFigures {
     LegFigures {
         sample_id: id.to_owned(),
-        leg,
-        variant,
+        facts: Facts {
+            leg,
+            variant,
+            revision: Some(4),
+            policy_digest: Some(Arc::from("d1")),
+            snapshot: Some(Arc::from(variant.as_str())),
+            cohort: Some(Arc::from("general")),
+            labels: None,
+            emitter: Some(Arc::from("envoy-1/00ff")),
+            identified: true,
+            probe: false,
+            candidate_ppm: None,
+            shadowed: None,
+            truncated: false,
+        },
         ts_us: at_us,
-        revision: Some(4),
-        policy_digest: Some(Arc::from("d1")),
-        snapshot: Some(Arc::from(variant.as_str())),
-        cohort: Some(Arc::from("general")),
-        labels: None,
         identity: None,
-        identified: true,
         session: None,
         traits: None,
-        emitter: Some(Arc::from("envoy-1/00ff")),
         sequence: None,
-        probe: false,
         inclusion_probability: 1.0,
-        candidate_ppm: None,
-        shadowed: None,
         latency_ms: Some(100.0),
-        truncated: false,
         values: Box::default(),
     }
 }
@@ -86,15 +89,15 @@ fn captured(seed: u64, people: u64, loss: Loss) -> Vec<LegFigures> {
             primary.inclusion_probability =
                 if candidate { SAMPLING } else { 1.0 - (1.0 - SAMPLING) * (1.0 - SHADOW) };
             primary.latency_ms = Some(latency_ms);
-            primary.identity = Some(person);
-            primary.truncated = random.unit() < 0.1;
+            primary.identity = Some(person + 1);
+            primary.facts.truncated = random.unit() < 0.1;
             legs.push(primary);
             if shadow {
                 let mut copy = leg(&id, Leg::Shadow, Variant::Candidate, at_us);
                 copy.inclusion_probability = SHADOW;
                 copy.latency_ms = Some(latency_ms * (0.5 + random.unit()));
-                copy.identity = Some(person);
-                copy.truncated = random.unit() < 0.1;
+                copy.identity = Some(person + 1);
+                copy.facts.truncated = random.unit() < 0.1;
                 legs.push(copy);
             }
         }
@@ -109,8 +112,8 @@ fn captured(seed: u64, people: u64, loss: Loss) -> Vec<LegFigures> {
 }
 
 fn health_of(legs: &[LegFigures]) -> CaptureHealth {
-    let exchanges = Exchanges::new(legs.iter().map(|leg| (Path::new("part-0"), leg)));
-    capture_health(&exchanges, &expected(), &legs.iter().collect::<Vec<_>>())
+    let figures = Figures::of(Path::new("part-0"), 0, legs.to_vec());
+    capture_health(&Exchanges::new(figures.legs()), &expected(), figures.legs())
 }
 
 /// The problems at any of eight looks.
@@ -143,7 +146,7 @@ fn more_captured_requests_of_control_are_no_mismatch() {
     // Every leg that was captured, not thinned to the same chance, would have looked like one.
     let plain = captured(1, 4_000, NO_LOSS);
     let of = |variant| {
-        let seen = plain.iter().filter(|leg| leg.leg == Leg::Primary && leg.variant == variant);
+        let seen = plain.iter().filter(|leg| leg.facts.leg == Leg::Primary && leg.facts.variant == variant);
         seen.filter_map(|leg| leg.identity).collect::<std::collections::BTreeSet<u64>>().len() as f64
     };
     let naive = of(Variant::Candidate) / (of(Variant::Candidate) + of(Variant::Control));
@@ -155,7 +158,9 @@ fn a_planted_sample_ratio_mismatch_is_found_and_named() {
     // A third of what the candidate served is lost before it is numbered, as by a crash of its proxies.
     let mut legs = captured(2, 4_000, NO_LOSS);
     legs.retain(|leg| {
-        leg.variant == Variant::Control || leg.leg == Leg::Shadow || leg.identity.unwrap() % 3 != 0
+        leg.facts.variant == Variant::Control
+            || leg.facts.leg == Leg::Shadow
+            || leg.identity.unwrap() % 3 != 1
     });
     for (number, leg) in legs.iter_mut().enumerate() {
         leg.sequence = Some(number as i64);
@@ -163,15 +168,19 @@ fn a_planted_sample_ratio_mismatch_is_found_and_named() {
     let health = health_of(&legs);
     assert!(health.assignments[0].mismatch);
     insta::assert_debug_snapshot!(health.problems);
-    let exchanges = Exchanges::new(legs.iter().map(|leg| (Path::new("part-0"), leg)));
+    let figures = Figures::of(Path::new("part-0"), 0, legs.clone());
+    let exchanges = Exchanges::new(figures.legs());
     let other = [ExpectedShare { revision: 5, ..expected()[0].clone() }];
-    assert!(capture_health(&exchanges, &other, &[]).assignments.is_empty(), "another revision's share");
+    assert!(
+        capture_health(&exchanges, &other, std::iter::empty()).assignments.is_empty(),
+        "another revision's share"
+    );
 }
 
 #[test]
 fn a_planted_loss_of_slow_answers_is_found_and_named() {
     let slow_copies: Loss =
-        |leg, latency_ms| if leg.leg == Leg::Shadow && latency_ms > 250.0 { 0.8 } else { 0.0 };
+        |leg, latency_ms| if leg.facts.leg == Leg::Shadow && latency_ms > 250.0 { 0.8 } else { 0.0 };
     let health = health_of(&captured(3, 4_000, slow_copies));
     let named: Vec<&String> = health.problems.iter().filter(|text| text.contains("latency")).collect();
     insta::assert_debug_snapshot!(named);
@@ -180,10 +189,10 @@ fn a_planted_loss_of_slow_answers_is_found_and_named() {
 #[test]
 fn identities_that_get_both_variants_are_a_problem() {
     let mut legs = captured(4, 2_000, NO_LOSS);
-    for (number, leg) in legs.iter_mut().filter(|leg| leg.leg == Leg::Primary).enumerate() {
+    for (number, leg) in legs.iter_mut().filter(|leg| leg.facts.leg == Leg::Primary).enumerate() {
         if number % 10 == 0 {
-            leg.variant = Variant::Candidate;
-            leg.snapshot = Some(Arc::from("candidate"));
+            leg.facts.variant = Variant::Candidate;
+            leg.facts.snapshot = Some(Arc::from("candidate"));
             leg.inclusion_probability = SAMPLING;
         }
     }
@@ -196,26 +205,26 @@ fn identities_that_get_both_variants_are_a_problem() {
 fn samples_that_carry_share_and_copies_need_no_policy_and_no_chances() {
     let mut legs = captured(7, 4_000, NO_LOSS);
     let copied: std::collections::BTreeSet<String> =
-        legs.iter().filter(|leg| leg.leg == Leg::Shadow).map(|leg| leg.sample_id.clone()).collect();
+        legs.iter().filter(|leg| leg.facts.leg == Leg::Shadow).map(|leg| leg.sample_id.clone()).collect();
     // Half of the copies are capped: those exchanges are captured with the chance of sampling only, or not at all.
     legs.retain(|leg| {
-        leg.leg == Leg::Primary || !leg.sample_id.ends_with(['1', '3', '5', '7', '9', 'b', 'd', 'f'])
+        leg.facts.leg == Leg::Primary || !leg.sample_id.ends_with(['1', '3', '5', '7', '9', 'b', 'd', 'f'])
     });
     // Numbers are another test's matter.
     legs.iter_mut().for_each(|leg| leg.sequence = None);
-    for leg in legs.iter_mut().filter(|leg| leg.leg == Leg::Primary) {
+    for leg in legs.iter_mut().filter(|leg| leg.facts.leg == Leg::Primary) {
         let capped = leg.sample_id.ends_with(['1', '3', '5', '7', '9', 'b', 'd', 'f']);
-        leg.candidate_ppm = Some(SHARE_PPM);
-        leg.shadowed = Some(copied.contains(&leg.sample_id) && !capped);
+        leg.facts.candidate_ppm = Some(SHARE_PPM);
+        leg.facts.shadowed = Some(copied.contains(&leg.sample_id) && !capped);
     }
     let health = |legs: &[LegFigures]| {
-        let exchanges = Exchanges::new(legs.iter().map(|leg| (Path::new("part-0"), leg)));
-        capture_health(&exchanges, &[], &[])
+        let figures = Figures::of(Path::new("part-0"), 0, legs.to_vec());
+        capture_health(&Exchanges::new(figures.legs()), &[], std::iter::empty())
     };
     let healthy = health(&legs);
     assert_eq!((healthy.problems, healthy.half_pairs), (Vec::<String>::new(), 0));
     assert_eq!(healthy.assignments.len(), 1);
-    legs.retain(|leg| leg.leg == Leg::Primary || !leg.sample_id.ends_with('2'));
+    legs.retain(|leg| leg.facts.leg == Leg::Primary || !leg.sample_id.ends_with('2'));
     let lost = health(&legs);
     assert!(lost.half_pairs > 100);
     assert!(lost.problems[0].contains("the candidate's answer is missing"), "{:?}", lost.problems);
@@ -225,14 +234,14 @@ fn samples_that_carry_share_and_copies_need_no_policy_and_no_chances() {
 fn two_policies_under_one_revision_are_a_problem() {
     let mut legs = captured(5, 200, NO_LOSS);
     for leg in legs.iter_mut().step_by(3) {
-        leg.policy_digest = Some(Arc::from("d2"));
+        leg.facts.policy_digest = Some(Arc::from("d2"));
     }
     let problems = health_of(&legs).problems;
     insta::assert_debug_snapshot!(problems);
     let mut grown = captured(5, 200, NO_LOSS);
     for leg in grown.iter_mut().filter(|leg| leg.ts_us > START_US + 1_800_000_000) {
-        leg.revision = Some(5);
-        leg.policy_digest = Some(Arc::from("d2"));
+        leg.facts.revision = Some(5);
+        leg.facts.policy_digest = Some(Arc::from("d2"));
     }
     assert_eq!(health_of(&grown).problems, Vec::<String>::new(), "two revisions of the same snapshots");
 }
@@ -240,7 +249,7 @@ fn two_policies_under_one_revision_are_a_problem() {
 #[test]
 fn clocks_that_disagree_or_go_back_are_problems() {
     let mut skewed = captured(6, 1_000, NO_LOSS);
-    for leg in skewed.iter_mut().filter(|leg| leg.leg == Leg::Shadow) {
+    for leg in skewed.iter_mut().filter(|leg| leg.facts.leg == Leg::Shadow) {
         leg.ts_us -= 90_000_000;
         leg.latency_ms = leg.latency_ms.map(|latency_ms| latency_ms + 90_000.0);
     }
