@@ -245,10 +245,14 @@ fn an_identity_is_erased_with_its_copies_and_scores_and_nobody_else() {
     compact(&compacting(data)).unwrap();
     people(data, 20, 20..30);
     let before = people_left(data);
+    let measured = data.join(".figures/experiment=e");
+    std::fs::create_dir_all(&measured).unwrap();
     let dry = forget(&ForgetOptions { dry_run: true, ..forgetting(data) }).unwrap();
     assert_eq!((dry.samples, dry.scores, dry.exchanges), (21, 10, 11));
     assert_eq!(people_left(data), before);
+    assert!(measured.exists());
     let done = forget(&forgetting(data)).unwrap();
+    assert!(!measured.exists(), "what looks have measured names the exchanges");
     assert_eq!(ForgetSummary { in_log: 0, ..dry }, done, "a dry run says what will be done");
     let (legs, scored) = people_left(data);
     let expected: Vec<u64> = (0..30).filter(|n| n % 3 != 0).collect();

@@ -18,6 +18,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use weir_sample::layout::FIGURES_FOLDER;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use crate::LoadOptions;
@@ -25,8 +26,6 @@ use crate::figures::Figures;
 use crate::metric::Metric;
 use crate::packed::{Reader, Writer};
 
-/// Folder of the figures within the data folder.
-pub(crate) const FIGURES: &str = ".figures";
 /// Definitions whose figures are kept: those of two or three gates documents, and of the version before.
 const DEFINITIONS_MAX: usize = 4;
 /// A longer footer is none.
@@ -60,7 +59,7 @@ impl Kept {
         }
         hasher.update(format!("{:?}", options.definitions).as_bytes());
         let definitions = hasher.digest();
-        let experiment = options.data_dir.join(FIGURES).join(format!("experiment={experiment}"));
+        let experiment = options.data_dir.join(FIGURES_FOLDER).join(format!("experiment={experiment}"));
         let folder = experiment.join(format!("{definitions:016x}"));
         Some(Self { experiment, folder, definitions, metrics: metrics.len() })
     }

@@ -12,6 +12,9 @@ use crate::record::{Kind, TS_US_MAX};
 /// Longest experiment name, characters.
 pub const EXPERIMENT_CHARS_MAX: usize = 63;
 
+/// The folder within the data folder in which looks keep what they have measured; it may be deleted at any time.
+pub const FIGURES_FOLDER: &str = ".figures";
+
 /// One folder of Parquet files.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Partition {

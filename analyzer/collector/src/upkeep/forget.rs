@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use weir_sample::durable::sync_folder;
+use weir_sample::durable::{DurableError, sync_folder};
+use weir_sample::layout::FIGURES_FOLDER;
 use weir_sample::replaced::replaces;
 use weir_sample::search::each_identity;
 use weir_sample::{Kind, Partition, Record, Sample, Score, list_files, read_file, write_merged};
@@ -144,6 +145,12 @@ impl Found {
     }
 
     fn erase(&self, options: &ForgetOptions, summary: &mut ForgetSummary) -> Result<(), UpkeepError> {
+        let figures = options.data_dir.join(FIGURES_FOLDER);
+        if !options.dry_run && figures.exists() {
+            // What looks have measured names the exchanges; they measure again what is left.
+            std::fs::remove_dir_all(&figures)
+                .map_err(|source| DurableError { path: figures, action: "remove", source })?;
+        }
         let belongs = |sample_id: &str| self.exchanges.contains(sample_id);
         let carries = |sample: &Sample| sample.identity_hash.as_deref() == Some(&options.identity_hash);
         let mut touched = BTreeMap::new();
