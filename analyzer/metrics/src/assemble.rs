@@ -1,6 +1,7 @@
 //! Everything that was read, put together; and the report of it.
 
 use std::collections::BTreeSet;
+use std::thread;
 
 use jiff::Timestamp;
 use weir_gate::{CaptureHealth, Evaluation, MetricSeries, Stratum};
@@ -9,12 +10,14 @@ use weir_sample::Variant;
 
 use crate::cache::Cache;
 use crate::error::MetricsError;
+use crate::exchange::Exchanges;
 use crate::figures::LegRef;
 use crate::health::capture_health;
 use crate::histogram::distribution;
 use crate::metric::Metric;
+use crate::parallel;
 use crate::scores::Scores;
-use crate::series::{Exchanges, all_series};
+use crate::series::all_series;
 use crate::{LoadOptions, Loaded};
 
 /// Worst pairs shown for each gate.
@@ -82,7 +85,12 @@ pub(crate) fn loaded(experiment: &str, metrics: &[Metric], options: &LoadOptions
         exchanges.drop_foreign();
     }
     let scores = Scores::new(cache.judgements());
-    let all = all_series(&exchanges, metrics, &scores, options);
+    let (all, health) = thread::scope(|scope| {
+        let health = scope.spawn(|| capture_health(&exchanges, &options.expected_shares, cache.legs()));
+        let all = all_series(&exchanges, metrics, &scores, options);
+        // A panic of the other thread is one of this.
+        (all, health.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    });
     let times = || exchanges.legs().map(|found| found.ts_us());
     let snapshots = |variant: Variant| {
         let labels: BTreeSet<&str> = exchanges
@@ -101,14 +109,14 @@ pub(crate) fn loaded(experiment: &str, metrics: &[Metric], options: &LoadOptions
             .into_iter()
             .filter_map(|(at_us, prefixes)| Some(Look { at: time(at_us)?, prefixes }))
             .collect(),
-        distributions: all.series.iter().filter_map(distribution).collect(),
+        distributions: parallel::map(&all.series, distribution, |_| {}).into_iter().flatten().collect(),
         series: all.series,
         health: CaptureHealth {
             span_seconds: times()
                 .max()
                 .zip(times().min())
                 .map(|(last, first)| last.abs_diff(first) / 1_000_000),
-            ..capture_health(&exchanges, &options.expected_shares, cache.legs())
+            ..health
         },
         absent: all.absent,
         variants: Variants {

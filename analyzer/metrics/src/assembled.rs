@@ -9,12 +9,12 @@ use weir_sample::Leg;
 use whatlang::Lang;
 
 use crate::answer::Answer;
+use crate::exchange::Exchanges;
 use crate::family::session::Request;
 use crate::family::{citations, flag, language, session};
 use crate::figures::LegRef;
 use crate::metric::{Assembled, Metric, ValueOf};
 use crate::packed::{Reader, Writer};
-use crate::series::Exchanges;
 
 /// Metrics whose positive value at the end of a session means that it was given up.
 const FAULTS: [&str; 4] = ["error", "empty", "refusal", "truncated_answer"];

@@ -3,11 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::ErrorKind;
-use std::num::NonZero;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
-use std::thread::{self, available_parallelism};
 use std::time::SystemTime;
 
 use polars::prelude::PolarsError;
@@ -18,11 +14,9 @@ use crate::figures::{Figures, LegRef};
 use crate::kept::{self, Identity, Kept};
 use crate::legs;
 use crate::metric::Metric;
+use crate::parallel;
 use crate::scan::Refusal;
 use crate::scores::{self, Judgement};
-
-/// Files that are read at a time: the texts of so many are in memory.
-const READERS_MAX: usize = 4;
 
 /// What has been read, by file. Give the same cache to the next look and only new files are read.
 ///
@@ -160,13 +154,15 @@ fn update<T: Send>(
     let fresh: Vec<&Path> = new.iter().map(|(path, _)| path.as_path()).collect();
     let all = if told.is_some() { bytes(&fresh) } else { 0 };
     let mut done = 0;
-    let progress = |path: &Path| {
+    let mut progress = |path: &Path| {
         if let Some(told) = told {
             done += bytes(&[path]);
             told(done, all);
         }
     };
-    for ((path, state), outcome) in new.iter().zip(read_all(&fresh, read, progress)) {
+    for ((path, state), outcome) in
+        new.iter().zip(parallel::map(&fresh, |path| read(path), |path| progress(path)))
+    {
         let outcome = match outcome {
             // Gone since it was listed: no damage.
             Err(MetricsError::Query { source, .. }) if path.exists() => Ok(Err(damage(&source))),
@@ -190,39 +186,4 @@ fn update<T: Send>(
 fn damage(source: &PolarsError) -> Refusal {
     let text = source.to_string();
     format!("is damaged: {}", text.lines().next().unwrap_or_default())
-}
-
-/// Reads files, several at a time; what came of them is in their order.
-fn read_all<T: Send>(
-    paths: &[&Path],
-    read: impl Fn(&Path) -> Outcome<T> + Sync,
-    mut progress: impl FnMut(&Path),
-) -> Vec<Outcome<T>> {
-    let readers = available_parallelism().map_or(1, NonZero::get).min(READERS_MAX).min(paths.len());
-    let next = AtomicUsize::new(0);
-    let (sender, receiver) = mpsc::channel();
-    let mut outcomes: Vec<(usize, Outcome<T>)> = Vec::with_capacity(paths.len());
-    thread::scope(|scope| {
-        for _ in 0..readers {
-            let (sender, next, read) = (sender.clone(), &next, &read);
-            scope.spawn(move || {
-                loop {
-                    let place = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(path) = paths.get(place) else { break };
-                    if sender.send((place, read(path))).is_err() {
-                        break;
-                    }
-                }
-            });
-        }
-        drop(sender);
-        for (place, outcome) in receiver {
-            if let Some(path) = paths.get(place) {
-                progress(path);
-            }
-            outcomes.push((place, outcome));
-        }
-    });
-    outcomes.sort_by_key(|(place, _)| *place);
-    outcomes.into_iter().map(|(_, outcome)| outcome).collect()
 }

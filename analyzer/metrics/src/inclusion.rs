@@ -16,11 +16,10 @@
 
 use std::collections::HashMap;
 
-use weir_sample::Variant;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::figures::LegRef;
-use crate::series::Exchanges;
+use crate::exchange::Exchanges;
+use crate::figures::{Facts, LegRef};
 
 /// Separates these draws from whatever else is drawn by sample id.
 const SEED: u64 = 0x7765_6972_2073_726d;
@@ -37,18 +36,28 @@ pub(crate) fn stays(leg: LegRef<'_>, least: f64) -> bool {
 
 /// For each exchange whether its primary leg stays among those of its revision, cohort and variant.
 pub(crate) fn kept(exchanges: &Exchanges<'_>) -> Vec<bool> {
-    type Group<'a> = (Option<i64>, Option<&'a str>, Variant);
-    fn group(leg: LegRef<'_>) -> Group<'_> {
-        (leg.revision(), leg.cohort(), leg.variant())
-    }
-    let mut least: HashMap<Group<'_>, f64> = HashMap::new();
     let primaries = || exchanges.all.iter().map(|exchange| exchange.primary);
+    // Of each kind of leg in a file first, of which there are few, then of each group.
+    let mut of_facts: HashMap<*const Facts, (LegRef<'_>, f64)> = HashMap::new();
+    let facts = |leg: LegRef<'_>| leg.facts().map_or(std::ptr::null(), std::ptr::from_ref);
     for leg in primaries().flatten() {
-        let known = least.entry(group(leg)).or_insert(leg.inclusion_probability());
-        *known = known.min(leg.inclusion_probability());
+        let own = leg.inclusion_probability();
+        let (_, known) = of_facts.entry(facts(leg)).or_insert((leg, own));
+        *known = known.min(own);
+    }
+    let group = |leg: &LegRef<'_>| (leg.revision(), leg.cohort().map(str::to_owned), leg.variant());
+    let mut least = HashMap::new();
+    for (leg, own) in of_facts.values() {
+        let known = least.entry(group(leg)).or_insert(*own);
+        *known = own.min(*known);
+    }
+    for (leg, own) in of_facts.values_mut() {
+        *own = least.get(&group(leg)).copied().unwrap_or(*own);
     }
     primaries()
-        .map(|leg| leg.is_none_or(|leg| stays(leg, least.get(&group(leg)).copied().unwrap_or(1.0))))
+        .map(|leg| {
+            leg.is_none_or(|leg| stays(leg, of_facts.get(&facts(leg)).map_or(1.0, |(_, least)| *least)))
+        })
         .collect()
 }
 

@@ -8,10 +8,10 @@
 //! - Tags of the answer, of the upstream and of the capture (`response.`, `envoy.`, `weir.`) are no labels: they differ with
 //!   what the candidate does, and parts chosen by an outcome compare unlike with unlike.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::series::Exchange;
+use crate::exchange::Exchange;
 
 /// Values of a dimension at most.
 pub(crate) const VALUES_MAX: usize = 24;
@@ -127,7 +127,10 @@ impl ExchangeLabels {
         let of = |exchange: &Exchange<'_>| exchange.legs().find_map(|found| found.labels().cloned());
         let all: Vec<Option<Arc<LegLabels>>> = exchanges.iter().map(of).collect();
         let mut values: BTreeMap<Arc<str>, BTreeSet<Arc<str>>> = BTreeMap::new();
-        for (dimension, value) in all.iter().flatten().flat_map(|labels| labels.iter()) {
+        // Most exchanges share their labels with many others.
+        let mut seen = HashSet::new();
+        let different = all.iter().flatten().filter(|labels| seen.insert(Arc::as_ptr(labels)));
+        for (dimension, value) in different.flat_map(|labels| labels.iter()) {
             let known = values.entry(Arc::clone(dimension)).or_default();
             // One more than allowed says enough.
             if known.len() <= VALUES_MAX {
@@ -173,7 +176,13 @@ fn sets(all: &[Option<Arc<LegLabels>>], kept: &[Arc<str>]) -> Option<(Sets, Vec<
     let mut known: HashMap<Vec<Option<&Arc<str>>>, u32> = HashMap::new();
     let mut sets: Sets = Vec::new();
     let mut places = Vec::with_capacity(all.len());
+    let mut seen: HashMap<Option<*const LegLabels>, u32> = HashMap::new();
     for labels in all {
+        let same = labels.as_ref().map(Arc::as_ptr);
+        if let Some(place) = seen.get(&same) {
+            places.push(*place);
+            continue;
+        }
         let key: Vec<Option<&Arc<str>>> =
             kept.iter().map(|dimension| labels.as_ref().and_then(|labels| labels.get(dimension))).collect();
         let place = match known.get(&key) {
@@ -191,6 +200,7 @@ fn sets(all: &[Option<Arc<LegLabels>>], kept: &[Arc<str>]) -> Option<(Sets, Vec<
                 place
             }
         };
+        seen.insert(same, place);
         places.push(place);
     }
     Some((sets, places))

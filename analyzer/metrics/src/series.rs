@@ -5,10 +5,7 @@
 //! - Unpaired values are primary legs that had the same chance to be captured as the others of their revision, cohort and
 //!   variant ([`crate::inclusion`]), by cohort; where the data spans several policy revisions also by revision,
 //!   since the share of the candidate differs between them.
-//! - Of a leg that is there twice the first one counts (by time, then sequence number, then file).
-//! - Order is by the primary leg's time, then sample id.
 
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
@@ -16,35 +13,18 @@ use std::sync::Arc;
 use weir_gate::{Better, MetricSeries, Stratum};
 use weir_report::Prefix;
 use weir_sample::{Leg, Variant};
-use xxhash_rust::xxh3::xxh3_64;
 
 use crate::LoadOptions;
 use crate::assembled;
+use crate::exchange::{Exchange, Exchanges};
 use crate::figures::LegRef;
 use crate::inclusion;
 use crate::labels::ExchangeLabels;
 use crate::metric::{DISTANCE, Metric, SCORE, ValueOf};
+use crate::parallel;
 use crate::scores::Scores;
 
 const NO_COHORT: &str = "none";
-
-/// The legs of one request.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Exchange<'a> {
-    pub(crate) primary: Option<LegRef<'a>>,
-    pub(crate) shadow: Option<LegRef<'a>>,
-    pub(crate) noise: Option<LegRef<'a>>,
-    /// When it began: the time of the primary leg, else of the first that is there.
-    pub(crate) ts_us: i64,
-}
-
-/// All exchanges, in order of time.
-#[derive(Debug, Default)]
-pub(crate) struct Exchanges<'a> {
-    pub(crate) all: Vec<Exchange<'a>>,
-    /// Legs that were there twice.
-    pub(crate) duplicates: u64,
-}
 
 /// Which pairs there are and which of them each series has, so that the worst ones can be shown.
 #[derive(Clone, Debug, Default)]
@@ -66,104 +46,6 @@ pub(crate) struct PairOrigin {
 
 /// Scores of a pair's two answers, control's first.
 pub(crate) type PairScores = (BTreeMap<String, f64>, BTreeMap<String, f64>);
-
-impl<'a> Exchange<'a> {
-    /// Control's and candidate's answer to the same request.
-    pub(crate) fn pair(&self) -> Option<(LegRef<'a>, LegRef<'a>)> {
-        let primary = self.primary.filter(|found| found.variant() == Variant::Control)?;
-        let shadow = self.shadow.filter(|found| found.variant() == Variant::Candidate)?;
-        Some((primary, shadow))
-    }
-
-    /// Control's two answers to the same request.
-    pub(crate) fn noise_pair(&self) -> Option<(LegRef<'a>, LegRef<'a>)> {
-        let primary = self.primary.filter(|found| found.variant() == Variant::Control)?;
-        let noise = self.noise.filter(|found| found.variant() == Variant::Control)?;
-        Some((primary, noise))
-    }
-
-    /// Every leg there is.
-    pub(crate) fn legs(&self) -> impl Iterator<Item = LegRef<'a>> + use<'a> {
-        [self.primary, self.shadow, self.noise].into_iter().flatten()
-    }
-
-    /// Of legs of one id, in whatever order they come.
-    fn of(legs: impl Iterator<Item = LegRef<'a>>, duplicates: &mut u64) -> Self {
-        let mut exchange = Self { primary: None, shadow: None, noise: None, ts_us: i64::MAX };
-        for leg in legs {
-            let place = match leg.leg() {
-                Leg::Primary => &mut exchange.primary,
-                Leg::Shadow => &mut exchange.shadow,
-                Leg::Noise => &mut exchange.noise,
-            };
-            match place {
-                None => *place = Some(leg),
-                Some(old) => {
-                    *duplicates += 1;
-                    if first_of(leg, *old) == Ordering::Less {
-                        *old = leg;
-                    }
-                }
-            }
-        }
-        exchange.ts_us = exchange.legs().next().map_or(i64::MAX, LegRef::ts_us);
-        exchange
-    }
-
-    fn sample_id(&self) -> &'a str {
-        self.legs().next().map_or("", LegRef::sample_id)
-    }
-}
-
-impl<'a> Exchanges<'a> {
-    /// Puts legs together, in whatever order they come.
-    pub(crate) fn new(legs: impl Iterator<Item = LegRef<'a>>) -> Self {
-        let mut keyed: Vec<(u64, LegRef<'a>)> =
-            legs.map(|leg| (xxh3_64(leg.sample_id().as_bytes()), leg)).collect();
-        keyed.sort_unstable_by_key(|(hash, _)| *hash);
-        let mut all = Vec::new();
-        let mut duplicates = 0;
-        for group in keyed.chunk_by(|one, other| one.0 == other.0) {
-            let legs = || group.iter().map(|(_, leg)| *leg);
-            let first = legs().next().map(LegRef::sample_id);
-            if legs().all(|leg| Some(leg.sample_id()) == first) {
-                all.push(Exchange::of(legs(), &mut duplicates));
-                continue;
-            }
-            // Two ids with one hash.
-            let ids: BTreeSet<&str> = legs().map(LegRef::sample_id).collect();
-            all.extend(
-                ids.into_iter()
-                    .map(|id| Exchange::of(legs().filter(|leg| leg.sample_id() == id), &mut duplicates)),
-            );
-        }
-        drop(keyed);
-        all.sort_unstable_by(|one: &Exchange<'a>, other| {
-            one.ts_us.cmp(&other.ts_us).then_with(|| one.sample_id().cmp(other.sample_id()))
-        });
-        Self { all, duplicates }
-    }
-
-    /// Drops shadow and noise legs that passed a revision filter only because they name none, and whose primary leg,
-    /// which would say, did not pass it.
-    pub(crate) fn drop_foreign(&mut self) {
-        self.all.retain(|exchange| {
-            exchange.primary.is_some() || exchange.legs().any(|found| found.revision().is_some())
-        });
-    }
-
-    /// Every leg.
-    pub(crate) fn legs(&self) -> impl Iterator<Item = LegRef<'a>> {
-        self.all.iter().flat_map(Exchange::legs)
-    }
-}
-
-/// Which of two legs that are the same counts: the first by time, number, file and row.
-fn first_of(one: LegRef<'_>, other: LegRef<'_>) -> Ordering {
-    let key = |leg: LegRef<'_>| (leg.ts_us(), leg.sequence());
-    let place = || (one.path(), one.row()).cmp(&(other.path(), other.row()));
-    key(one).cmp(&key(other)).then_with(place)
-}
 
 /// What became of the metrics: series, and the ones without a series with the reason.
 pub(crate) struct AllSeries {
@@ -192,32 +74,36 @@ pub(crate) fn all_series(
     options: &LoadOptions,
 ) -> AllSeries {
     let mut builder = Builder::new(exchanges, scores, options.one_sided);
-    for (index, metric) in metrics.iter().enumerate() {
+    let places: Vec<usize> = (0..metrics.len()).collect();
+    let build = |place: &usize| {
+        let metric = metrics.get(*place)?;
+        if let Some(needs) = &metric.needs_control
+            && !builder.control_has(metrics, needs.metric)
+        {
+            return Some(Built::absent(empty_series(metric), needs.otherwise));
+        }
         let assembled = match metric.value {
             ValueOf::Assembled(what) => Some(assembled::values(exchanges, what, metrics)),
             _ => None,
         };
         let value = |found: LegRef<'_>| match &assembled {
             Some(values) => values.get(&(found.sample_id(), found.leg())).copied(),
-            None => found.value(index),
+            None => found.value(*place),
         };
-        if let Some(needs) = &metric.needs_control
-            && !builder.control_has(metrics, needs.metric)
-        {
-            builder.absent.push((metric.name.clone(), needs.otherwise.to_owned()));
-            continue;
-        }
-        builder.add(empty_series(metric), value);
+        Some(builder.built(empty_series(metric), value))
+    };
+    for built in parallel::map(&places, build, |_| {}).into_iter().flatten() {
+        builder.keep(built);
     }
     for criterion in scores.criteria() {
         if criterion.starts_with(DISTANCE) {
             let value = |found: LegRef<'_>| distance(scores, found, criterion);
-            builder.add(distance_series(criterion), value);
+            builder.keep(builder.built(distance_series(criterion), value));
             continue;
         }
         let value = |found: LegRef<'_>| scores.of(found.sample_id(), found.leg(), criterion);
         let series = score_series(exchanges, criterion, value);
-        builder.add(series, value);
+        builder.keep(builder.built(series, value));
     }
     for id in &options.metrics {
         if id.starts_with(DISTANCE) && !builder.has(id) {
@@ -300,6 +186,23 @@ fn clusters(exchanges: &Exchanges<'_>, always: bool) -> Vec<u32> {
     if repeated || always { all } else { Vec::new() }
 }
 
+/// One series, put together.
+struct Built {
+    series: MetricSeries,
+    /// Why there is none.
+    absent: Option<String>,
+    /// For each of its pairs the place among all pairs.
+    places: Vec<u32>,
+    /// Its lengths at each earlier time.
+    prefixes: Vec<Prefix>,
+}
+
+impl Built {
+    fn absent(series: MetricSeries, why: &str) -> Self {
+        Self { series, absent: Some(why.to_owned()), places: Vec::new(), prefixes: Vec::new() }
+    }
+}
+
 struct Builder<'a, 'b> {
     exchanges: &'b Exchanges<'a>,
     /// For each exchange its place among the pairs.
@@ -319,6 +222,8 @@ struct Builder<'a, 'b> {
     strata: Vec<StratumKey>,
     /// For each exchange the place of its stratum.
     stratum_places: Vec<u32>,
+    /// How many primary legs of control and of the candidate each stratum has.
+    stratum_sizes: Vec<(usize, usize)>,
     /// When it is noted how long the series are.
     times: Vec<i64>,
     /// For each of these times the lengths of each series.
@@ -349,9 +254,21 @@ impl<'a, 'b> Builder<'a, 'b> {
         let times = times(exchanges);
         let several_revisions = revisions.len() > 1;
         let (strata, stratum_places) = strata(exchanges, several_revisions);
+        let mut stratum_sizes = vec![(0, 0); strata.len()];
+        for (exchange, place) in exchanges.all.iter().zip(&stratum_places) {
+            if let (Some(primary), Some((control, candidate))) =
+                (exchange.primary, stratum_sizes.get_mut(*place as usize))
+            {
+                match primary.variant() {
+                    Variant::Control => *control += 1,
+                    Variant::Candidate => *candidate += 1,
+                }
+            }
+        }
         Self {
             strata,
             stratum_places,
+            stratum_sizes,
             exchanges,
             prefixes: vec![Vec::new(); times.len()],
             times,
@@ -366,10 +283,38 @@ impl<'a, 'b> Builder<'a, 'b> {
         }
     }
 
-    fn add(&mut self, mut series: MetricSeries, value: impl Fn(LegRef<'a>) -> Option<f64>) {
-        let mut places = Vec::new();
-        let mut strata = vec![Stratum::default(); self.strata.len()];
-        let mut strata_labels: Vec<(Vec<u32>, Vec<u32>)> = vec![Default::default(); self.strata.len()];
+    fn keep(&mut self, built: Built) {
+        if let Some(why) = built.absent {
+            self.absent.push((built.series.name, why));
+            return;
+        }
+        for (prefixes, prefix) in self.prefixes.iter_mut().zip(built.prefixes) {
+            prefixes.push(prefix);
+        }
+        self.pairs.of_metric.insert(built.series.name.clone(), built.places);
+        self.series.push(built.series);
+    }
+
+    fn built(&self, mut series: MetricSeries, value: impl Fn(LegRef<'a>) -> Option<f64>) -> Built {
+        // At once and no more: columns that grow by doubling are half empty.
+        let (clustered, labelled) = (!self.clusters.is_empty(), !self.labels.places.is_empty());
+        let room = |wanted: bool, count: usize| Vec::with_capacity(if wanted { count } else { 0 });
+        let pairs = self.pairs.pairs.len();
+        let mut places = room(true, pairs);
+        series.pairs.reserve_exact(pairs);
+        series.pair_clusters = room(clustered, pairs);
+        series.labels.pairs = room(labelled, pairs);
+        let stratum = |(control, candidate): &(usize, usize)| Stratum {
+            control: Vec::with_capacity(*control),
+            candidate: Vec::with_capacity(*candidate),
+            control_clusters: room(clustered, *control),
+            candidate_clusters: room(clustered, *candidate),
+            ..Stratum::default()
+        };
+        let mut strata: Vec<Stratum> = self.stratum_sizes.iter().map(stratum).collect();
+        let labels =
+            |(control, candidate): &(usize, usize)| (room(labelled, *control), room(labelled, *candidate));
+        let mut strata_labels: Vec<(Vec<u32>, Vec<u32>)> = self.stratum_sizes.iter().map(labels).collect();
         let mut values = 0_u64;
         let mut lengths = Vec::with_capacity(self.times.len());
         for (index, (exchange, place)) in self.exchanges.all.iter().zip(&self.pair_places).enumerate() {
@@ -421,8 +366,7 @@ impl<'a, 'b> Builder<'a, 'b> {
             }
         }
         if values == 0 {
-            self.absent.push((series.name, "no sample has a value for it".to_owned()));
-            return;
+            return Built::absent(series, "no sample has a value for it");
         }
         lengths.resize_with(self.times.len(), || Lengths::of(&series, &strata));
         let one_sided = self.one_sided;
@@ -430,9 +374,7 @@ impl<'a, 'b> Builder<'a, 'b> {
             |stratum: &Stratum| !stratum.control.is_empty() && (one_sided || !stratum.candidate.is_empty());
         let kept: Vec<usize> =
             strata.iter().enumerate().filter(|(_, stratum)| compared(stratum)).map(|(at, _)| at).collect();
-        for (prefixes, lengths) in self.prefixes.iter_mut().zip(&lengths) {
-            prefixes.push(lengths.prefix(&kept));
-        }
+        let prefixes = lengths.iter().take(self.times.len()).map(|lengths| lengths.prefix(&kept)).collect();
         series.labels.sets.clone_from(&self.labels.sets);
         for (((cohort, revision), mut stratum), labels) in self.strata.iter().zip(strata).zip(strata_labels) {
             if !compared(&stratum) {
@@ -447,8 +389,7 @@ impl<'a, 'b> Builder<'a, 'b> {
             };
             series.strata.push(stratum);
         }
-        self.pairs.of_metric.insert(series.name.clone(), places);
-        self.series.push(series);
+        Built { series, absent: None, places, prefixes }
     }
 
     /// Whether an answer of the control has a positive value of a metric.

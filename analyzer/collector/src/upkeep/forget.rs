@@ -148,8 +148,11 @@ impl Found {
         let figures = options.data_dir.join(FIGURES_FOLDER);
         if !options.dry_run && figures.exists() {
             // What looks have measured names the exchanges; they measure again what is left.
-            std::fs::remove_dir_all(&figures)
-                .map_err(|source| DurableError { path: figures, action: "remove", source })?;
+            std::fs::remove_dir_all(&figures).map_err(|source| DurableError {
+                path: figures,
+                action: "remove",
+                source,
+            })?;
         }
         let belongs = |sample_id: &str| self.exchanges.contains(sample_id);
         let carries = |sample: &Sample| sample.identity_hash.as_deref() == Some(&options.identity_hash);

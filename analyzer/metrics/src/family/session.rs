@@ -19,10 +19,10 @@ use weir_sample::Leg;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::flag;
+use crate::exchange::{Exchange, Exchanges};
 use crate::figures::LegRef;
 use crate::metric::{Assembled, Metric, SHARE, ValueOf};
 use crate::packed::{Reader, Writer};
-use crate::series::{Exchange, Exchanges};
 
 /// A longer pause ends a session, microseconds.
 const PAUSE_US: i64 = 30 * 60 * 1_000_000;

@@ -25,9 +25,9 @@ use weir_sample::{Leg, Variant};
 use weir_stats::share::ShareTest;
 
 use super::{ALPHA, Group, group, group_name, number, percent, share};
+use crate::exchange::Exchanges;
 use crate::figures::LegRef;
 use crate::inclusion::stays;
-use crate::series::Exchanges;
 
 /// Identities of both variants: a few change a header that the cohort rests on.
 const BOTH_MIN: u64 = 20;

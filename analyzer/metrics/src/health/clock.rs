@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 
 use super::{number, percent, share};
+use crate::exchange::{Exchange, Exchanges};
 use crate::figures::LegRef;
-use crate::series::{Exchange, Exchanges};
 
 /// Clocks of one pair may differ by this much.
 const SKEW_US_MAX: i64 = 2_000_000;

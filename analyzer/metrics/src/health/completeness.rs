@@ -6,8 +6,8 @@ use weir_gate::CaptureHealth;
 use weir_sample::Variant;
 
 use super::{differ, flag, number, share};
+use crate::exchange::Exchanges;
 use crate::figures::LegRef;
-use crate::series::Exchanges;
 
 const GAP_SHARE_MAX: f64 = 0.05;
 const GAPS_MIN: u64 = 20;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{number, percent, share};
-use crate::series::{Exchange, Exchanges};
+use crate::exchange::{Exchange, Exchanges};
 
 /// Digests that are listed.
 const LISTED_MAX: usize = 5;

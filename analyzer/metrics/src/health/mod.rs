@@ -20,9 +20,9 @@ use weir_gate::CaptureHealth;
 use weir_sample::{Leg, Variant};
 use weir_stats::{Arms, Stratified, bounded};
 
+use crate::exchange::Exchanges;
 use crate::figures::LegRef;
 use crate::inclusion;
-use crate::series::Exchanges;
 
 /// Chance that one sequential check names a problem where there is none, over all looks.
 const ALPHA: f64 = 0.001;

@@ -11,7 +11,7 @@ use weir_sample::Variant;
 use weir_stats::share::ShareTest;
 
 use super::{ALPHA, Group, differ, flag, group, number, percent};
-use crate::series::{Exchange, Exchanges};
+use crate::exchange::{Exchange, Exchanges};
 
 /// Pairs that should be there before their rate says something.
 const EXPECTED_PAIRS_MIN: f64 = 100.0;

@@ -8,8 +8,8 @@ use weir_gate::CaptureHealth;
 use weir_sample::{Leg, Variant};
 
 use super::*;
+use crate::exchange::Exchanges;
 use crate::figures::{Facts, Figures, LegFigures};
-use crate::series::Exchanges;
 
 /// SplitMix64 (S. Vigna, public domain).
 struct Random(u64);
