@@ -44,6 +44,7 @@ pub(crate) fn run(command: &mut Command, allowed: &[i32]) -> Result<Taken, Failu
 }
 
 /// Waits for the end. The programs say little, so that their pipes do not fill up.
+#[allow(clippy::disallowed_methods)] // no executor here
 fn watched(child: &mut Child) -> Result<(ExitStatus, f64), Failure> {
     let path = format!("/proc/{}/status", child.id());
     let mut peak_kib = 0.0_f64;

@@ -155,7 +155,7 @@ impl Generator {
         self.exchange += 1;
         let identity = self.random.below(self.identities);
         let of_identity = Random::new(identity as u64).number();
-        let candidate = of_identity % 10 == 0;
+        let candidate = of_identity.is_multiple_of(10);
         let copied = !candidate && self.random.below(3) == 0;
         let variant = if candidate { Variant::Candidate } else { Variant::Control };
         let primary = Sample {
@@ -171,7 +171,9 @@ impl Generator {
             candidate_share: Some(0.1),
             copies: Some(if copied { "shadow" } else { "" }.into()),
             method: Some("POST".into()),
-            path: Some(if of_identity % 3 == 0 { "/v1/extract" } else { "/v1/chat/completions" }.into()),
+            path: Some(
+                if of_identity.is_multiple_of(3) { "/v1/extract" } else { "/v1/chat/completions" }.into(),
+            ),
             request_text: Some("user: where is my order, and when will it be here?".into()),
             model: Some("desk-1".into()),
             ..self.answered(Leg::Primary, variant)

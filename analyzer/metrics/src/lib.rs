@@ -196,7 +196,8 @@ pub fn load_cached(options: &LoadOptions, cache: &mut Cache) -> Result<Loaded, M
         }
         listed = now;
     };
-    if !cache.has_samples() && !(skipped.foreign.is_empty() && skipped.refused.is_empty()) {
+    let nothing_skipped = skipped.foreign.is_empty() && skipped.refused.is_empty();
+    if !(cache.has_samples() || nothing_skipped) {
         return Err(skipped.into_error(&options.data_dir));
     }
     let mut loaded = assemble::loaded(&experiment, &metrics, options, cache);

@@ -456,8 +456,8 @@ fn score_series<'a>(
 /// for the candidate.
 fn distance(scores: &Scores, found: LegRef<'_>, criterion: &str) -> Option<f64> {
     match found.leg() {
-        Leg::Primary => scores.of(&found.sample_id(), Leg::Noise, criterion),
-        Leg::Shadow => scores.of(&found.sample_id(), Leg::Shadow, criterion),
+        Leg::Primary => scores.of(found.sample_id(), Leg::Noise, criterion),
+        Leg::Shadow => scores.of(found.sample_id(), Leg::Shadow, criterion),
         Leg::Noise => None,
     }
 }
