@@ -53,42 +53,51 @@ impl Loaded {
             }
         }
         for gate in gates.iter().filter(|gate| gate.segment.is_empty()).take(TYPICAL_GATES_MAX) {
-            let typical = self.typical(gate).into_iter().filter(|(place, _)| shown.insert(*place));
+            let typical = self.typical(gate, TYPICAL_PER_GATE + shown.len());
+            let typical = typical.into_iter().filter(|(place, _)| shown.insert(*place));
             for (place, values) in typical.take(TYPICAL_PER_GATE) {
                 let Some(origin) = self.pairs.pairs.get(place) else { continue };
-                let exemplar = without_text(gate, origin, values);
+                let exemplar = without_text(gate, origin, self.pairs.scores.get(&place), values);
                 chosen.push((place, Exemplar { kind: ExemplarKind::Typical, ..exemplar }));
             }
         }
         self.fill_in(chosen)
     }
 
-    /// The pairs of a gate's metric, those that differ as is usual first.
-    fn typical(&self, gate: &GateResult) -> Vec<(usize, (f64, f64))> {
+    /// `most` pairs of a gate's metric, those that differ as is usual first.
+    fn typical(&self, gate: &GateResult, most: usize) -> Vec<(usize, (f64, f64))> {
         let of = |metric: &str| -> Vec<(usize, (f64, f64))> {
             let series = self.series.iter().find(|series| series.name == metric);
             let places = self.pairs.of_metric.get(metric);
             let (Some(series), Some(places)) = (series, places) else { return Vec::new() };
-            places.iter().copied().zip(series.pairs.iter().copied()).collect()
+            places.iter().map(|place| *place as usize).zip(series.pairs.iter().copied()).collect()
         };
         let lengths = of("response_chars");
         let usual_length = median(lengths.iter().map(|(_, (control, candidate))| candidate - control));
-        let off_length: BTreeMap<usize, f64> = lengths
-            .into_iter()
-            .map(|(place, (control, candidate))| (place, (candidate - control - usual_length).abs()))
-            .collect();
-        let mut pairs = of(weir_gate::base_metric(&gate.metric));
+        let mut off_length = vec![f64::INFINITY; self.pairs.pairs.len()];
+        for (place, (control, candidate)) in lengths {
+            if let Some(off) = off_length.get_mut(place) {
+                *off = (candidate - control - usual_length).abs();
+            }
+        }
+        let pairs = of(weir_gate::base_metric(&gate.metric));
         let usual = median(pairs.iter().map(|(_, (control, candidate))| candidate - control));
         let off = |(place, (control, candidate)): &(usize, (f64, f64))| {
-            let length = off_length.get(place).copied().unwrap_or(f64::INFINITY);
+            let length = off_length.get(*place).copied().unwrap_or(f64::INFINITY);
             ((candidate - control - usual).abs(), length)
         };
-        // Stable: pairs are in order of time.
-        pairs.sort_by(|one, other| {
-            let ((a, b), (c, d)) = (off(one), off(other));
-            a.total_cmp(&c).then(b.total_cmp(&d))
-        });
-        pairs
+        let mut ranked: Vec<((f64, f64), usize)> =
+            pairs.iter().enumerate().map(|(at, pair)| (off(pair), at)).collect();
+        // Of equal ones the earlier: pairs are in order of time.
+        let order = |((a, b), at): &((f64, f64), usize), ((c, d), other): &((f64, f64), usize)| {
+            a.total_cmp(c).then(b.total_cmp(d)).then(at.cmp(other))
+        };
+        if most < ranked.len() {
+            ranked.select_nth_unstable_by(most, order);
+            ranked.truncate(most);
+        }
+        ranked.sort_unstable_by(order);
+        ranked.into_iter().filter_map(|(_, at)| pairs.get(at).copied()).collect()
     }
 
     /// The pairs of a gate's metric that differ in the bad direction, the worst first.
