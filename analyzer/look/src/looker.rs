@@ -64,10 +64,7 @@ impl Look {
         }
         report.trust = judges(data_dir, &self.loaded.experiment)?;
         report.judges = calibrations(data_dir, &self.loaded.experiment)?;
-        weir_page::complete(&mut report, &self.gates, self.spending);
-        if report.evidence.is_empty() {
-            report.trajectories = weir_page::trajectories(&report, &self.loaded.series, &self.gates);
-        }
+        weir_page::complete_over(&mut report, &self.loaded.series, &self.gates, self.spending);
         Ok(report)
     }
 }

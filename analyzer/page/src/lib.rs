@@ -20,5 +20,5 @@ pub use crate::change::{Change, Refused, what_if};
 pub use crate::playground::{Moves, Playground, playground};
 pub use crate::said::difference;
 pub use crate::sitting::Sitting;
-pub use crate::time::complete;
+pub use crate::time::{complete, complete_over};
 pub use crate::yaml::to_yaml;

@@ -8,10 +8,17 @@ use weir_report::{Look, Prefix, Report, Trajectory, TrajectoryPoint};
 /// The report keeps the gates that were judged by, the alpha that could be spent, and the trajectories; its evidence and
 /// looks must be in it.
 pub fn complete(report: &mut Report, gates: &Gates, spending: Spending) {
+    let evidence = std::mem::take(&mut report.evidence);
+    complete_over(report, &evidence, gates, spending);
+    report.evidence = evidence;
+}
+
+/// As [`complete`], for a report that may not carry its evidence.
+pub fn complete_over(report: &mut Report, evidence: &[MetricSeries], gates: &Gates, spending: Spending) {
     // The document is JSON that was just written.
     report.gates = serde_json::from_str(&gates.to_json()).unwrap_or_default();
     report.spending = spending.share();
-    report.trajectories = OverTime::default().trajectories(report, &report.evidence, gates);
+    report.trajectories = OverTime::default().trajectories(report, evidence, gates);
 }
 
 /// What was measured at each look, kept for the next drawing over the same evidence.
