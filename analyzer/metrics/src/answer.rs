@@ -122,46 +122,60 @@ fn json(text: &str) -> Option<Value> {
     serde_json::from_str(text).ok()
 }
 
-/// The folded text, and how many runs of characters between white space it has. One pass: most of a look's time goes
-/// into texts, and most of their bytes are ASCII.
+/// The folded text, and how many runs of characters between white space it has.
 fn fold(text: &str) -> (String, usize) {
+    if text.is_ascii() {
+        return fold_ascii(text);
+    }
     let mut folded = String::with_capacity(text.len());
-    let mut words = 0;
-    let mut in_word = false;
-    let mut rest = text;
-    while !rest.is_empty() {
-        let ascii = rest.bytes().position(|byte| !byte.is_ascii()).unwrap_or(rest.len());
-        let (plain, others) = rest.split_at(ascii);
-        let mut bytes = Vec::with_capacity(plain.len());
-        for byte in plain.bytes() {
-            // As `char::is_whitespace` has it.
-            let space = matches!(byte, b' ' | b'\t'..=b'\r');
-            if !space {
-                bytes.push(byte.to_ascii_lowercase());
-            } else if bytes.last().map_or_else(|| !folded.ends_with(' '), |last| *last != b' ') {
-                bytes.push(b' ');
-            }
-            words += usize::from(!space && !in_word);
-            in_word = !space;
-        }
-        folded.push_str(std::str::from_utf8(&bytes).unwrap_or_default());
-        let mut characters = others.chars();
-        let Some(character) = characters.next() else { break };
-        let space = character.is_whitespace();
+    let (mut words, mut in_word) = (0, false);
+    for character in text.chars() {
+        let space = if character.is_ascii() { is_space(character as u8) } else { character.is_whitespace() };
         match character {
-            '\u{2018}' | '\u{2019}' | '\u{02bc}' | '\u{ff07}' => folded.push('\''),
             _ if space => {
-                if !folded.ends_with(' ') {
+                if in_word || folded.is_empty() {
                     folded.push(' ');
                 }
             }
+            _ if character.is_ascii() => folded.push(character.to_ascii_lowercase()),
+            '\u{2018}' | '\u{2019}' | '\u{02bc}' | '\u{ff07}' => folded.push('\''),
             _ => folded.extend(character.to_lowercase()),
         }
         words += usize::from(!space && !in_word);
         in_word = !space;
-        rest = characters.as_str();
     }
     (folded, words)
+}
+
+/// The same where all characters are ASCII: most of a look's texts, of which most have single spaces only.
+fn fold_ascii(text: &str) -> (String, usize) {
+    let mut words = 0;
+    let mut before = true;
+    let mut plain = true;
+    for byte in text.bytes() {
+        let space = is_space(byte);
+        words += usize::from(before & !space);
+        plain &= !space | (byte == b' ');
+        before = space;
+    }
+    let folded = text.to_ascii_lowercase();
+    if plain && !folded.contains("  ") {
+        return (folded, words);
+    }
+    let mut single = String::with_capacity(folded.len());
+    for (place, part) in folded.split(char::is_whitespace).enumerate() {
+        // Between two parts is one white space; runs of them have empty parts between.
+        if place > 0 && !single.ends_with(' ') {
+            single.push(' ');
+        }
+        single.push_str(part);
+    }
+    (single, words)
+}
+
+/// White space among ASCII, as `char::is_whitespace` has it.
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t'..=b'\r')
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@
 //! candidate and control are measured with the same list, so that a phrase that is missing dilutes the difference and
 //! never turns it round.
 
-use std::collections::HashMap;
 use std::sync::LazyLock;
 
 /// [`REFUSAL_PHRASES`], ready to search for.
@@ -252,23 +251,22 @@ const HEDGE_PHRASES: &[&str] = &[
 
 /// Phrases by their first two bytes, so that most words of a text are passed over with one look.
 pub(crate) struct Phrases {
-    /// Whether any phrase begins with a byte.
-    begins: [bool; 256],
-    /// For each two bytes, which phrases begin with them.
-    by_two_bytes: HashMap<[u8; 2], Vec<&'static str>>,
+    /// Phrases by their first byte.
+    by_first: Vec<Vec<&'static str>>,
+    /// For each first byte, which second bytes there are: a bit for each.
+    seconds: Vec<[u64; 4]>,
 }
 
 impl Phrases {
     /// A list, ready to search for.
     pub(crate) fn new(phrases: &[&'static str]) -> Self {
-        let mut ready = Self { begins: [false; 256], by_two_bytes: HashMap::new() };
+        let mut ready = Self { by_first: vec![Vec::new(); 256], seconds: vec![[0; 4]; 256] };
         for phrase in phrases {
-            if let [first, second, ..] = phrase.as_bytes() {
-                if let Some(begins) = ready.begins.get_mut(usize::from(*first)) {
-                    *begins = true;
-                }
-                ready.by_two_bytes.entry([*first, *second]).or_default().push(phrase);
-            }
+            let [first, second, ..] = phrase.as_bytes() else { continue };
+            let first = usize::from(*first);
+            ready.by_first.get_mut(first).into_iter().for_each(|phrases| phrases.push(phrase));
+            let bits = ready.seconds.get_mut(first).and_then(|bits| bits.get_mut(usize::from(second / 64)));
+            bits.into_iter().for_each(|bits| *bits |= 1 << (second % 64));
         }
         ready
     }
@@ -276,33 +274,45 @@ impl Phrases {
     /// Whether a folded text holds one of the phrases.
     pub(crate) fn found_in(&self, folded: &str) -> bool {
         let bytes = folded.as_bytes();
-        let mut before = b' ';
-        for (at, byte) in bytes.iter().enumerate() {
-            let last = std::mem::replace(&mut before, *byte);
-            if !self.begins.get(usize::from(*byte)).is_some_and(|begins| *begins) {
-                continue;
-            }
-            if byte.is_ascii_alphanumeric() && (last.is_ascii_alphanumeric() || !last.is_ascii()) {
-                // Within a word, or perhaps after the last byte of a letter.
-                let within = last.is_ascii()
-                    || folded
-                        .get(..at)
-                        .and_then(|text| text.chars().next_back())
-                        .is_some_and(char::is_alphanumeric);
-                if within {
-                    continue;
-                }
-            }
-            let rest = bytes.get(at..).unwrap_or_default();
-            if let [first, second, ..] = rest
-                && let Some(phrases) = self.by_two_bytes.get(&[*first, *second])
-                && phrases.iter().any(|phrase| rest.starts_with(phrase.as_bytes()))
-            {
-                return true;
-            }
-        }
-        false
+        places(bytes).any(|at| self.begins_at(folded, at))
     }
+
+    fn begins_at(&self, folded: &str, at: usize) -> bool {
+        let rest = folded.as_bytes().get(at..).unwrap_or_default();
+        let [first, second, ..] = rest else { return false };
+        let bits = self.seconds.get(usize::from(*first)).and_then(|bits| bits.get(usize::from(second / 64)));
+        if bits.is_none_or(|bits| bits >> (second % 64) & 1 == 0) {
+            return false;
+        }
+        let phrases = self.by_first.get(usize::from(*first)).map(Vec::as_slice).unwrap_or_default();
+        let fits = |phrase: &&str| phrase.as_bytes().get(1) == Some(second);
+        phrases.iter().copied().filter(fits).any(|phrase| rest.starts_with(phrase.as_bytes()))
+            // The byte before may be the last one of a letter that is not ASCII.
+            && !(first.is_ascii_alphanumeric()
+                && folded.get(..at).and_then(|text| text.chars().next_back()).is_some_and(char::is_alphanumeric))
+    }
+}
+
+/// Where a phrase may begin: at ASCII letters and digits behind something else, and at every byte that is not ASCII. Marked
+/// for all bytes without a branch, then eight of them are looked at as one: nearly all of a look's texts pass through here.
+fn places(bytes: &[u8]) -> impl Iterator<Item = usize> {
+    let mark = |before: u8, byte: u8| {
+        u8::from(byte.is_ascii_alphanumeric() & !before.is_ascii_alphanumeric() | !byte.is_ascii())
+    };
+    let mut marks = Vec::with_capacity(bytes.len() + 8);
+    marks.extend(bytes.first().map(|first| mark(b' ', *first)));
+    let later = bytes.get(1..).unwrap_or_default();
+    marks.extend(bytes.iter().zip(later).map(|(before, byte)| mark(*before, *byte)));
+    marks.resize(marks.len().next_multiple_of(8), 0);
+    let (eights, _) = marks.as_chunks::<8>();
+    let eights: Vec<u64> = eights.iter().map(|eight| u64::from_le_bytes(*eight)).collect();
+    eights.into_iter().enumerate().filter(|(_, left)| *left != 0).flat_map(|(block, mut left)| {
+        std::iter::from_fn(move || {
+            let at = left.trailing_zeros() / 8;
+            left &= left.wrapping_sub(1);
+            (at < 8).then_some(block * 8 + at as usize)
+        })
+    })
 }
 
 #[cfg(test)]
@@ -324,6 +334,14 @@ mod tests {
         assert!(phrases.found_in("(perhaps)"));
         assert!(!phrases.found_in("wellperhaps"));
         assert!(phrases.found_in("answer:我无法帮助"));
+        assert!(!phrases.found_in("äperhaps") && phrases.found_in("“perhaps"));
+        for length in 0..200 {
+            let filler = "x".repeat(length);
+            assert!(phrases.found_in(&format!("{filler} perhaps")), "{length}");
+            assert!(phrases.found_in(&format!("{filler}我无法")), "{length}");
+            assert!(phrases.found_in(&format!("{filler}-perhaps{filler}")), "{length}");
+            assert!(length == 0 || !phrases.found_in(&format!("{filler}perhaps")), "{length}");
+        }
         assert!(!phrases.found_in(""));
     }
 }
