@@ -97,7 +97,7 @@ pub(super) fn facts(page: &mut String, report: &Report) {
     fact(page, "Compared pairs", &count(health.pairs));
     fact(page, "Served by control", &count(health.primary_control));
     fact(page, "Served by candidate", &count(health.primary_candidate));
-    fact(page, "Alpha", &format!("{} for all gates and looks", numbers::probability(evaluation.alpha)));
+    fact(page, "Alpha", &format!("{} %, all gates and looks", numbers::trimmed_percent(evaluation.alpha)));
     let capture = match health.problems.len() {
         0 => "✓ no problem found".to_owned(),
         1 => "✗ 1 problem".to_owned(),
@@ -108,7 +108,7 @@ pub(super) fn facts(page: &mut String, report: &Report) {
         fact(page, "Samples from", &period(first, last));
     }
     if let Some(score) = evaluation.score {
-        fact(page, "Score, decides nothing", &format!("{score} of 100"));
+        fact(page, "Score (decides nothing)", &format!("{score} of 100"));
     }
     page.push_str("</dl>\n");
     let _ = writeln!(

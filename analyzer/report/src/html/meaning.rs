@@ -3,12 +3,15 @@
 use std::fmt::Write as _;
 
 use super::{places, text};
+use crate::escape::shorten;
 use crate::meaning::{Meaning, MeaningGroup, MeaningTest};
 use crate::model::{PromptMap, PromptPoint, Report};
 use crate::numbers::{self, count};
 
 /// Groups that are listed.
-const GROUPS_MAX: usize = 8;
+const GROUPS_MAX: usize = 6;
+/// Characters of an example's texts.
+const SHOWN_CHARACTERS_MAX: usize = 110;
 /// Prompts that are listed beside the map.
 const FURTHEST_MAX: usize = 5;
 
@@ -91,7 +94,7 @@ fn map(page: &mut String, map: &PromptMap) {
     let _ = write!(
         page,
         "<h3 id=\"prompts\">Map of the prompts</h3>\n<p class=\"note\">Prompts near each other are alike ({}). The larger, darker and more \
-         orange a dot, the further the candidate's answer is from the control's. Outlined clusters are named.</p>\n",
+         orange a dot, the further the candidate's answer is from the control's. Names are words that are typical of a cluster of prompts.</p>\n",
         text(&map.method)
     );
     page.push_str("<div class=\"mapped\"><div>");
@@ -132,9 +135,9 @@ fn groups(page: &mut String, moved: &[MeaningGroup]) {
         let example = group.exemplars.first().map_or_else(String::new, |one| {
             format!(
                 "<strong>{}</strong><br>control: {}<br>candidate: {}",
-                text(&one.request_text),
-                text(&one.control_text),
-                text(&one.candidate_text)
+                text(&shorten(&one.request_text, SHOWN_CHARACTERS_MAX)),
+                text(&shorten(&one.control_text, SHOWN_CHARACTERS_MAX)),
+                text(&shorten(&one.candidate_text, SHOWN_CHARACTERS_MAX))
             )
         });
         let _ = writeln!(

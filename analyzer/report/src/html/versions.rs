@@ -133,8 +133,10 @@ pub(super) fn share(report: &Report) -> String {
     }
     let health = &report.evaluation.health;
     let all = health.primary_control + health.primary_candidate;
-    if all == 0 {
-        return "nothing was served".to_owned();
+    match (all, health.primary_candidate) {
+        (0, _) => return "nothing was served".to_owned(),
+        (_, 0) => return "nobody: copies only".to_owned(),
+        _ => {}
     }
     format!("{} of answers", numbers::percent_of(health.primary_candidate, all))
 }
