@@ -7,7 +7,7 @@
 //! - `full`: the whole report with the built-in gates, every sample read.
 //! - `scan`: polars reads the columns that the look reads, file by file, and drops them (`analyzer/metrics/examples/scan.rs`).
 //! - `incremental`: the same report after 1 % new samples, with the figures kept from the look before.
-//! - `evidently`: the same columns and a drift test for each (`evidently.py`), on one size; its time is without imports.
+//! - `evidently`: the same columns and a drift test for each (`with_evidently.py`), on one size; its time is without imports.
 //!
 //! `--sizes N,N,..` samples (default 100000,1000000), `--evidently N` samples (default 200000, 0 for none), `--rounds N`
 //! (default 3). Writes `target/bench/analyze.json`; progress goes to stderr, the table to stdout.
@@ -177,7 +177,7 @@ fn against_evidently(bench: &Path, samples: usize, figures: &mut Figures) -> Res
         return Ok(());
     }
     let planted = planted(bench, samples)?;
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("bench/evidently.py");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("bench/with_evidently.py");
     let report = bench.join("report.json");
     look(&planted.data, &report, true)?;
     let full = look(&planted.data, &report, true)?;

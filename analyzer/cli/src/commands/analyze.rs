@@ -40,6 +40,8 @@ pub(crate) fn run(arguments: &AnalyzeArguments) -> Outcome {
     let mut cache = Cache::with_progress(progress);
     let spending = Spending::one_of(usize::from(arguments.steps));
     let look = Look::take(&options, gates.as_ref(), spending, &mut cache).or_data()?;
+    // The look has its own copy of what it needs.
+    drop(cache);
     if let (Some(path), Some(policy)) = (&arguments.policy, &policy) {
         of_this_data(path, policy, &look.loaded)?;
     }

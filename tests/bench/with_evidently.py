@@ -1,6 +1,6 @@
 """Evidently over the samples of the benchmark: the same columns, and a drift test for each, candidate against control.
 
-usage: evidently.py DATA_FOLDER; prints one JSON line with the seconds of each step. Reading, the figures of the texts and the tests
+usage: with_evidently.py DATA_FOLDER; prints one JSON line with the seconds of each step. Reading, the figures of the texts and the tests
 are counted, the start of Python and its imports are not.
 """
 
