@@ -63,6 +63,7 @@ pub fn sample_from_wire(
         tier: label(&leg.tier),
         autonomy: label(&leg.autonomy),
         identity_hash: label(&leg.identity_hash),
+        session_id: label(&leg.session_id),
         request_id: header(&leg.request_id),
         proxy: label(proxy),
         worker: label(worker),

@@ -544,7 +544,7 @@ impl Record for Sample {
         },
         column!(duration latency_ms, "start of the request to end of the response, milliseconds"),
         column!(duration ttfb_ms, "start of the request to the response headers (of an answer with a content-length: to its first byte), milliseconds"),
-        column!(duration ttft_ms, "start of the request to the first byte of the response body, milliseconds"),
+        column!(duration ttft_ms, "start of the request to the first token (the first event with content; of other answers the first byte of the body), milliseconds"),
         column!(count chunks, "response body chunks that the proxy saw"),
         column!(duration longest_gap_ms, "longest pause between two response chunks, milliseconds"),
         column!(text request_content_type, "media type of the request"),

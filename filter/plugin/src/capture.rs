@@ -87,6 +87,11 @@ impl HeadTail {
         complete
     }
 
+    /// Bytes of the head from `from` on.
+    pub fn head_from(&self, from: usize) -> &[u8] {
+        self.head.get(from..).unwrap_or_default()
+    }
+
     /// True size so far.
     pub fn total(&self) -> u64 {
         self.total

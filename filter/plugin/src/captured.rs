@@ -8,6 +8,7 @@ use crate::capture::HeadTail;
 use crate::copying::{Copying, Place, tokens_of_answer};
 use crate::details::{Tag, tags};
 use crate::exchange::{EndedLeg, Exchange, Seen};
+use crate::first_token::FirstToken;
 use crate::headers::Headers;
 use crate::host::{Body, Host};
 use crate::memory::{Charge, Memory};
@@ -24,6 +25,8 @@ pub(crate) struct Captured {
     /// Only of the primary leg.
     request: Option<HeadTail>,
     response: HeadTail,
+    /// Looks for the first token, in a stream of events until it has found it.
+    first_token: Option<FirstToken>,
     /// `content-length` of the response: such an answer is written in one go, and is over with its last byte.
     declared_bytes: Option<u64>,
     /// Of a copy, where copies are capped.
@@ -50,6 +53,7 @@ impl Captured {
         Self {
             request: (kind == LegKind::Primary).then(keep),
             response: keep(),
+            first_token: None,
             declared_bytes: None,
             kind,
             place: exchange.places.take(kind),
@@ -93,6 +97,9 @@ impl Captured {
             .unwrap_or(0);
         self.seen.content_type = texts.of(headers, b"content-type", TEXT_BYTES_MAX);
         self.seen.content_encoding = texts.of(headers, b"content-encoding", TEXT_BYTES_MAX);
+        self.seen.of_events = self.seen.content_type.starts_with("text/event-stream");
+        let readable = self.seen.of_events && self.seen.content_encoding.is_empty();
+        self.first_token = readable.then(FirstToken::default);
     }
 
     /// Whether the first byte of the body can stand for the response's headers.
@@ -134,7 +141,13 @@ impl Captured {
             self.seen.chunks += 1;
             let room = self.room(memory);
             let body = if self.called { Body::CallResponse } else { Body::Response };
+            let known = self.response.head_from(0).len();
             push(&mut self.response, host, metrics, body, size, room);
+            let new = self.response.head_from(known);
+            if self.first_token.as_mut().is_some_and(|first| first.push(new)) {
+                self.seen.first_token = self.seen.first_byte.max(now);
+                self.first_token = None;
+            }
             self.hold(memory);
         }
         if end {
@@ -197,6 +210,7 @@ impl Captured {
         if self.called {
             self.seen.headers = 0;
             self.seen.first_byte = 0;
+            self.seen.first_token = 0;
             self.seen.chunks = 0;
         }
         let response = self.response.finish();

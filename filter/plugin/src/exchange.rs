@@ -33,6 +33,8 @@ pub struct Exchange {
     pub assigned: weir_policy::Variant,
     /// Hash of the identity, if there was one.
     pub identity_hash: Option<u64>,
+    /// Hash of the session, if the policy says where it stands.
+    pub session_hash: Option<u64>,
     /// The candidate's share of the cohort's identities, parts per million; none where something else decided.
     pub share_ppm: Option<u32>,
     /// Chance that the primary leg was captured.
@@ -96,6 +98,10 @@ pub struct Seen {
     pub headers: u64,
     /// First byte of the response's body.
     pub first_byte: u64,
+    /// First token of a stream of events; 0 where none was recognised.
+    pub first_token: u64,
+    /// The response is a stream of events.
+    pub of_events: bool,
     /// The latest chunk of the response's body.
     pub last_chunk: u64,
     /// End of the response.
@@ -210,8 +216,9 @@ impl EndedLeg {
         let active = &exchange.active;
         let (cohort, tier, autonomy) = active.cohort(exchange.cohort);
         let identity_hash = exchange.identity_hash.map(hex).unwrap_or_default();
-        let tags: Vec<(&str, &str)> = self.tags.iter().map(|(name, value)| (&**name, &**value)).collect();
         let is_primary = self.kind == LegKind::Primary;
+        let session_id = exchange.session_hash.filter(|_| is_primary).map(hex).unwrap_or_default();
+        let tags: Vec<(&str, &str)> = self.tags.iter().map(|(name, value)| (&**name, &**value)).collect();
         read(&LegView {
             sample_id: &exchange.sample_id(),
             leg: self.kind,
@@ -221,6 +228,7 @@ impl EndedLeg {
             tier,
             autonomy,
             identity_hash: &identity_hash,
+            session_id: &session_id,
             inclusion_probability: self.inclusion_probability(),
             candidate_share: exchange.share_ppm.filter(|_| is_primary).map(|ppm| f64::from(ppm) / 1e6),
             copies: if is_primary { exchange.copies() } else { "" },
@@ -232,7 +240,8 @@ impl EndedLeg {
             status: seen.status,
             latency_ms: seen.since_start_ms(seen.end),
             ttfb_ms: seen.since_start_ms(seen.headers),
-            ttft_ms: seen.since_start_ms(seen.first_byte),
+            // An answer that comes in one piece is there with its first byte.
+            ttft_ms: seen.since_start_ms(if seen.of_events { seen.first_token } else { seen.first_byte }),
             chunks: seen.chunks,
             longest_gap_ms: (seen.chunks > 1).then(|| milliseconds(seen.longest_gap)),
             request_content_type: &exchange.request_content_type,

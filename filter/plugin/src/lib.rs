@@ -28,6 +28,7 @@ pub mod active;
 pub mod capture;
 pub mod exchange;
 pub mod filter;
+mod first_token;
 pub mod headers;
 pub mod host;
 pub mod metrics;

@@ -6,7 +6,8 @@
 //! - Sequence numbers are given in the order of arrival, dropped legs included, and survive policy pushes.
 //! - One batch is in flight at a time. A 2xx answer is the end of it. 400, 413, 415 and 422 mean that the same bytes
 //!   will never be taken: dropped. Everything else, no answer included, sends the same records with the same numbers
-//!   again after an exponential backoff with jitter, so the receiver removes duplicates by proxy, worker and sequence.
+//!   again after an exponential backoff with jitter, or what `Retry-After` of a 429 or 503 says where that is later (in
+//!   seconds, up to [`RETRY_AFTER_MS_MAX`]), so the receiver removes duplicates by proxy, worker and sequence.
 //! - A root that is deleted after a policy push takes the answer that it waits for with it: its batch is sent again at
 //!   once by the next root, without counting as a failure. Should an answer get lost in another way, a deadline decides.
 //!
@@ -29,6 +30,8 @@ use crate::metrics::{Count, Loss, Metrics};
 
 /// Longest wait between two attempts.
 pub const BACKOFF_MS_MAX: u64 = 30_000;
+/// Longest wait that a sink's `Retry-After` is heeded for.
+pub const RETRY_AFTER_MS_MAX: u64 = 60_000;
 /// How much later than the host's own timeout an answer is given up.
 const ANSWER_GRACE_MS: u64 = 1_000;
 /// Events that wait to be sent.
@@ -184,11 +187,13 @@ impl Outbox {
         }
     }
 
-    /// The sink answered (status 0: the host gave up). `false` when the answer is of no batch that is waited for.
+    /// The sink answered (status 0: the host gave up), and said perhaps after how many seconds it wants to be asked again.
+    /// `false` when the answer is of no batch that is waited for.
     pub fn answered(
         &mut self,
         token: u32,
         status: u16,
+        retry_after_s: Option<u64>,
         now: u64,
         terms: &Terms,
         metrics: &mut Metrics,
@@ -206,7 +211,14 @@ impl Outbox {
                 metrics.count(Count::SinkFailures);
                 self.finish(|variant| Count::Drops(variant, Loss::Refused), metrics);
             }
-            _ => self.failed(now, terms, metrics),
+            _ => {
+                self.failed(now, terms, metrics);
+                let wait_ms = retry_after_s.unwrap_or(0).saturating_mul(1_000).min(RETRY_AFTER_MS_MAX);
+                // Not at once when the wait is over: workers that were told the same come back apart.
+                let apart_ms = self.next_random() % (wait_ms / 8 + 1);
+                let asked_for = now.saturating_add(nanoseconds(wait_ms + apart_ms));
+                self.not_before = self.not_before.max(asked_for);
+            }
         }
         true
     }

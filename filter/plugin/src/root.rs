@@ -73,8 +73,10 @@ impl<H: Host> Filter<H> {
         };
         let (latest, active) = (*latest, Rc::clone(active));
         let status = if headers == 0 { 0 } else { self.status(Map::CallResponse) };
+        let asks = matches!(status, 429 | 503);
+        let retry_after_s = if asks { self.number_in(Map::CallResponse, "retry-after") } else { None };
         let now = self.now();
-        let known = self.outbox.answered(token, status, now, &active.terms, &mut self.metrics);
+        let known = self.outbox.answered(token, status, retry_after_s, now, &active.terms, &mut self.metrics);
         // A full batch need not wait for the tick; less than that does, because each batch costs Envoy a request. A
         // batch of an earlier policy will not become any fuller.
         let full = self.outbox.bytes() >= active.terms.batch_bytes_max || self.outbox.is_behind(&active);
@@ -165,14 +167,19 @@ impl<H: Host> Filter<H> {
 
     /// The status in a header map; 0 where there is none.
     pub(crate) fn status(&mut self, map: Map) -> u16 {
+        self.number_in(map, ":status").and_then(|status| u16::try_from(status).ok()).unwrap_or(0)
+    }
+
+    /// A whole number in a header of a map.
+    fn number_in(&mut self, map: Map, name: &str) -> Option<u64> {
         let mut bytes = self.take_scratch();
-        let read = self.host.header(map, ":status", &mut bytes);
-        let status = match read {
-            Ok(true) => std::str::from_utf8(&bytes).ok().and_then(|status| status.parse().ok()).unwrap_or(0),
-            _ => 0,
+        let read = self.host.header(map, name, &mut bytes);
+        let number = match read {
+            Ok(true) => std::str::from_utf8(&bytes).ok().and_then(|number| number.trim().parse().ok()),
+            _ => None,
         };
         self.return_scratch(bytes);
-        status
+        number
     }
 }
 

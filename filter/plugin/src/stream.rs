@@ -170,8 +170,10 @@ impl<H: Host> Filter<H> {
         }
         let decision = self.ask_for_copies(active, decision, headers, request_id, request_id_hash);
         let places = self.places(active, decision, headers);
+        let session_hash = self.session(active, headers, forged);
         let exchange = Rc::new(Exchange {
             active: Rc::clone(active),
+            session_hash,
             start: now,
             number: self.next_number,
             epoch: self.epoch(),
@@ -205,6 +207,19 @@ impl<H: Host> Filter<H> {
             captured.question_headers = Some(headers.bytes().into());
         }
         Stream::Captured(Box::new(captured))
+    }
+
+    /// The session of an exchange that is captured, where the policy says where it stands.
+    fn session(&mut self, active: &Active, headers: Headers<'_>, forged: bool) -> Option<u64> {
+        if !active.policy.knows_sessions() {
+            return None;
+        }
+        let without_owned_by = forged.then_some(active);
+        let view = View { headers, without_owned_by, host: &self.host, refused: Cell::new(0) };
+        let session = active.policy.session_hash(&view);
+        let refused = view.refused.get();
+        self.count_refusals(refused);
+        session
     }
 
     /// An exchange that is not captured; the candidate's are watched where there is a guard.

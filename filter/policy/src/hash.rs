@@ -55,6 +55,12 @@ pub fn identity_hash(salt: &str, identity: &[u8]) -> u64 {
     hash(salt, "identity", identity)
 }
 
+/// Stands for a session in samples, salted in the same way.
+#[must_use]
+pub(crate) fn session_hash(salt: &str, session: &[u8]) -> u64 {
+    hash(salt, "session", session)
+}
+
 /// Hash of a key for a table. The seed is secret, so that nobody can choose keys that collide.
 #[must_use]
 pub fn table_hash(seed: u64, key: &[u8]) -> u64 {

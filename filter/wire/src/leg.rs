@@ -56,6 +56,8 @@ pub struct Leg {
     pub autonomy: String,
     /// Hex hash of the identity; empty when there was none.
     pub identity_hash: String,
+    /// Hex hash of the session; empty when there was none (primary leg only).
+    pub session_id: String,
     /// The chance that this leg was captured, in (0, 1].
     pub inclusion_probability: f64,
     /// The candidate's share of the identities of this cohort, 0 to 1 (primary leg only).
@@ -78,7 +80,7 @@ pub struct Leg {
     pub latency_ms: Option<f64>,
     /// Request start to response headers.
     pub ttfb_ms: Option<f64>,
-    /// Request start to the first byte of the response body.
+    /// Request start to the first token, see [`names::TTFT_MS`].
     pub ttft_ms: Option<f64>,
     /// Response body chunks as the proxy saw them.
     pub chunks: u64,
@@ -127,6 +129,8 @@ pub struct LegView<'a> {
     pub autonomy: &'a str,
     /// Hex hash of the identity; empty when there was none.
     pub identity_hash: &'a str,
+    /// Hex hash of the session; empty when there was none (primary leg only).
+    pub session_id: &'a str,
     /// The chance that this leg was captured, in (0, 1].
     pub inclusion_probability: f64,
     /// The candidate's share of the identities of this cohort, 0 to 1 (primary leg only).
@@ -149,7 +153,7 @@ pub struct LegView<'a> {
     pub latency_ms: Option<f64>,
     /// Request start to response headers.
     pub ttfb_ms: Option<f64>,
-    /// Request start to the first byte of the response body.
+    /// Request start to the first token, see [`names::TTFT_MS`].
     pub ttft_ms: Option<f64>,
     /// Response body chunks as the proxy saw them.
     pub chunks: u64,
@@ -219,6 +223,7 @@ fn own(leg: &LegView<'_>, behind: Vec<u8>) -> RecordWriter {
     let mut record = RecordWriter::behind(behind, leg.start_unix_nano, names::EVENT_LEG);
     record.text(names::SAMPLE_ID, leg.sample_id);
     record.text(names::IDENTITY_HASH, leg.identity_hash);
+    record.text(names::SESSION_ID, leg.session_id);
     record.integer(names::SEQUENCE, leg.sequence);
     record.text(names::PATH, leg.path);
     record.text(names::REQUEST_ID, leg.request_id);
@@ -263,6 +268,7 @@ impl Leg {
             tier: String::new(),
             autonomy: String::new(),
             identity_hash: String::new(),
+            session_id: String::new(),
             inclusion_probability: 1.0,
             candidate_share: None,
             copies: String::new(),
@@ -302,6 +308,7 @@ impl Leg {
             tier: &self.tier,
             autonomy: &self.autonomy,
             identity_hash: &self.identity_hash,
+            session_id: &self.session_id,
             inclusion_probability: self.inclusion_probability,
             candidate_share: self.candidate_share,
             copies: &self.copies,
@@ -348,6 +355,7 @@ impl Leg {
         leg.tier = from.text(names::TIER)?;
         leg.autonomy = from.text(names::AUTONOMY)?;
         leg.identity_hash = from.text(names::IDENTITY_HASH)?;
+        leg.session_id = from.text(names::SESSION_ID)?;
         leg.inclusion_probability = from.probability(names::INCLUSION_PROBABILITY)?;
         leg.candidate_share = from.number(names::CANDIDATE_SHARE)?;
         leg.copies = from.text(names::COPIES)?;

@@ -38,6 +38,8 @@ pub const TIER: &str = "weir.tier";
 pub const AUTONOMY: &str = "weir.autonomy";
 /// String: hex hash of the identity; absent when the exchange had none.
 pub const IDENTITY_HASH: &str = "weir.identity_hash";
+/// String, primary legs: hex hash of the session; absent where none was found.
+pub const SESSION_ID: &str = "session.id";
 /// Double in (0, 1]: the chance that this leg was captured.
 pub const INCLUSION_PROBABILITY: &str = "weir.inclusion_probability";
 /// Double in 0 to 1, primary legs: the candidate's share of the identities of this cohort, where the policy's share decided
@@ -59,7 +61,8 @@ pub const STATUS: &str = "http.response.status_code";
 pub const LATENCY_MS: &str = "weir.latency_ms";
 /// Double: request start to response headers.
 pub const TTFB_MS: &str = "weir.ttfb_ms";
-/// Double: request start to the first byte of the response body.
+/// Double: request start to the first token: of a stream of events, the first event with something of the answer in it (absent
+/// where none was recognised); of other answers, the first byte of the body.
 pub const TTFT_MS: &str = "weir.ttft_ms";
 /// Integer: response body chunks as the proxy saw them.
 pub const CHUNKS: &str = "weir.chunks";

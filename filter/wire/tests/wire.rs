@@ -25,7 +25,7 @@ fn time() -> impl Strategy<Value = Option<f64>> {
 prop_compose! {
     fn any_leg()(
         (sample_id, leg, variant, experiment) in ("[a-z0-9-]{1,30}", any_kind(), any_variant(), "[a-z-]{1,20}"),
-        texts in proptest::collection::vec(".{0,30}", 13),
+        texts in proptest::collection::vec(".{0,30}", 14),
         numbers in proptest::collection::vec(0..=i64::MAX as u64, 5),
         bodies in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..300), 4),
         times in proptest::collection::vec(time(), 4),
@@ -44,6 +44,7 @@ prop_compose! {
         leg.tier = text();
         leg.autonomy = text();
         leg.identity_hash = text();
+        leg.session_id = text();
         leg.method = text();
         leg.path = text();
         leg.request_id = text();
