@@ -139,6 +139,8 @@ pub struct Bootstrap {
     pub routing: Routing,
     /// Names shared with the policy.
     pub names: Names,
+    /// Whether Envoy makes the copies, and a filter on their clusters captures; else the filter makes them (by callout).
+    pub mirrored: bool,
     /// How long an answer may take, shadows included; 0 is without a limit. Seconds.
     pub route_timeout_s: u32,
     /// Where the access log is written, if at all: one line per exchange with time, method, path, status, the response
@@ -160,6 +162,7 @@ impl Bootstrap {
             filter,
             routing: Routing::default(),
             names: Names::default(),
+            mirrored: true,
             route_timeout_s: 300,
             access_log: None,
             filters_before: Vec::new(),
@@ -282,7 +285,9 @@ impl Bootstrap {
     fn with_copies(&self, name: &str, matches: &[Value], action: &Value) -> Result<Vec<Value>, String> {
         let shadow = ("shadow", headers::SHADOW, self.names.shadow.as_str());
         let noise = ("noise", headers::NOISE, self.names.noise.as_str());
-        let combinations: [&[_]; 4] = [&[shadow, noise], &[shadow], &[noise], &[]];
+        let mirrored: &[&[_]] = &[&[shadow, noise], &[shadow], &[noise], &[]];
+        let unmirrored: &[&[_]] = &[&[]];
+        let combinations = if self.mirrored { mirrored } else { unmirrored };
         let of = |copies: &[(&str, &str, &str)]| {
             let (mut name, mut matches, mut action) = (name.to_owned(), matches.to_vec(), action.clone());
             let mut mirrors = Vec::new();
@@ -299,7 +304,7 @@ impl Bootstrap {
             }
             route(&name, &self.marks(), matches, action)
         };
-        combinations.into_iter().map(of).collect()
+        combinations.iter().map(|copies| of(copies)).collect()
     }
 
     fn clusters(&self) -> Result<Value, String> {
@@ -326,6 +331,7 @@ impl Bootstrap {
     /// The same module once more, where the copy's answer comes by.
     fn capture(&self, leg: &str) -> Result<Option<Value>, String> {
         let module = match &self.filter {
+            _ if !self.mirrored => return Ok(None),
             FilterSource::Absent => return Ok(None),
             FilterSource::Ecds { module, .. } | FilterSource::Static { module, .. } => module,
         };
@@ -405,6 +411,16 @@ mod tests {
         assert_eq!(candidate.len(), 1);
         let text = candidate[0].to_string();
         assert!(text.contains(r#"\"leg\":\"shadow\""#), "{text}");
+    }
+
+    #[test]
+    fn where_the_filter_makes_the_copies_there_are_no_mirrors_and_no_filters_on_clusters() {
+        for filter in every_filter_source() {
+            let bootstrap = Bootstrap { mirrored: false, ..Bootstrap::new(upstreams(), filter) };
+            let text = bootstrap.render();
+            assert!(text.contains("candidate-shadow"), "the cluster that is called");
+            assert!(!text.contains("request_mirror_policies") && !text.contains("Capture"), "{text}");
+        }
     }
 
     #[test]

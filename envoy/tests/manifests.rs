@@ -10,14 +10,15 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use weir_envoy::{Environment, ManifestFile, Place, find_envoy, find_filter, render, validate};
-use weir_policy::Policy;
+use weir_policy::{Policy, Transport};
 
-const EXAMPLES: [(&str, Environment, &str); 5] = [
+const EXAMPLES: [(&str, Environment, &str); 6] = [
     ("envoy", Environment::Envoy, "canary.yaml"),
     ("envoy-ecds", Environment::EnvoyEcds, "canary.yaml"),
     ("istio", Environment::Istio, "canary.yaml"),
     ("istio-without-copies", Environment::Istio, "cohorts-only.yaml"),
     ("envoy-gateway", Environment::EnvoyGateway, "cohorts-only.yaml"),
+    ("envoy-gateway-callout", Environment::EnvoyGateway, "callout.yaml"),
 ];
 
 fn root() -> PathBuf {
@@ -122,8 +123,9 @@ fn merged(objects: &[(String, Value)]) -> String {
             let value = value.unwrap();
             assert!(value["stats_config"]["stats_tags"].is_array());
             stats = value["stats_config"].clone();
-            let added = value["static_resources"]["clusters"][0].clone();
-            clusters.insert(added["name"].as_str().unwrap().to_owned(), added);
+            for added in value["static_resources"]["clusters"].as_array().unwrap() {
+                clusters.insert(added["name"].as_str().unwrap().to_owned(), added.clone());
+            }
         }
         for patch in object["spec"]["configPatches"].as_array().into_iter().flatten() {
             let value = patch["patch"]["value"].clone();
@@ -177,6 +179,39 @@ fn what_the_meshes_merge_into_envoy_passes_its_own_validation_with_the_real_modu
         assert!(bootstrap.contains("tag_name") && bootstrap.contains("weir-collector"), "{name}");
         validate(&find_envoy(None).unwrap(), &bootstrap, folder.path())
             .unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+}
+
+/// The policy of the example with what Istio wants.
+fn callout_for_istio(place: &Place) -> Policy {
+    let mut policy = policy("callout.yaml");
+    let name = |subset: &str| Some(format!("outbound|{}|{subset}|{}", place.service_port, place.service));
+    policy.candidate.as_mut().unwrap().shadow_cluster = name("candidate");
+    policy.noise.cluster = name("control");
+    policy
+}
+
+#[test]
+fn copies_by_callout_need_one_plugin_and_no_mirror_whatever_the_mesh() {
+    let place = place();
+    let istio = render("callout.yaml", &callout_for_istio(&place), Environment::Istio, &place).unwrap();
+    let paths: Vec<&str> = istio.iter().map(|file| file.path.as_str()).collect();
+    assert!(paths.contains(&"overlays/canary/wasm-plugin.yaml"), "{paths:?}");
+    for (name, files) in [
+        ("istio", istio),
+        ("envoy-gateway", rendered(Environment::EnvoyGateway, "callout.yaml", &place)),
+        ("envoy", rendered(Environment::EnvoyEcds, "callout.yaml", &place)),
+    ] {
+        let text: String = files.iter().map(|file| file.text.as_str()).collect();
+        assert!(text.contains("callout"), "{name}");
+        assert!(!text.contains("mirror") && !text.contains("kind: Capture"), "{name}");
+        assert!(!text.contains("Capture\\\""), "{name}: no filter on a cluster");
+    }
+    let gateway = rendered(Environment::EnvoyGateway, "callout.yaml", &place);
+    let proxy = gateway.iter().find(|file| file.path == "base/envoy-proxy.yaml").unwrap();
+    for (cluster, host) in [("candidate-shadow", "candidate"), ("control-noise", "control")] {
+        assert!(proxy.text.contains(&format!("name: {cluster}")), "{}", proxy.text);
+        assert!(proxy.text.contains(&format!("{host}.default.svc.cluster.local")), "{}", proxy.text);
     }
 }
 
@@ -324,6 +359,28 @@ fn every_object_fits_the_schema_of_its_kind() {
     assert_eq!(checked, kinds);
 }
 
+/// The shapes that stand for the definitions of the other kinds: by hand, and only what the renderer uses.
+fn shape(object: &Value) -> Option<Value> {
+    let shapes: Value = serde_json::from_str(include_str!("shapes.json")).unwrap();
+    let name = format!("{} {}", object["kind"].as_str().unwrap(), object["apiVersion"].as_str().unwrap());
+    shapes.get(&name).cloned()
+}
+
+#[test]
+fn objects_of_the_other_kinds_have_the_fields_that_their_references_name() {
+    let mut checked = Vec::new();
+    for (name, mut object) in objects() {
+        let Some(shape) = shape(&object) else { continue };
+        assert_eq!(problems(&shape, &object), Vec::<String>::new(), "{name}");
+        object["spec"]["novel"] = json!(1);
+        assert_eq!(problems(&shape, &object), [".spec.novel: is not a field of the schema"], "{name}");
+        checked.push(object["kind"].as_str().unwrap().to_owned());
+    }
+    checked.sort_unstable();
+    checked.dedup();
+    assert_eq!(checked, ["ClientTrafficPolicy", "EnvoyProxy", "HTTPRoute"]);
+}
+
 #[test]
 fn a_field_that_the_schema_does_not_know_is_found() {
     let Some(schemas) = schemas() else { return };
@@ -369,6 +426,7 @@ fn what_an_environment_cannot_do_is_refused_by_field_with_a_remedy() {
         }),
         refused(Environment::Istio, &|policy| policy.control.cluster = "outbound|80||control".to_owned()),
         refused(Environment::Envoy, &|policy| policy.candidate = None),
+        refused(Environment::Istio, &|policy| policy.shadow.transport = Some(Transport::Callout)),
     ];
     insta::assert_snapshot!(texts.join("\n"));
 }

@@ -1,12 +1,13 @@
 //! Objects for Envoy Gateway.
 //!
-//! Envoy Gateway gives each extension policy a VM of its own and no place on an upstream cluster, so there are no copies here;
-//! `check` in the module above refuses policies that ask for them.
+//! Envoy Gateway gives each extension policy a VM of its own and no place on an upstream cluster, so Envoy's mirror is of no
+//! use here, and `check` in the module above refuses policies that ask for it. Copies by callout go to clusters of the bootstrap
+//! under the policy's names, at the services of the versions.
 
 use serde_json::{Value, json};
 use weir_policy::{Policy, headers};
 
-use super::{ManifestFile, Place, file, kustomization, parts, yaml};
+use super::{ManifestFile, Place, copies_to_candidate, copies_to_control, file, kustomization, parts, yaml};
 use crate::bootstrap::Names;
 
 /// The files.
@@ -60,10 +61,10 @@ fn http_route(policy: &Policy, place: &Place) -> Value {
     object("gateway.networking.k8s.io/v1", "HTTPRoute", place, spec)
 }
 
-/// Every request header of Weir's by name: the gateway's API has no prefixes.
+/// Every request header of Weir's by name: the gateway's API has no prefixes, and room for 16 names.
 fn all_names(policy: &Policy) -> Vec<String> {
     let reserved = headers::ALL.iter().map(|name| (*name).to_owned());
-    reserved.chain(parts::own_names(policy)).take(64).collect()
+    reserved.chain(parts::own_names(policy)).collect()
 }
 
 /// What clients say about Weir is dropped before the filter chain.
@@ -75,14 +76,25 @@ fn client_traffic_policy(policy: &Policy, place: &Place) -> Value {
     object("gateway.envoyproxy.io/v1alpha1", "ClientTrafficPolicy", place, spec)
 }
 
-/// Stats tags and the collector's cluster, merged into the bootstrap. The `GatewayClass` or `Gateway` names this object.
+/// Stats tags, the collector's cluster and those of the copies, merged into the bootstrap. The `GatewayClass` or `Gateway` names this object.
 fn envoy_proxy(policy: &Policy, place: &Place) -> Result<Value, String> {
     let bootstrap = json!({
         "stats_config": parts::stats_config()?,
-        "static_resources": {"clusters": [parts::collector_cluster(policy, place)]},
+        "static_resources": {"clusters": clusters(policy, place)},
     });
     let spec = json!({"bootstrap": {"type": "Merge", "value": yaml::document(&bootstrap)}});
     Ok(object("gateway.envoyproxy.io/v1alpha1", "EnvoyProxy", place, spec))
+}
+
+fn clusters(policy: &Policy, place: &Place) -> Vec<Value> {
+    let service = |name: &str, of: &str| {
+        parts::cluster(name, &format!("{of}.{}.svc.cluster.local", place.namespace), place.service_port)
+    };
+    let candidate = policy.candidate.as_ref().filter(|_| copies_to_candidate(policy));
+    let noise = policy.noise.cluster.as_deref().filter(|_| copies_to_control(policy));
+    let shadow = candidate.map(|candidate| service(candidate.shadow_cluster(), &candidate.cluster));
+    let noise = noise.map(|name| service(name, &policy.control.cluster));
+    [Some(parts::collector_cluster(policy, place)), shadow, noise].into_iter().flatten().collect()
 }
 
 fn extension_policy(policy: &Policy, place: &Place) -> Result<Value, String> {

@@ -1,14 +1,14 @@
 //! Objects for an Istio ingress gateway.
 //!
 //! A `WasmPlugin` or `TrafficExtension` gets an environment of Istio's own, and so a VM of its own: the filter on a cluster
-//! could not find the exchange that a copy belongs to. Where the policy makes copies, both filters therefore come from one
-//! `EnvoyFilter`, with the same VM.
+//! could not find the exchange that a copy belongs to. Where Envoy makes copies, both filters therefore come from one
+//! `EnvoyFilter`, with the same VM; where the filter makes them itself (`shadow.transport: callout`), one plugin is enough.
 
 use serde_json::{Value, json};
 use weir_policy::{Policy, headers};
 
 use super::{
-    ManifestFile, Place, copies, copies_to_candidate, copies_to_control, file, kustomization, parts,
+    ManifestFile, Place, file, kustomization, mirrors, mirrors_to_candidate, mirrors_to_control, parts,
 };
 use crate::bootstrap::Names;
 
@@ -24,7 +24,7 @@ pub(super) fn files(policy: &Policy, place: &Place) -> Result<Vec<ManifestFile>,
         file("base/virtual-service.yaml", policy, &[virtual_service(policy, place)]),
         file("base/envoy-filter.yaml", policy, &[base_filter(policy, place)?]),
     ];
-    let overlays: &[(&str, &str, Value)] = &if copies(policy) {
+    let overlays: &[(&str, &str, Value)] = &if mirrors(policy) {
         vec![("shadow", "envoy-filter-module.yaml", module_filter(policy, place)?)]
     } else {
         vec![
@@ -63,10 +63,10 @@ fn destination_rule(policy: &Policy, place: &Place) -> Value {
     };
     add(&names.control, "control");
     add(&names.candidate, "candidate");
-    if copies_to_candidate(policy) {
+    if mirrors_to_candidate(policy) {
         add(&names.shadow, "candidate");
     }
-    if copies_to_control(policy) {
+    if mirrors_to_control(policy) {
         add(&names.noise, "control");
     }
     let spec = json!({"host": place.service, "subsets": subsets});
@@ -88,7 +88,7 @@ fn virtual_service(policy: &Policy, place: &Place) -> Value {
     let shadow = ("shadow", headers::SHADOW, names.shadow.as_str());
     let noise = ("noise", headers::NOISE, names.noise.as_str());
     let combinations: &[&[(&str, &str, &str)]] =
-        match (copies_to_candidate(policy), copies_to_control(policy)) {
+        match (mirrors_to_candidate(policy), mirrors_to_control(policy)) {
             (true, true) => &[&[shadow, noise], &[shadow], &[noise]],
             (true, false) => &[&[shadow]],
             (false, true) => &[&[noise]],
@@ -177,10 +177,10 @@ fn module_filter(policy: &Policy, place: &Place) -> Result<Value, String> {
         ));
         Ok(())
     };
-    if copies_to_candidate(policy) {
+    if mirrors_to_candidate(policy) {
         on(&names.shadow, "shadow")?;
     }
-    if copies_to_control(policy) {
+    if mirrors_to_control(policy) {
         on(&names.noise, "noise")?;
     }
     let spec = json!({"workloadSelector": selector(place), "configPatches": patches});

@@ -2,8 +2,9 @@
 //!
 //! - `envoy` and `envoy-ecds`: a complete bootstrap, and the ECDS file that carries the policy.
 //! - `istio`: routes, subsets, header stripping, stats tags, the collector's cluster, and the filter: a `WasmPlugin` or
-//!   `TrafficExtension` where the policy makes no copies, an `EnvoyFilter` at both places where it does.
-//! - `envoy-gateway`: `HTTPRoute`, `ClientTrafficPolicy`, `EnvoyProxy` and `EnvoyExtensionPolicy`; no copies.
+//!   `TrafficExtension` where the policy makes no copies or the filter makes them itself (`shadow.transport: callout`), an
+//!   `EnvoyFilter` at both places where Envoy makes them.
+//! - `envoy-gateway`: `HTTPRoute`, `ClientTrafficPolicy`, `EnvoyProxy` and `EnvoyExtensionPolicy`; copies by callout only.
 //!
 //! Invariants: the policy goes in as it is, never changed; the module is named by its sha256; the filter fails open; what an
 //! environment cannot do is refused with the field's path, never left out in silence; same input, same bytes.
@@ -105,7 +106,7 @@ pub fn render(
     environment: Environment,
     place: &Place,
 ) -> Result<Vec<ManifestFile>, Problems> {
-    check(name, policy, environment)?;
+    check(name, policy, environment, place)?;
     let files = match environment {
         Environment::Envoy => standalone::fixed(policy, place),
         Environment::EnvoyEcds => standalone::ecds(policy, place),
@@ -121,7 +122,7 @@ pub fn render(
     })
 }
 
-fn check(name: &str, policy: &Policy, environment: Environment) -> Result<(), Problems> {
+fn check(name: &str, policy: &Policy, environment: Environment, place: &Place) -> Result<(), Problems> {
     let mut problems = Collector::new();
     let root = Path::Root;
     let candidate = root.key("candidate");
@@ -132,22 +133,23 @@ fn check(name: &str, policy: &Policy, environment: Environment) -> Result<(), Pr
     }
     match environment {
         Environment::Envoy | Environment::EnvoyEcds => {}
-        Environment::Istio => check_istio(policy, &mut problems),
+        Environment::Istio => check_istio(policy, place, &mut problems),
         Environment::EnvoyGateway => check_gateway(policy, &mut problems),
     }
     if problems.is_empty() { Ok(()) } else { Err(problems.into_problems(name)) }
 }
 
 /// Clusters of a mesh are subsets or services, so that their names are DNS labels.
-fn check_names(policy: &Policy, problems: &mut Collector) {
+fn check_names(policy: &Policy, clusters_of_copies: bool, problems: &mut Collector) {
     let root = Path::Root;
     let (control, candidate, noise) = (root.key("control"), root.key("candidate"), root.key("noise"));
     let served = policy.candidate.as_ref();
+    let shadow = served.and_then(|candidate| candidate.shadow_cluster.as_deref());
     let names = [
         (control.key("cluster"), Some(policy.control.cluster.as_str())),
         (candidate.key("cluster"), served.map(|candidate| candidate.cluster.as_str())),
-        (candidate.key("shadowCluster"), served.and_then(|candidate| candidate.shadow_cluster.as_deref())),
-        (noise.key("cluster"), policy.noise.cluster.as_deref()),
+        (candidate.key("shadowCluster"), shadow.filter(|_| clusters_of_copies)),
+        (noise.key("cluster"), policy.noise.cluster.as_deref().filter(|_| clusters_of_copies)),
     ];
     for (path, cluster) in names {
         if let Some(cluster) = cluster.filter(|cluster| !is_label(cluster)) {
@@ -160,9 +162,13 @@ fn check_names(policy: &Policy, problems: &mut Collector) {
     }
 }
 
-fn check_istio(policy: &Policy, problems: &mut Collector) {
-    check_names(policy, problems);
+fn check_istio(policy: &Policy, place: &Place, problems: &mut Collector) {
+    let calls = policy.shadow.calls_out();
+    check_names(policy, !calls, problems);
     let root = Path::Root;
+    if calls {
+        return check_istio_calls(policy, place, problems);
+    }
     let shares =
         policy.candidate.as_ref().is_some_and(|candidate| candidate.shadow_cluster() == candidate.cluster);
     if copies_to_candidate(policy) && shares {
@@ -185,10 +191,40 @@ fn check_istio(policy: &Policy, problems: &mut Collector) {
     }
 }
 
-fn check_gateway(policy: &Policy, problems: &mut Collector) {
-    check_names(policy, problems);
+/// Calls go past the mesh's routes, to a cluster under the mesh's own name.
+fn check_istio_calls(policy: &Policy, place: &Place, problems: &mut Collector) {
     let root = Path::Root;
-    let hint = "set it to 0 for Envoy Gateway, or install with `--for envoy-ecds` or `--for istio`";
+    let (candidate, noise) = (root.key("candidate"), root.key("noise"));
+    let served = policy.candidate.as_ref().map(|candidate| candidate.cluster.as_str());
+    let called = [
+        (candidate.key("shadowCluster"), policy.shadow_cluster(), served, copies_to_candidate(policy)),
+        (
+            noise.key("cluster"),
+            policy.noise.cluster.as_deref(),
+            Some(policy.control.cluster.as_str()),
+            copies_to_control(policy),
+        ),
+    ];
+    for (path, given, subset, copied) in called {
+        let wanted =
+            format!("outbound|{}|{}|{}", place.service_port, subset.unwrap_or_default(), place.service);
+        if copied && given != Some(wanted.as_str()) {
+            problems
+                .report(&path, "is not the mesh's own name of the cluster, which the filter calls")
+                .value(&given.map_or(Value::Null, Value::from))
+                .allowed(wanted)
+                .hint("with transport callout a copy goes past the mesh's routes; write the allowed name");
+        }
+    }
+}
+
+fn check_gateway(policy: &Policy, problems: &mut Collector) {
+    check_names(policy, true, problems);
+    if policy.shadow.calls_out() {
+        return;
+    }
+    let root = Path::Root;
+    let hint = "set it to 0 for Envoy Gateway, add `shadow.transport: callout`, or install with `--for envoy-ecds` or `--for istio`";
     let why =
         "needs the filter on the upstream cluster too, in the same VM, which EnvoyExtensionPolicy cannot do";
     if copies_to_candidate(policy) {
@@ -202,9 +238,17 @@ fn check_gateway(policy: &Policy, problems: &mut Collector) {
     }
 }
 
-/// Whether the policy asks for copies at all, in whichever mode it is now.
-fn copies(policy: &Policy) -> bool {
-    copies_to_candidate(policy) || copies_to_control(policy)
+/// Whether Envoy is asked for copies at all, in whichever mode the policy is now.
+fn mirrors(policy: &Policy) -> bool {
+    mirrors_to_candidate(policy) || mirrors_to_control(policy)
+}
+
+fn mirrors_to_candidate(policy: &Policy) -> bool {
+    copies_to_candidate(policy) && !policy.shadow.calls_out()
+}
+
+fn mirrors_to_control(policy: &Policy) -> bool {
+    copies_to_control(policy) && !policy.shadow.calls_out()
 }
 
 fn copies_to_candidate(policy: &Policy) -> bool {

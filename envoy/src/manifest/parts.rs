@@ -82,13 +82,18 @@ pub(super) fn stats_config() -> Result<Value, String> {
 
 /// The collector's cluster under the name that the policy gives it.
 pub(super) fn collector_cluster(policy: &Policy, place: &Place) -> Value {
-    let address = json!({"address": place.collector_host, "port_value": COLLECTOR_PORT});
+    cluster(&policy.sink.cluster, &place.collector_host, COLLECTOR_PORT)
+}
+
+/// A cluster of one host name.
+pub(super) fn cluster(name: &str, host: &str, port: u16) -> Value {
+    let address = json!({"address": host, "port_value": port});
     json!({
-        "name": policy.sink.cluster,
+        "name": name,
         "type": "STRICT_DNS",
         "connect_timeout": "1s",
         "load_assignment": {
-            "cluster_name": policy.sink.cluster,
+            "cluster_name": name,
             "endpoints": [{"lb_endpoints": [{"endpoint": {"address": {"socket_address": address}}}]}],
         },
     })

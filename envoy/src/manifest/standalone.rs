@@ -26,6 +26,7 @@ fn bootstrap(policy: &Policy, place: &Place, source: FilterSource) -> ManifestFi
         Upstreams { control: place.control, candidate: place.candidate, collector: place.collector };
     let mut bootstrap = Bootstrap::new(upstreams, source);
     bootstrap.names = Names::of(policy);
+    bootstrap.mirrored = !policy.shadow.calls_out();
     bootstrap.listen = place.listen;
     bootstrap.admin_port = 9901;
     ManifestFile { path: "envoy.yaml".to_owned(), text: bootstrap.render() }
