@@ -82,6 +82,7 @@ $(CARGO_DENY):
 
 bench: filter ## Envoy's CPU time per request, samples per second of the sink, and the cost of a look, each side by side in one run
 	cargo run --locked --release -p weir-tests --bin bench-filter
+	cargo run --locked --release -p weir-tests --bin bench-failures
 	cargo run --locked --release -p weir-tests --bin bench-sink
 	cargo build --locked --release -p weir -p weir-metrics -p weir-tests --bin weir --example scan --bin bench-analyze
 	$(TARGET_DIR)/release/bench-analyze $(ANALYZE)

@@ -6,6 +6,10 @@
 //! rounds (many short ones: a neighbour's burst then spoils few), because throughput and latency depend on the
 //! neighbours of the machine, and CPU time much less.
 //!
+//! Latency is measured apart, with an open loop: requests are due at a fixed rate, half of what plain Envoy answered in this
+//! run, and their time counts from the moment at which they were due, so that a proxy that falls behind cannot hide it. What
+//! Weir adds is the difference of a percentile to plain's in the same round.
+//!
 //! `--rounds N` (default 15), `--seconds S` per proxy and round (default 1), `--only plain,routing` for a part.
 //! Writes `target/bench/filter.json`; progress goes to stderr, the table to stdout.
 
@@ -78,8 +82,12 @@ async fn run(options: &Options) -> Result<(), Failure> {
         }
     }
     let shipped = shipped(&proxies, &sink).await?;
+    let latency = latency(options, &proxies, &requests, &measured).await?;
     print_table(&measured);
-    let figures = figures(options, &measured, shipped);
+    let mut figures = figures(options, &measured, shipped);
+    if let Some(figures) = figures.as_object_mut() {
+        figures.insert("latency".to_owned(), latency);
+    }
     let path = output_path();
     std::fs::create_dir_all(path.parent().ok_or("no folder for the figures")?)?;
     std::fs::write(&path, format!("{figures:#}\n"))?;
@@ -93,16 +101,62 @@ async fn measure(proxy: &Proxy, requests: &Arc<Vec<Vec<u8>>>, length: Duration) 
     // Copies and batches that are still under way belong to this round.
     tokio::time::sleep(Duration::from_millis(200)).await;
     let after = cpu_us(proxy.envoy.pid())?;
-    let at = |share: f64| {
-        let index = (round.latencies_us.len() as f64 * share) as usize;
-        round.latencies_us.get(index).map_or(0.0, |latency| f64::from(*latency))
-    };
     Ok(Measured {
         cpu_us: (after - before) / (round.requests.max(1) as f64),
         requests_per_s: round.requests as f64 / round.elapsed.as_secs_f64(),
-        p50_us: at(0.5),
-        p99_us: at(0.99),
+        p50_us: round.latency_us(0.5),
+        p99_us: round.latency_us(0.99),
     })
+}
+
+/// Percentiles at half of plain's throughput, and what each of Weir's proxies adds to plain's.
+async fn latency(
+    options: &Options,
+    proxies: &[(Variant, Proxy)],
+    requests: &Arc<Vec<Vec<u8>>>,
+    measured: &BTreeMap<Variant, Vec<Measured>>,
+) -> Result<Value, Failure> {
+    let plain = measured.get(&Variant::Plain).into_iter().flatten();
+    let rate_per_s = median(plain.map(|round| round.requests_per_s).collect()) / 2.0;
+    let wanted = [Variant::Plain, Variant::Empty, Variant::Routing, Variant::Capture10, Variant::Capture];
+    let proxies: Vec<_> = proxies.iter().filter(|(variant, _)| wanted.contains(variant)).collect();
+    let length = Duration::from_secs_f64(options.seconds);
+    let mut seen: BTreeMap<Variant, Vec<[f64; 2]>> = BTreeMap::new();
+    for round in 0..options.rounds {
+        let count = proxies.len().max(1);
+        for (variant, proxy) in proxies.iter().cycle().skip(round % count).take(count) {
+            let paced =
+                load::paced(proxy.address, Arc::clone(requests), CONNECTIONS, rate_per_s, length).await?;
+            seen.entry(*variant).or_default().push([paced.latency_us(0.5), paced.latency_us(0.99)]);
+            eprintln!("latency {round} {:9} {:6.0} us p99", variant.name(), paced.latency_us(0.99));
+        }
+    }
+    let none = Vec::new();
+    let plain = seen.get(&Variant::Plain).unwrap_or(&none);
+    let mut figures = serde_json::Map::new();
+    figures.insert("rate_per_s".to_owned(), json!(rate_per_s.round()));
+    println!("at {rate_per_s:.0} requests per second, due at a fixed rate:");
+    for (variant, rounds) in &seen {
+        for (index, name) in ["p50", "p99"].into_iter().enumerate() {
+            let of = |round: &[f64; 2]| round.get(index).copied().unwrap_or(f64::NAN);
+            let all = median(rounds.iter().map(of).collect());
+            let added: Vec<f64> =
+                rounds.iter().zip(plain).map(|(round, plain)| of(round) - of(plain)).collect();
+            let (added, (low, high)) = (median(added.clone()), spread(added));
+            let key = format!("{}_{name}_us", variant.name());
+            figures.insert(key, json!(rounded(all)));
+            if *variant != Variant::Plain {
+                figures.insert(format!("{}_added_{name}_us", variant.name()), json!(rounded(added)));
+                let quartiles = json!([rounded(low), rounded(high)]);
+                figures.insert(format!("{}_added_{name}_us_quartiles", variant.name()), quartiles);
+            }
+            println!(
+                "{:<10} {name} {all:>8.0} us, added {added:>7.1} ({low:.1} to {high:.1})",
+                variant.name()
+            );
+        }
+    }
+    Ok(Value::Object(figures))
 }
 
 /// User and system time of a process so far.
@@ -188,9 +242,22 @@ fn figures(options: &Options, measured: &BTreeMap<Variant, Vec<Measured>>, shipp
             figures.insert(name.to_owned(), json!(rounded(of / over)));
         }
     }
+    if let Some(ratios) = over_plain(measured, Variant::Capture10) {
+        let (low, high) = spread(ratios.clone());
+        println!("capture10_vs_plain: {:.2} ({low:.2} to {high:.2})", median(ratios.clone()));
+        figures.insert("capture10_vs_plain".to_owned(), json!(rounded(median(ratios))));
+        spreads.insert("capture10_vs_plain".to_owned(), json!([rounded(low), rounded(high)]));
+    }
     figures.insert("spread".to_owned(), Value::Object(spreads));
     figures.insert("capture".to_owned(), shipped);
     Value::Object(figures)
+}
+
+/// CPU time as a multiple of plain's in the same round.
+fn over_plain(measured: &BTreeMap<Variant, Vec<Measured>>, variant: Variant) -> Option<Vec<f64>> {
+    let plain = measured.get(&Variant::Plain)?;
+    let rounds = measured.get(&variant)?;
+    Some(rounds.iter().zip(plain).map(|(round, plain)| round.cpu_us / plain.cpu_us).collect())
 }
 
 /// CPU time over plain's in the same round.

@@ -1,4 +1,4 @@
-//! Load on one proxy: a closed loop over keep-alive connections, and the upstream that answers it.
+//! Load on one proxy over keep-alive connections, as a closed loop or at a fixed rate, and the upstream that answers it.
 //!
 //! Both do as little per request as they can, because they share the machine with the proxy that is measured.
 
@@ -20,6 +20,40 @@ pub(crate) struct Round {
     pub(crate) elapsed: Duration,
 }
 
+impl Round {
+    /// The latency that this share of the answers did not exceed.
+    pub(crate) fn latency_us(&self, share: f64) -> f64 {
+        let index = (self.latencies_us.len() as f64 * share) as usize;
+        self.latencies_us.get(index).map_or(0.0, |latency| f64::from(*latency))
+    }
+}
+
+/// When a connection sends its requests.
+#[derive(Clone, Copy)]
+enum Pace {
+    /// The next one behind the answer.
+    Closed,
+    /// The first one then, the next ones this far apart, whether or not the proxy keeps up; latency counts from there.
+    Open(Instant, Duration),
+}
+
+/// Sends requests at a fixed rate, spread evenly over the connections, for this long.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) async fn paced(
+    address: SocketAddr,
+    requests: Arc<Vec<Vec<u8>>>,
+    connections: usize,
+    rate_per_s: f64,
+    length: Duration,
+) -> io::Result<Round> {
+    let start = Instant::now() + Duration::from_millis(20);
+    let apart = Duration::from_secs_f64(connections as f64 / rate_per_s.max(1.0));
+    let pace = |index: usize| Pace::Open(start + apart.mul_f64(index as f64 / connections as f64), apart);
+    spread_over(address, requests, connections, start + length, pace).await
+}
+
 /// Sends these requests in turn over this many connections for this long.
 ///
 /// # Errors
@@ -30,11 +64,20 @@ pub(crate) async fn run(
     connections: usize,
     length: Duration,
 ) -> io::Result<Round> {
+    spread_over(address, requests, connections, Instant::now() + length, |_| Pace::Closed).await
+}
+
+async fn spread_over(
+    address: SocketAddr,
+    requests: Arc<Vec<Vec<u8>>>,
+    connections: usize,
+    until: Instant,
+    pace: impl Fn(usize) -> Pace,
+) -> io::Result<Round> {
     let start = Instant::now();
-    let until = start + length;
     let mut tasks = tokio::task::JoinSet::new();
     for index in 0..connections {
-        tasks.spawn(connection(address, Arc::clone(&requests), index * 7, until));
+        tasks.spawn(connection(address, Arc::clone(&requests), index * 7, until, pace(index)));
     }
     let mut latencies_us = Vec::new();
     while let Some(task) = tasks.join_next().await {
@@ -49,13 +92,24 @@ async fn connection(
     requests: Arc<Vec<Vec<u8>>>,
     first: usize,
     until: Instant,
+    pace: Pace,
 ) -> io::Result<Vec<u32>> {
     let mut stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     let mut latencies = Vec::with_capacity(1 << 16);
     let mut buffer = Vec::with_capacity(1 << 14);
+    let mut due = match pace {
+        Pace::Closed => None,
+        Pace::Open(first, _) => Some(first),
+    };
     for request in requests.iter().cycle().skip(first % requests.len().max(1)) {
-        let start = Instant::now();
+        let start = match due {
+            Some(due) => wait_for(due).await,
+            None => Instant::now(),
+        };
+        if let (Some(due), Pace::Open(_, apart)) = (&mut due, pace) {
+            *due += apart;
+        }
         if start >= until {
             break;
         }
@@ -70,6 +124,14 @@ async fn connection(
         latencies.push(u32::try_from(start.elapsed().as_micros()).unwrap_or(u32::MAX));
     }
     Ok(latencies)
+}
+
+/// Waits until then by asking again and again: a timer is a thousand times too coarse.
+async fn wait_for(due: Instant) -> Instant {
+    while Instant::now() < due {
+        tokio::task::yield_now().await;
+    }
+    due
 }
 
 /// Starts an upstream that gives every request the same answer.

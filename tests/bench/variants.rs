@@ -32,12 +32,22 @@ pub(crate) enum Variant {
     Routing,
     /// Weir: every exchange mirrored, both answers captured and shipped.
     Capture,
+    /// Weir: a tenth of the exchanges mirrored and a tenth of the others sampled.
+    Capture10,
 }
 
 impl Variant {
     /// All, plain first.
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Plain, Self::Mirror, Self::Lua, Self::Empty, Self::Bootstrap, Self::Routing, Self::Capture];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Plain,
+        Self::Mirror,
+        Self::Lua,
+        Self::Empty,
+        Self::Bootstrap,
+        Self::Routing,
+        Self::Capture,
+        Self::Capture10,
+    ];
 
     /// Its name in the table and in the figures.
     pub(crate) fn name(self) -> &'static str {
@@ -49,6 +59,7 @@ impl Variant {
             Self::Bootstrap => "bootstrap",
             Self::Routing => "routing",
             Self::Capture => "capture",
+            Self::Capture10 => "capture10",
         }
     }
 
@@ -62,6 +73,7 @@ impl Variant {
             Self::Bootstrap => "Weir's configuration without its module",
             Self::Routing => "Weir, 50 % canary, nothing captured",
             Self::Capture => "Weir, 100 % shadow, both answers shipped",
+            Self::Capture10 => "Weir, 10 % shadow, 10 % sampling",
         }
     }
 
@@ -78,7 +90,7 @@ impl Variant {
         let envoy = Envoy::start(options).await?;
         let address = envoy.listener("weir").ok_or("envoy has no listener")?;
         // A refused policy bypasses the filter, and would be measured as a very cheap one.
-        let wanted = matches!(self, Self::Routing | Self::Capture).then(|| "1".to_owned());
+        let wanted = matches!(self, Self::Routing | Self::Capture | Self::Capture10).then(|| "1".to_owned());
         if envoy.admin().version_text().await? != wanted {
             return Err(format!("{}: the policy was refused\n{}", self.name(), envoy.log_tail()).into());
         }
@@ -103,6 +115,11 @@ impl Variant {
             Self::Routing => weir(upstreams, folder, &policy("canary", 50.0, nothing_captured())),
             Self::Capture => {
                 weir(upstreams, folder, &policy("shadow", 0.0, json!({"responseHeaders": null})))
+            }
+            Self::Capture10 => {
+                let shares =
+                    json!({"responseHeaders": null, "shadow": {"percent": 10}, "sampling": {"percent": 10}});
+                weir(upstreams, folder, &policy("shadow", 0.0, shares))
             }
         }
     }

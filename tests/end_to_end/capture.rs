@@ -11,10 +11,18 @@ use weir_tests::http::{Message, request};
 use weir_tests::server::{Step, chunked_reply, json_reply};
 use weir_tests::sink::{Received, count_of, exchanges};
 use weir_tests::traffic::exchange_all;
-use weir_tests::world::{Plan, World, policy};
+use weir_tests::world::{Copies, Plan, World, policy_with};
 use weir_wire::{Leg, LegKind, Variant};
 
 const WITHIN: Duration = Duration::from_secs(15);
+
+weir_tests::by_mirror_and_by_callout!(
+    every_shadowed_exchange_gives_both_legs_with_one_sample_id_and_the_right_bodies,
+    only_the_drawn_share_is_captured_and_says_with_which_chance,
+    long_bodies_keep_head_tail_and_true_size,
+    the_candidates_answer_is_captured_after_the_client_has_left,
+    a_copy_says_that_it_is_one_and_the_served_request_does_not
+);
 
 fn json_answer(variant: &str, request: &Message) -> String {
     json!({"variant": variant, "path": request.head.second_word(), "asked": request.body.len()}).to_string()
@@ -76,10 +84,9 @@ fn requests(count: usize) -> Vec<Vec<u8>> {
     (0..count).map(one).collect()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_shadowed_exchange_gives_both_legs_with_one_sample_id_and_the_right_bodies() {
+async fn every_shadowed_exchange_gives_both_legs_with_one_sample_id_and_the_right_bodies(copies: Copies) {
     const COUNT: usize = 400;
-    let document = policy("shadow", 0.0, json!({"noise": {"percent": 30}, "revision": 7}));
+    let document = policy_with(copies, "shadow", 0.0, json!({"noise": {"percent": 30}, "revision": 7}));
     let native = Policy::parse("policy", &document.to_string()).unwrap();
     let world = world(Plan { workers: 4, ..Plan::new(document) }).await;
     exchange_all(world.address(), 16, requests(COUNT)).await.unwrap();
@@ -103,7 +110,7 @@ async fn every_shadowed_exchange_gives_both_legs_with_one_sample_id_and_the_righ
         assert_eq!((primary.variant, shadow.variant), (Variant::Control, Variant::Candidate));
         assert_eq!((primary.snapshot.as_str(), shadow.snapshot.as_str()).0, native.control.snapshot.label());
         for leg in legs.values() {
-            assert_leg(leg, primary);
+            assert_leg(leg, primary, copies);
         }
         let user = format!("user-{}", primary.path.rsplit('/').next().unwrap());
         let assignment = native.assign(&[("x-user-id", user.as_str())]);
@@ -123,7 +130,7 @@ async fn every_shadowed_exchange_gives_both_legs_with_one_sample_id_and_the_righ
     assert_sequences_without_gaps(&received);
 }
 
-fn assert_leg(leg: &Leg, primary: &Leg) {
+fn assert_leg(leg: &Leg, primary: &Leg, copies: Copies) {
     assert_eq!(
         String::from_utf8_lossy(&leg.response_body),
         String::from_utf8_lossy(&expected_body(leg)),
@@ -141,6 +148,12 @@ fn assert_leg(leg: &Leg, primary: &Leg) {
     let streamed = leg.path.starts_with("/sse");
     let content_type = if streamed { "text/event-stream" } else { "application/json" };
     assert_eq!(leg.response_content_type, content_type);
+    if copies == Copies::ByCallout && leg.leg != LegKind::Primary {
+        // The answer to a call comes whole.
+        assert!(leg.latency_ms.unwrap() > 0.0);
+        assert_eq!((leg.ttfb_ms, leg.ttft_ms, leg.chunks), (None, None, 0));
+        return;
+    }
     let (latency, ttfb, ttft) = (leg.latency_ms.unwrap(), leg.ttfb_ms.unwrap(), leg.ttft_ms.unwrap());
     assert!(ttfb <= ttft && ttft <= latency, "{ttfb} <= {ttft} <= {latency}");
     assert!(!streamed || leg.chunks > 1, "a stream comes in chunks");
@@ -159,10 +172,10 @@ fn assert_sequences_without_gaps(received: &[Received]) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn only_the_drawn_share_is_captured_and_says_with_which_chance() {
+async fn only_the_drawn_share_is_captured_and_says_with_which_chance(copies: Copies) {
     const COUNT: usize = 600;
-    let document = policy("canary", 50.0, json!({"shadow": {"percent": 20}, "sampling": {"percent": 25}}));
+    let document =
+        policy_with(copies, "canary", 50.0, json!({"shadow": {"percent": 20}, "sampling": {"percent": 25}}));
     let native = Policy::parse("policy", &document.to_string()).unwrap();
     let world = world(Plan::new(document)).await;
     exchange_all(world.address(), 8, requests(COUNT)).await.unwrap();
@@ -188,10 +201,9 @@ async fn only_the_drawn_share_is_captured_and_says_with_which_chance() {
     assert!(candidates > 20, "the candidate's own answers are sampled too: {candidates}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn long_bodies_keep_head_tail_and_true_size() {
+async fn long_bodies_keep_head_tail_and_true_size(copies: Copies) {
     let limits = json!({"limits": {"bodyBytesMax": 2048, "bodyTailBytesMax": 512}});
-    let world = World::start(Plan::new(policy("shadow", 0.0, limits))).await.unwrap();
+    let world = World::start(Plan::new(policy_with(copies, "shadow", 0.0, limits))).await.unwrap();
     let long = (0..100_000_u32).map(|index| b'a' + u8::try_from(index % 26).unwrap()).collect::<Vec<_>>();
     for server in [&world.control, &world.candidate] {
         let answer = long.clone();
@@ -200,7 +212,9 @@ async fn long_bodies_keep_head_tail_and_true_size() {
             chunked_reply("text/plain", &chunks, Duration::ZERO)
         });
     }
-    let sent = request("POST", "/", &[("x-user-id", "one")], &long);
+    // A question that is not kept whole has no copy by callout.
+    let question = if copies == Copies::ByMirror { long.as_slice() } else { b"short" };
+    let sent = request("POST", "/", &[("x-user-id", "one")], question);
     let answers = exchange_all(world.address(), 1, vec![sent]).await.unwrap();
     assert_eq!(answers[0].body, long, "the client gets all of it");
     assert!(world.sink.wait_for_legs(WITHIN, 2).await);
@@ -209,7 +223,7 @@ async fn long_bodies_keep_head_tail_and_true_size() {
         assert_eq!(leg.response_body_tail, long[long.len() - 512..], "{:?}", leg.leg);
         assert_eq!(leg.response_body_bytes, 100_000);
         assert!(leg.response_truncated());
-        if leg.leg == LegKind::Primary {
+        if leg.leg == LegKind::Primary && copies == Copies::ByMirror {
             assert_eq!(leg.request_body, long[..2048]);
             assert_eq!(leg.request_body_tail, long[long.len() - 512..]);
             assert_eq!(leg.request_body_bytes, Some(100_000));
@@ -217,9 +231,8 @@ async fn long_bodies_keep_head_tail_and_true_size() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_candidates_answer_is_captured_after_the_client_has_left() {
-    let world = World::start(Plan::new(policy("shadow", 0.0, json!({})))).await.unwrap();
+async fn the_candidates_answer_is_captured_after_the_client_has_left(copies: Copies) {
+    let world = World::start(Plan::new(policy_with(copies, "shadow", 0.0, json!({})))).await.unwrap();
     world.candidate.reply_with(|_| {
         chunked_reply("text/event-stream", &[b"data: one\n\n", b"data: two\n\n"], Duration::from_millis(400))
     });
@@ -234,9 +247,8 @@ async fn the_candidates_answer_is_captured_after_the_client_has_left() {
     assert!(legs["shadow"].complete);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_copy_says_that_it_is_one_and_the_served_request_does_not() {
-    let document = policy("shadow", 0.0, json!({"noise": {"percent": 100}}));
+async fn a_copy_says_that_it_is_one_and_the_served_request_does_not(copies: Copies) {
+    let document = policy_with(copies, "shadow", 0.0, json!({"noise": {"percent": 100}}));
     let world = World::start(Plan::new(document)).await.unwrap();
     let sent = request("POST", "/", &[("x-user-id", "one"), ("x-weir-leg", "primary")], b"{\"a\": 1}");
     exchange_all(world.address(), 1, vec![sent]).await.unwrap();

@@ -3,15 +3,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::task::JoinSet;
 use weir_tests::client::Client;
-use weir_tests::http::{chunk, chunked_head, request};
+use weir_tests::http::{chunk, chunked_head, request, response};
 use weir_tests::random::Random;
 use weir_tests::server::Step;
-use weir_tests::traffic::exchange_all;
+use weir_tests::volume;
 use weir_tests::world::{Plan, World, policy};
 
 const CONCURRENT: usize = 1_000;
@@ -86,31 +86,40 @@ async fn four_workers_do_not_grow_however_many_exchanges_they_capture() {
     const GROWTH_BYTES_MAX: u64 = 4 << 20;
     let count = exchanges();
     let fields = json!({"noise": {"percent": 10}, "sampling": {"always": {"sessionHeader": "x-chat"}}});
-    let world = World::start(Plan { workers: 4, ..Plan::new(policy("shadow", 0.0, fields)) }).await.unwrap();
-    let mut sizes = Vec::new();
+    let upstream =
+        volume::upstream(response(200, &[("content-type", "application/json")], &[b'y'; 900])).unwrap();
+    let plan = Plan { workers: 4, upstream: Some(upstream), ..Plan::new(policy("shadow", 0.0, fields)) };
+    let world = World::start(plan).await.unwrap();
+    let one = |number: usize| {
+        let (user, chat) = (format!("user-{}", number % 999), format!("chat-{number}"));
+        let headers = [("x-user-id", user.as_str()), ("x-chat", &chat), ("content-type", "application/json")];
+        request("POST", "/v1/chat/completions", &headers, &vec![b'x'; 100 + number % 2_000])
+    };
+    let (mut sizes, begun) = (Vec::new(), Instant::now());
     for first in (0..count).step_by(ROUND) {
-        let one = |number: usize| {
-            let (user, chat) = (format!("user-{}", number % 999), format!("chat-{number}"));
-            let headers =
-                [("x-user-id", user.as_str()), ("x-chat", &chat), ("content-type", "application/json")];
-            request("POST", "/v1/chat/completions", &headers, &vec![b'x'; 100 + number % 2_000])
-        };
-        let requests = (first..(first + ROUND).min(count)).map(one).collect();
-        let answers = exchange_all(world.address(), 16, requests).await.unwrap();
-        assert!(answers.iter().all(|answer| answer.head.second_word() == "200" && answer.complete));
-        for server in [&world.control, &world.candidate] {
-            server.forget();
-        }
-        world.sink.clear();
+        let (address, numbers) = (world.address(), first..(first + ROUND).min(count));
+        let sent = tokio::task::spawn_blocking(move || volume::exchange(address, 16, numbers, one));
+        sent.await.unwrap().unwrap();
         sizes.push(total(&world, "weir_guest_memory_bytes").await);
+        if first > 0 && first.is_multiple_of(20 * ROUND) {
+            eprintln!(
+                "{first} of {count} exchanges after {:.0} s: {:?} bytes",
+                begun.elapsed().as_secs_f64(),
+                sizes.last()
+            );
+        }
     }
     tokio::time::sleep(Duration::from_secs(2)).await;
     sizes.push(total(&world, "weir_guest_memory_bytes").await);
     let (samples, dropped) =
         (total(&world, "weir_samples_total").await, total(&world, "weir_drops_total").await);
     let (early, last) = (sizes[sizes.len() / 2], *sizes.last().unwrap());
+    let (batches, bytes) = world.sink.traffic();
     eprintln!(
-        "{count} exchanges, {samples} legs, {dropped} dropped; {last} bytes in four workers, {early} at half time"
+        "{count} exchanges in {:.0} s, {samples} legs, {dropped} dropped, {bytes} bytes in {batches} batches; \
+         {last} bytes in four workers, {early} at half time, {:?} at most",
+        begun.elapsed().as_secs_f64(),
+        sizes.iter().max()
     );
     assert!(samples as usize >= 2 * count, "{samples} legs");
     assert!(last <= early + GROWTH_BYTES_MAX, "{sizes:?}");

@@ -9,14 +9,19 @@ use weir_tests::http::{Message, request};
 use weir_tests::random::Random;
 use weir_tests::server::Server;
 use weir_tests::traffic::exchange_all;
-use weir_tests::world::{Plan, World, policy};
+use weir_tests::world::{Copies, Plan, World, policy_with};
 
 const WITHIN: Duration = Duration::from_secs(20);
 const BODY_BYTES_MAX: usize = 1_000_000;
 const COUNT: usize = 60;
 
-fn plan() -> Plan {
-    Plan::new(policy(
+weir_tests::by_mirror_and_by_callout!(
+    the_candidates_requests_and_copies_are_rewritten_and_controls_arrive_as_they_were_sent
+);
+
+fn plan(copies: Copies) -> Plan {
+    Plan::new(policy_with(
+        copies,
         "canary",
         0.0,
         json!({
@@ -51,16 +56,18 @@ async fn arrived(server: &Server, count: usize) -> BTreeMap<usize, Vec<Message>>
     arrived
 }
 
-/// Objects of any size up to many chunks, with and without the fields, with traps in texts.
-fn document(random: &mut Random) -> Vec<u8> {
+/// Objects of any size up to many chunks (of up to about 40 KiB where `small`), with and without the fields, with traps in
+/// texts.
+fn document(random: &mut Random, small: bool) -> Vec<u8> {
+    let of = |most: usize| if small { most / 40 + 1 } else { most };
     let trap = "\\\"},{\"model\":[\u{e9}";
     let messages: Vec<Value> = (0..random.below(6))
-        .map(|_| json!({"model": trap, "content": trap.repeat(1 + random.below(2500))}))
+        .map(|_| json!({"model": trap, "content": trap.repeat(1 + random.below(of(2500)))}))
         .collect();
-    let mut document = json!({"messages": messages, "text": trap.repeat(random.below(8000))});
+    let mut document = json!({"messages": messages, "text": trap.repeat(random.below(of(8000)))});
     let fields = document.as_object_mut().unwrap();
     if random.below(3) > 0 {
-        fields.insert("model".to_owned(), json!("desk-1".repeat(1 + random.below(3000))));
+        fields.insert("model".to_owned(), json!("desk-1".repeat(1 + random.below(of(3000)))));
     }
     if random.below(3) == 0 {
         fields.insert("temperature".to_owned(), json!({"nested": [1, 2]}));
@@ -81,12 +88,16 @@ fn assert_rewritten(request: &Message, query: &str, original: &[u8]) {
     assert!(found == expected, "a document of {} bytes is not what it should be", original.len());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_candidates_requests_and_copies_are_rewritten_and_controls_arrive_as_they_were_sent() {
-    let world = World::start(plan()).await.unwrap();
+async fn the_candidates_requests_and_copies_are_rewritten_and_controls_arrive_as_they_were_sent(
+    copies: Copies,
+) {
+    let world = World::start(plan(copies)).await.unwrap();
     let mut random = Random::new(7);
-    let documents: Vec<Vec<u8>> = (0..COUNT).map(|_| document(&mut random)).collect();
-    assert!(documents.iter().any(|document| document.len() > 100_000), "several chunks");
+    // A question that is not kept whole has no copy by callout.
+    let small = copies == Copies::ByCallout;
+    let documents: Vec<Vec<u8>> = (0..COUNT).map(|_| document(&mut random, small)).collect();
+    let largest = documents.iter().map(Vec::len).max().unwrap();
+    assert!(if small { (5_000..65_536).contains(&largest) } else { largest > 100_000 }, "{largest} bytes");
     assert!(documents.iter().all(|document| document.len() <= BODY_BYTES_MAX));
     let requests = documents.iter().enumerate().map(|(number, document)| {
         let tier = if number % 2 == 0 { "internal" } else { "none" };
@@ -128,7 +139,7 @@ async fn the_candidates_requests_and_copies_are_rewritten_and_controls_arrive_as
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_above_the_limit_or_without_length_stays_on_control_and_is_counted() {
-    let world = World::start(plan()).await.unwrap();
+    let world = World::start(plan(Copies::ByMirror)).await.unwrap();
     let json = ("content-type", "application/json");
     let head = [("x-user-id", "ada"), ("x-tier", "internal"), ("x-number", "1"), json];
     let large = format!("{{\"model\":\"{}\"}}", "x".repeat(BODY_BYTES_MAX));

@@ -9,7 +9,14 @@ use weir_tests::http::{Message, chunk, chunked_head, request, response};
 use weir_tests::random::Random;
 use weir_tests::server::Step;
 use weir_tests::traffic::exchange_all;
-use weir_tests::world::{Filter, Plan, World, policy};
+use weir_tests::world::{Copies, Filter, Plan, World, policy_with};
+
+weir_tests::by_mirror_and_by_callout!(
+    generated_exchanges_are_the_same_for_client_and_control_with_and_without_the_filter,
+    the_filter_adds_its_two_response_headers_and_nothing_else,
+    an_event_stream_split_at_every_byte_arrives_whole,
+    bodies_of_many_megabytes_pass_whole_in_both_directions
+);
 
 /// Exchanges of one round, after which what was recorded is forgotten.
 const ROUND: u64 = 600;
@@ -23,8 +30,8 @@ const CONTENT_TYPES: [&str; 5] =
     ["application/json", "text/event-stream", "text/plain; charset=utf-8", "application/octet-stream", ""];
 
 /// Everything is captured and copied twice, and the client is told nothing.
-fn everything_captured(response_headers: Value) -> Value {
-    policy("shadow", 0.0, json!({"noise": {"percent": 50}, "responseHeaders": response_headers}))
+fn everything_captured(copies: Copies, response_headers: Value) -> Value {
+    policy_with(copies, "shadow", 0.0, json!({"noise": {"percent": 50}, "responseHeaders": response_headers}))
 }
 
 /// The reply that a path `/generated/SEED` stands for: hostile bodies in hostile pieces.
@@ -153,9 +160,8 @@ async fn world(plan: Plan) -> World {
     world
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn generated_exchanges_are_the_same_for_client_and_control_with_and_without_the_filter() {
-    let silent = everything_captured(json!({"variant": false, "revision": false}));
+async fn generated_exchanges_are_the_same_for_client_and_control_with_and_without_the_filter(copies: Copies) {
+    let silent = everything_captured(copies, json!({"variant": false, "revision": false}));
     let with = world(Plan { workers: 4, ..Plan::new(silent.clone()) }).await;
     let without = world(Plan { filter: Filter::Absent, ..Plan::new(silent) }).await;
     for first in (0..exchanges()).step_by(usize::try_from(ROUND).unwrap()) {
@@ -186,9 +192,8 @@ async fn generated_exchanges_are_the_same_for_client_and_control_with_and_withou
     assert_eq!(with.sink.errors(), Vec::<String>::new());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_filter_adds_its_two_response_headers_and_nothing_else() {
-    let told = everything_captured(json!({"variant": true, "revision": true}));
+async fn the_filter_adds_its_two_response_headers_and_nothing_else(copies: Copies) {
+    let told = everything_captured(copies, json!({"variant": true, "revision": true}));
     let with = world(Plan::new(told.clone())).await;
     let without = world(Plan { filter: Filter::Absent, ..Plan::new(told) }).await;
     let requests = (0..40).map(generated_request).collect::<Vec<_>>();
@@ -203,9 +208,8 @@ async fn the_filter_adds_its_two_response_headers_and_nothing_else() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_event_stream_split_at_every_byte_arrives_whole() {
-    let world = World::start(Plan::new(everything_captured(json!({})))).await.unwrap();
+async fn an_event_stream_split_at_every_byte_arrives_whole(copies: Copies) {
+    let world = World::start(Plan::new(everything_captured(copies, json!({})))).await.unwrap();
     let stream = "data: {\"t\": \"ü😀\"}\n\ndata: [DONE]\n\n".as_bytes();
     world.control.reply_with(move |request| {
         let at: usize = request.head.second_word().trim_start_matches('/').parse().unwrap_or(0);
@@ -226,10 +230,9 @@ async fn an_event_stream_split_at_every_byte_arrives_whole() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn bodies_of_many_megabytes_pass_whole_in_both_directions() {
+async fn bodies_of_many_megabytes_pass_whole_in_both_directions(copies: Copies) {
     const BYTES: usize = 64 << 20;
-    let world = World::start(Plan::new(everything_captured(json!({})))).await.unwrap();
+    let world = World::start(Plan::new(everything_captured(copies, json!({})))).await.unwrap();
     let body = Random::new(3).bytes(BYTES);
     for server in [&world.control, &world.candidate] {
         let answer = response(200, &[("content-type", "application/octet-stream")], &body);

@@ -16,6 +16,27 @@ pub mod random;
 pub mod server;
 pub mod sink;
 pub mod traffic;
+pub mod volume;
 pub mod world;
 
 pub use empty_module::{empty_module, trapping_module};
+
+/// Runs each of these tests, which take a [`world::Copies`], with copies by mirror and with copies by callout.
+#[macro_export]
+macro_rules! by_mirror_and_by_callout {
+    ($($name:ident),+ $(,)?) => {
+        mod by_mirror {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $name() {
+                super::$name($crate::world::Copies::ByMirror).await;
+            })+
+        }
+
+        mod by_callout {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $name() {
+                super::$name($crate::world::Copies::ByCallout).await;
+            })+
+        }
+    };
+}

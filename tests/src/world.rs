@@ -39,6 +39,15 @@ pub enum Filter {
     Absent,
 }
 
+/// Who makes the copies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Copies {
+    /// Envoy's mirror.
+    ByMirror,
+    /// The filter, on clusters that have no filter of Weir's.
+    ByCallout,
+}
+
 /// What to build.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -58,6 +67,9 @@ pub struct Plan {
     pub filters_before: Vec<Value>,
     /// Changes the rendered bootstrap, for what no field does.
     pub edit: fn(String) -> String,
+    /// Something else behind the clusters than [`World::control`] and [`World::candidate`], which then nobody asks; and a sink
+    /// that counts batches without reading them. For very many exchanges.
+    pub upstream: Option<SocketAddr>,
     /// The filter refuses this policy, and the proxy has to come up without it.
     pub refused: bool,
 }
@@ -75,6 +87,7 @@ impl Plan {
             access_log: false,
             filters_before: Vec::new(),
             edit: |bootstrap| bootstrap,
+            upstream: None,
             refused: false,
         }
     }
@@ -104,6 +117,21 @@ pub fn policy(mode: &str, candidate_percent: f64, fields: Value) -> Value {
     });
     merge(&mut policy, fields);
     policy
+}
+
+/// The same with copies that the mirror or the filter makes.
+#[must_use]
+pub fn policy_with(copies: Copies, mode: &str, candidate_percent: f64, fields: Value) -> Value {
+    let mut document = policy(mode, candidate_percent, fields);
+    if copies == Copies::ByCallout {
+        let called = json!({
+            "candidate": {"shadowCluster": "candidate"},
+            "shadow": {"transport": "callout"},
+            "noise": {"cluster": "control"},
+        });
+        merge(&mut document, called);
+    }
+    document
 }
 
 /// The same policy as another revision.
@@ -140,7 +168,10 @@ impl World {
     pub async fn start(plan: Plan) -> Result<Self, Failure> {
         let control = Server::start(|request| answer("control", request)).await?;
         let candidate = Server::start(|request| answer("candidate", request)).await?;
-        let sink = Sink::start().await?;
+        let sink = match plan.upstream {
+            None => Sink::start().await?,
+            Some(_) => Sink::start_counting().await?,
+        };
         let folder = tempfile::tempdir()?;
         let ecds = folder.path().join("ecds/weir.json");
         fs::create_dir(folder.path().join("ecds"))?;
@@ -162,8 +193,8 @@ impl World {
             _ => FilterSource::Ecds { file: ecds.clone(), module: module.clone() },
         };
         let upstreams = Upstreams {
-            control: control.address(),
-            candidate: candidate.address(),
+            control: plan.upstream.unwrap_or(control.address()),
+            candidate: plan.upstream.unwrap_or(candidate.address()),
             collector: sink.address(),
         };
         let bootstrap = Bootstrap {
