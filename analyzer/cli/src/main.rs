@@ -62,7 +62,7 @@ fn run(command: &Command) -> Outcome {
         Command::Man(arguments) => commands::man::run(arguments),
         Command::Collect(arguments) => wait(commands::collect::run(arguments)),
         Command::Judge(arguments) => wait(commands::judge::run(arguments)),
-        Command::Eval(arguments) => wait(commands::golden::eval(arguments)),
+        Command::Eval(arguments) => wait(commands::eval::run(arguments)),
         Command::Watch(arguments) => wait(commands::watch::run(arguments)),
         Command::Push(arguments) => wait(commands::hands::push(arguments)),
         Command::Rollback(arguments) => wait(commands::hands::rollback(arguments)),

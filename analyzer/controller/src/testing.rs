@@ -54,6 +54,7 @@ pub(crate) fn gate(outcome: Outcome) -> GateResult {
         needed_more: None,
         explanation: String::new(),
         segment: weir_gate::Segment::new(),
+        correction: None,
     }
 }
 

@@ -230,6 +230,7 @@ pub(crate) mod tests {
             explanation: "order_id is there in 61.2 % of the candidate's answers, 100.0 % of control's"
                 .into(),
             segment: weir_gate::Segment::new(),
+            correction: None,
         }
     }
 

@@ -15,6 +15,8 @@
 //!
 //! [`ErrorRates`] says all three for the gates at hand.
 //!
+//! - A gate on a judge's score that people have labelled is about people's scores, at the same share (`correct`).
+//!
 //! Segments have an alpha of their own, and call a human at most (`segments`).
 //!
 //! The promise needs a set of gates that is fixed: a score column that appears during a rollout makes every gate's

@@ -17,6 +17,16 @@ pub(crate) fn reason(verdict: Verdict, results: &[GateResult], health: &CaptureH
         let decides = |result: &&GateResult| result.severity != Severity::Advisory;
         results.iter().filter(decides).filter(|result| result.outcome == Outcome::Undecided)
     };
+    let labels = |result: &&GateResult| result.correction.as_ref()?.needed_labels.filter(|more| *more > 0);
+    if let Some((gate, more)) =
+        open().filter_map(|result| Some((&result.gate, labels(&result)?))).max_by_key(|(_, more)| *more)
+    {
+        let text = format!(
+            "forecast: {gate} needs about {} more labels of each variant (`weir label`)",
+            thousands(rounded(more))
+        );
+        return Some(Reason { text, gate: Some(gate.clone()) });
+    }
     if open().any(|result| result.needed_more.is_none()) {
         return None;
     }

@@ -2,9 +2,10 @@
 
 use weir_stats::forecast::{self, Shape};
 
+use crate::correct::corrected;
 use crate::gates::{Direction, Gate, Margin};
 use crate::labels::Segment;
-use crate::measure::{Measured, measure, measure_percentile};
+use crate::measure::{Measured, measure_percentile};
 use crate::memory::{Key, Memory};
 use crate::names::split_percentile;
 use crate::result::{Comparison, GateResult, Outcome};
@@ -43,7 +44,7 @@ pub(crate) fn judge_measured(
     };
     let measured = memory.measured(key, || match percentile {
         Some(share) => measure_percentile(series, share, relative, alpha),
-        None => measure(series, relative, alpha),
+        None => corrected(series, relative, alpha),
     });
     let better = better_of(gate.direction, series.better);
     let n = evidence(&measured);
@@ -53,6 +54,10 @@ pub(crate) fn judge_measured(
         Outcome::Undecided => needed_more(&measured, better, margin, n, gate.minimum_evidence),
         _ => None,
     };
+    let mut correction = measured.correction.clone();
+    if let Some(correction) = correction.as_mut().filter(|_| outcome == Outcome::Undecided) {
+        correction.needed_labels = needed_labels(&measured, better, margin);
+    }
     let mut result = GateResult {
         gate: name,
         metric: if gate.metric.ends_with('*') { series.name.clone() } else { gate.metric.clone() },
@@ -75,6 +80,7 @@ pub(crate) fn judge_measured(
         needed_more,
         explanation: String::new(),
         segment: segment.clone(),
+        correction,
     };
     result.explanation = words::explain(&result, gate.minimum_evidence, &measured.notes);
     (result, measured.shape)
@@ -153,6 +159,26 @@ fn outcome(measured: &Measured, better: Better, margin: f64, enough: bool) -> Ou
     }
 }
 
+/// Labels of each variant until the interval fits, with the judge's part as it is; None where it is not corrected, where
+/// the estimate is past the margin, or where labels alone do not do it.
+fn needed_labels(measured: &Measured, better: Better, margin: f64) -> Option<u64> {
+    let rest = measured.rectifier?;
+    let (estimate, (low, high)) = (measured.estimate?, measured.interval?);
+    let sides = match better {
+        Better::Higher => [Some((estimate + margin, estimate - low)), None],
+        Better::Lower => [None, Some((margin - estimate, high - estimate))],
+        Better::Neither => {
+            [Some((estimate + margin, estimate - low)), Some((margin - estimate, high - estimate))]
+        }
+    };
+    let mut most = 0;
+    for (room, half) in sides.into_iter().flatten() {
+        let judges_part = (half - rest.half).max(0.0);
+        most = most.max(forecast::needed_more(rest.shape, rest.n, rest.half, room - judges_part)?);
+    }
+    Some(most)
+}
+
 /// None where the estimate itself is at or past the margin.
 fn needed_more(measured: &Measured, better: Better, margin: f64, n: u64, minimum: u64) -> Option<u64> {
     let estimate = measured.estimate?;
@@ -169,10 +195,12 @@ fn needed_more(measured: &Measured, better: Better, margin: f64, n: u64, minimum
         return measured.interval_from.map(|from| from.max(minimum).saturating_sub(n).max(1));
     };
     let halves = [estimate - low, high - estimate];
+    // More pairs do not narrow the part that comes from people's labels.
+    let fixed = measured.rectifier.map_or(0.0, |rest| rest.half);
     let mut most = to_minimum;
     for (room, half) in rooms.into_iter().zip(halves) {
         if let Some(room) = room {
-            most = most.max(forecast::needed_more(measured.shape?, n, half, room)?);
+            most = most.max(forecast::needed_more(measured.shape?, n, half - fixed, room - fixed)?);
         }
     }
     Some(most)

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::series::{MetricSeries, Stratum};
+use crate::series::{MetricSeries, PersonLabel, Stratum};
 
 /// A part of the traffic: for each dimension (`tier`, `route`, `tag:region`, ...) the value that it must have.
 pub type Segment = BTreeMap<String, String>;
@@ -43,16 +43,16 @@ pub(crate) fn restricted(series: &MetricSeries, segment: &Segment) -> MetricSeri
         places.iter().map(|place| at(place) == Some(true)).collect()
     };
     let pairs = kept(&labels.pairs);
-    let strata = series.strata.iter().zip(&labels.strata);
-    let strata = strata.map(|(stratum, (control, candidate))| {
-        let (control, candidate) = (kept(control), kept(candidate));
-        Stratum {
-            name: stratum.name.clone(),
-            control: chosen(&stratum.control, &control),
-            candidate: chosen(&stratum.candidate, &candidate),
-            control_clusters: chosen(&stratum.control_clusters, &control),
-            candidate_clusters: chosen(&stratum.candidate_clusters, &candidate),
-        }
+    let arms: Vec<(Vec<bool>, Vec<bool>)> =
+        labels.strata.iter().map(|(control, candidate)| (kept(control), kept(candidate))).collect();
+    let people = people_inside(&series.people, &pairs, &arms);
+    let strata = series.strata.iter().zip(arms);
+    let strata = strata.map(|(stratum, (control, candidate))| Stratum {
+        name: stratum.name.clone(),
+        control: chosen(&stratum.control, &control),
+        candidate: chosen(&stratum.candidate, &candidate),
+        control_clusters: chosen(&stratum.control_clusters, &control),
+        candidate_clusters: chosen(&stratum.candidate_clusters, &candidate),
     });
     MetricSeries {
         name: series.name.clone(),
@@ -62,6 +62,7 @@ pub(crate) fn restricted(series: &MetricSeries, segment: &Segment) -> MetricSeri
         pairs: chosen(&series.pairs, &pairs),
         pair_clusters: chosen(&series.pair_clusters, &pairs),
         strata: strata.collect(),
+        people,
         ..MetricSeries::default()
     }
 }
@@ -84,6 +85,7 @@ pub fn without(series: &MetricSeries, hidden: &[Segment]) -> MetricSeries {
     let pairs = kept(&labels.pairs, series.pairs.len());
     let mut strata = Vec::with_capacity(series.strata.len());
     let mut places = Vec::with_capacity(series.strata.len());
+    let mut arms = Vec::with_capacity(series.strata.len());
     for (index, stratum) in series.strata.iter().enumerate() {
         let none = (Vec::new(), Vec::new());
         let (old, new) = labels.strata.get(index).unwrap_or(&none);
@@ -96,6 +98,7 @@ pub fn without(series: &MetricSeries, hidden: &[Segment]) -> MetricSeries {
             control_clusters: chosen(&stratum.control_clusters, &control),
             candidate_clusters: chosen(&stratum.candidate_clusters, &candidate),
         });
+        arms.push((control, candidate));
     }
     MetricSeries {
         name: series.name.clone(),
@@ -108,7 +111,30 @@ pub fn without(series: &MetricSeries, hidden: &[Segment]) -> MetricSeries {
         strata,
         missing: series.missing,
         labels: Labels { sets: labels.sets.clone(), pairs: chosen(&labels.pairs, &pairs), strata: places },
+        people: people_inside(&series.people, &pairs, &arms),
     }
+}
+
+/// Labels of answers that are kept, at their new places.
+fn people_inside(
+    people: &[PersonLabel],
+    pairs: &[bool],
+    strata: &[(Vec<bool>, Vec<bool>)],
+) -> Vec<PersonLabel> {
+    let moved = |kept: &[bool], place: u32| {
+        let place = usize::try_from(place).ok()?;
+        let before = kept.get(..place)?.iter().filter(|kept| **kept).count();
+        u32::try_from(before).ok().filter(|_| kept.get(place) == Some(&true))
+    };
+    let of = |label: &PersonLabel| {
+        let pair = label.pair.and_then(|place| moved(pairs, place));
+        let stratum = label.stratum.and_then(|(stratum, place)| {
+            let (control, candidate) = strata.get(usize::try_from(stratum).ok()?)?;
+            Some((stratum, moved(if label.candidate { candidate } else { control }, place)?))
+        });
+        (pair.is_some() || stratum.is_some()).then_some(PersonLabel { pair, stratum, ..*label })
+    };
+    people.iter().filter_map(of).collect()
 }
 
 /// Whether a set of labels has all labels of a segment.

@@ -8,6 +8,7 @@
 //! a result is finite.
 
 mod cluster;
+mod correct;
 mod evaluate;
 mod fixed;
 mod forecast;
@@ -43,7 +44,7 @@ pub use rehearse::{
 };
 pub use restrain::{JudgeTrust, Tripwire, restrain};
 pub use result::{
-    Comparison, ErrorRates, Evaluation, FindingKind, GateResult, Outcome, Reason, SegmentFinding,
+    Comparison, Correction, ErrorRates, Evaluation, FindingKind, GateResult, Outcome, Reason, SegmentFinding,
     SegmentResult, Verdict,
 };
-pub use series::{AssignmentCheck, Better, CaptureHealth, MetricSeries, Stratum};
+pub use series::{AssignmentCheck, Better, CaptureHealth, MetricSeries, PersonLabel, Stratum};

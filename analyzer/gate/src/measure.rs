@@ -8,7 +8,7 @@ use weir_stats::forecast::Shape;
 use weir_stats::{Arms, Estimate, Moments, StatsError, Stratified, asymptotic, bounded, quantile};
 
 use crate::cluster::{self, Quantity};
-use crate::result::Comparison;
+use crate::result::{Comparison, Correction};
 use crate::series::MetricSeries;
 
 /// Pairs from which the paired comparison is used.
@@ -29,10 +29,24 @@ pub(crate) struct Measured {
     pub(crate) exact: bool,
     pub(crate) method: &'static str,
     pub(crate) shape: Option<Shape>,
+    /// The part of the interval that comes from people's labels, where there is one.
+    pub(crate) rectifier: Option<LabelledPart>,
+    /// What people's labels did to it, where there are any.
+    pub(crate) correction: Option<Correction>,
     /// Values from which there is an interval, where there is none yet.
     pub(crate) interval_from: Option<u64>,
     /// What has to be said about the values: left out, outside their bounds, cohorts without a counterpart.
     pub(crate) notes: Vec<String>,
+}
+
+/// What people's labels add to an interval.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LabelledPart {
+    /// Labels of each variant.
+    pub(crate) n: u64,
+    /// Half of its width.
+    pub(crate) half: f64,
+    pub(crate) shape: Shape,
 }
 
 /// What is estimated and how.
@@ -199,6 +213,8 @@ fn finish(
         exact,
         method: if exact { "betting confidence sequence" } else { "asymptotic confidence sequence" },
         shape: Some(shape),
+        rectifier: None,
+        correction: None,
         interval_from,
         notes: Vec::new(),
     }
@@ -217,6 +233,8 @@ fn nothing() -> Measured {
         exact: false,
         method: "none",
         shape: None,
+        rectifier: None,
+        correction: None,
         interval_from: None,
         notes: Vec::new(),
     }

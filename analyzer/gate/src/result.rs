@@ -103,6 +103,34 @@ pub struct GateResult {
     /// The part of the traffic that it is about: for each dimension its value; empty for all of it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub segment: BTreeMap<String, String>,
+    /// For a judge's score that people have labelled: what the judge alone says, and how it was corrected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub correction: Option<Correction>,
+}
+
+/// A judge's score, held against people's labels.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Correction {
+    /// Whether the gate's estimate and interval are corrected; otherwise they are the judge's, for the reason in `text`.
+    pub applied: bool,
+    /// Mean of the judge's scores of control.
+    pub raw_control: Option<f64>,
+    /// Mean of the judge's scores of the candidate.
+    pub raw_candidate: Option<f64>,
+    /// Candidate minus control by the judge alone.
+    pub raw_estimate: Option<f64>,
+    /// Its interval, at the gate's alpha.
+    pub raw_interval: Option<(f64, f64)>,
+    /// Labelled answers of control.
+    pub labels_control: u64,
+    /// Labelled answers of the candidate.
+    pub labels_candidate: u64,
+    /// How much of the judge's difference counts, 0 to 1: the weight of prediction-powered inference; where applied.
+    pub judge_weight: Option<f64>,
+    /// About how many more labels of each variant until the gate is inside, where more pairs alone do not get it there.
+    pub needed_labels: Option<u64>,
+    /// How it was corrected, or why not.
+    pub text: String,
 }
 
 /// One reason for the verdict.

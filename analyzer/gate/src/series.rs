@@ -37,6 +37,23 @@ pub struct Stratum {
     pub candidate_clusters: Vec<u32>,
 }
 
+/// What a person says of one answer, on the scale of the metric.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PersonLabel {
+    /// Whether the candidate gave the answer.
+    pub candidate: bool,
+    /// The person's score.
+    pub score: f64,
+    /// How much it counts: one over the probability that this answer was asked about, up to a factor.
+    pub weight: f64,
+    /// The answer's place among the pairs, where it is in one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pair: Option<u32>,
+    /// Its stratum and its place among that variant's values there, where it is in one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stratum: Option<(u32, u32)>,
+}
+
 /// Every value of one metric.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MetricSeries {
@@ -63,6 +80,9 @@ pub struct MetricSeries {
     /// What the exchanges are labelled with; empty where nothing is.
     #[serde(default, skip_serializing_if = "Labels::is_empty")]
     pub labels: Labels,
+    /// What people say of some of the answers, in the order in which they said it; empty for metrics that no judge made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub people: Vec<PersonLabel>,
 }
 
 /// How many identities each variant has within one revision and cohort, and how many it should have.

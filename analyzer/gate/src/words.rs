@@ -100,7 +100,14 @@ fn undecided(result: &GateResult, minimum_evidence: u64) -> String {
     if result.relative && result.estimate.is_none() {
         return "undecided, the mean of control is not above zero: use an absolute margin".to_owned();
     }
+    let correction = result.correction.as_ref().filter(|correction| correction.applied);
+    if let Some(more) = correction.and_then(|correction| correction.needed_labels).filter(|more| *more > 0) {
+        return format!("undecided, about {} more labels of each variant", thousands(rounded(more)));
+    }
     match result.needed_more {
+        None if correction.is_some() && !at_margin(result) => {
+            "undecided, both more labels and more answers are needed".to_owned()
+        }
         Some(0) => "undecided, about to be decided".to_owned(),
         Some(more) if evidence < minimum_evidence => format!(
             "undecided, about {} more {what} (at least {} in all)",
@@ -133,6 +140,18 @@ fn at_margin(result: &GateResult) -> bool {
 }
 
 fn counts(result: &GateResult) -> String {
+    let answers = answers(result);
+    match result.correction.as_ref().filter(|correction| correction.applied) {
+        None => answers,
+        Some(correction) => format!(
+            "{answers}, {} and {} of them labelled by people",
+            thousands(correction.labels_control),
+            thousands(correction.labels_candidate)
+        ),
+    }
+}
+
+fn answers(result: &GateResult) -> String {
     match result.comparison {
         Comparison::Paired => format!("{} pairs", thousands(result.n_pairs)),
         _ => format!(

@@ -7,6 +7,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::breakdown::{Part, Position, Twice};
+
 /// Labels of each variant below which a judge is not calibrated.
 pub const LABELS_MIN: usize = 30;
 /// Kappa below which it is not.
@@ -135,6 +137,15 @@ pub struct Trust {
     pub calibrated: bool,
     /// Why, or why not.
     pub text: String,
+    /// The same by variant and segment.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Part>,
+    /// What the order of two answers did, where it was asked for pairs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<Position>,
+    /// How far it agrees with itself, where it was asked twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub twice: Option<Twice>,
 }
 
 /// One answer with a person's score, the judge's score and its length.
@@ -194,10 +205,13 @@ pub fn trust(judge: &str, criterion: &str, rated: &[Rated], control: &[f64], can
         corrected,
         calibrated: enough && agrees,
         text,
+        parts: Vec::new(),
+        position: None,
+        twice: None,
     }
 }
 
-fn correlation(pairs: impl Iterator<Item = (f64, f64)> + Clone) -> Option<f64> {
+pub(crate) fn correlation(pairs: impl Iterator<Item = (f64, f64)> + Clone) -> Option<f64> {
     let n = pairs.clone().count() as f64;
     let (a, b) = pairs.clone().fold((0.0, 0.0), |(a, b), (x, y)| (a + x / n, b + y / n));
     let (mut xy, mut xx, mut yy) = (0.0, 0.0, 0.0);

@@ -2,8 +2,8 @@
 //!
 //! A line is `{"id", "prompt", "expect": [...], "tags": [...], "origin"}`; an expectation is one of `{"exact": text}`,
 //! `{"contains": text}`, `{"pattern": regular expression}`, `{"json_schema": schema}`, `{"similar_to": text, "at_least":
-//! cosine}` and `{"judge": criterion, "at_least": 0 to 1}`. Of JSON Schema `type`, `required`, `properties`, `items`, `enum` and
-//! `additionalProperties: false` are understood; any other keyword is an error, not passed over.
+//! cosine}` and `{"judge": criterion, "at_least": 0 to 1}`. Of JSON Schema what [`weir_document::conform`] checks; any other keyword
+//! is an error, not passed over.
 //! Limits: [`CASES_MAX`] cases. Patterns run in linear time.
 
 use std::collections::BTreeSet;
@@ -13,10 +13,10 @@ use regex::Regex;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
+use weir_document::conform;
 
 /// Cases of a set.
 pub const CASES_MAX: usize = 10_000;
-const KEYWORDS: [&str; 6] = ["type", "required", "properties", "items", "enum", "additionalProperties"];
 
 /// A set that cannot be read.
 #[derive(Debug, Error)]
@@ -90,9 +90,8 @@ impl Expectation {
         if let Some(error) = self.pattern.as_ref().and_then(|pattern| Regex::new(pattern).err()) {
             return Some(format!("pattern: {}", error.to_string().replace('\n', " ")));
         }
-        self.json_schema.as_ref().and_then(unknown_keyword).map(|word| {
-            format!("json_schema: keyword {word:?} is not understood; allowed: {}", KEYWORDS.join(", "))
-        })
+        let (place, what) = conform::problems(self.json_schema.as_ref()?).into_iter().next()?;
+        Some(format!("json_schema{place}: {what}"))
     }
 
     /// Whether an answer is as expected; `similarity` and `score` are asked where they are needed, and say nothing where
@@ -114,59 +113,13 @@ impl Expectation {
             return Regex::new(pattern).ok().map(|pattern| pattern.is_match(answer));
         }
         if let Some(schema) = &self.json_schema {
-            return Some(serde_json::from_str(answer).is_ok_and(|value| fits(schema, &value)));
+            return Some(serde_json::from_str(answer).is_ok_and(|value| conform::conforms(schema, &value)));
         }
         if let Some(text) = &self.similar_to {
             return similarity(text, answer).map(|near| near >= limit);
         }
         self.judge.as_ref().and_then(|criterion| score(criterion)).map(|score| score >= limit)
     }
-}
-
-fn unknown_keyword(schema: &Value) -> Option<String> {
-    let fields = schema.as_object()?;
-    if let Some(word) = fields.keys().find(|word| !KEYWORDS.contains(&word.as_str())) {
-        return Some(word.clone());
-    }
-    let below = fields.get("properties").and_then(Value::as_object).into_iter().flat_map(|map| map.values());
-    below.chain(fields.get("items")).find_map(unknown_keyword)
-}
-
-fn fits(schema: &Value, value: &Value) -> bool {
-    let Some(fields) = schema.as_object() else { return true };
-    let is = |word: &str| match word {
-        "object" => value.is_object(),
-        "array" => value.is_array(),
-        "string" => value.is_string(),
-        "number" => value.is_number(),
-        "integer" => value.is_i64() || value.is_u64(),
-        "boolean" => value.is_boolean(),
-        "null" => value.is_null(),
-        _ => false,
-    };
-    let typed = match fields.get("type") {
-        Some(Value::String(word)) => is(word),
-        Some(Value::Array(words)) => words.iter().filter_map(Value::as_str).any(is),
-        _ => true,
-    };
-    let listed = fields.get("enum").and_then(Value::as_array).is_none_or(|all| all.contains(value));
-    let required = fields
-        .get("required")
-        .and_then(Value::as_array)
-        .is_none_or(|names| names.iter().filter_map(Value::as_str).all(|name| value.get(name).is_some()));
-    let properties = fields.get("properties").and_then(Value::as_object);
-    let below = properties.is_none_or(|map| {
-        map.iter().all(|(name, schema)| value.get(name).is_none_or(|value| fits(schema, value)))
-    });
-    let closed = fields.get("additionalProperties") != Some(&Value::Bool(false))
-        || value.as_object().is_none_or(|object| {
-            object.keys().all(|key| properties.is_some_and(|map| map.contains_key(key)))
-        });
-    let items = fields
-        .get("items")
-        .zip(value.as_array())
-        .is_none_or(|(schema, values)| values.iter().all(|value| fits(schema, value)));
-    typed && listed && required && below && closed && items
 }
 
 /// A prompt with what an answer must be.
@@ -324,13 +277,13 @@ mod tests {
             "{\"id\": \"a\", \"prompt\": \"p\", \"expect\": [{\"pattern\": \"(\"}]}\n",
             "{\"id\": \"a\", \"prompt\": \"p\", \"expect\": []}\n",
             "{\"id\": \"b\", \"prompt\": \"p\", \"expect\": [{\"exact\": \"x\", \"contains\": \"y\"}]}\n",
-            "{\"id\": \"c\", \"prompt\": \"p\", \"expect\": [{\"json_schema\": {\"minLength\": 3}}]}\n",
+            "{\"id\": \"c\", \"prompt\": \"p\", \"expect\": [{\"json_schema\": {\"pattern\": 3}}]}\n",
             "{\"id\": \"d\", \"prompt\": \"p\", \"expect\": [{\"similar_to\": \"x\"}]}\nnothing\n",
         );
         let problems = parse(text).unwrap_err();
         assert_eq!(problems.len(), 7, "{problems:#?}");
         assert!(problems[3].starts_with("line 3: an expectation has exactly one of"), "{problems:#?}");
-        assert!(problems[4].contains("keyword \"minLength\" is not understood"), "{problems:#?}");
+        assert!(problems[4].starts_with("line 4: json_schema"), "{problems:#?}");
         assert_eq!(parse("").unwrap_err(), ["holds no case"]);
     }
 

@@ -1,4 +1,5 @@
-//! People's scores: `DATA/judge/labels.jsonl`, one per line: `{"sample_id", "leg", "criterion", "score", "by"}`, scores 0 to 1.
+//! People's scores: `DATA/judge/labels.jsonl`, one per line: `{"sample_id", "leg", "criterion", "score", "by", "probability"}`,
+//! scores 0 to 1.
 //!
 //! Two labels of one answer by the same person: the later line counts. By two people: the mean counts, and those that
 //! disagree by more than [`DISAGREE`] are named. A label for a sample that is not there is named and left out.
@@ -13,7 +14,9 @@ use weir_meaning::legs::{Exchange, read};
 use weir_sample::durable::{create_folder, write_atomically};
 use weir_sample::{Kind, Leg, Score, Variant, list_files, read_file};
 
+use crate::Rubric;
 use crate::agreement::{Rated, Trust, trust};
+use crate::breakdown::{Steady, parts, steadiness_file};
 use crate::run::RunError;
 
 /// Difference of two people's scores from which on they disagree.
@@ -27,6 +30,16 @@ pub enum LabelError {
         "{path}: {message}\n  hint: each line is {{\"sample_id\": ..., \"leg\": \"primary\", \"criterion\": ..., \"score\": 0 to 1, \"by\": ...}}"
     )]
     Line {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// The record of who was to be asked what.
+    #[error(
+        "{path}: {message}\n  hint: `weir label` writes this file; without it, earlier draws are not known, and estimates may be biased"
+    )]
+    Asked {
         /// The file.
         path: String,
         /// What is wrong.
@@ -52,6 +65,27 @@ pub struct Label {
     /// Who says so.
     #[serde(default)]
     pub by: String,
+    /// The probability with which this answer was chosen to be asked about, up to a factor that is the same for all of
+    /// them; without it all had the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probability: Option<f64>,
+}
+
+/// What people say of one answer by one criterion.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settled {
+    /// The exchange.
+    pub sample_id: String,
+    /// Which answer.
+    pub leg: Leg,
+    /// The criterion.
+    pub criterion: String,
+    /// 0 to 1.
+    pub score: f64,
+    /// One over the probability.
+    pub weight: f64,
+    /// The greatest difference between two people.
+    pub spread: f64,
 }
 
 /// The file of a data folder.
@@ -65,6 +99,18 @@ pub fn file(data_dir: &Path) -> PathBuf {
 /// # Errors
 /// The first bad line of the file.
 pub fn read_labels(path: &Path) -> Result<Vec<Label>, LabelError> {
+    read_with(path, &|_| true)
+}
+
+/// The same, where every label has to be of a criterion of the rubric.
+///
+/// # Errors
+/// As [`read_labels`].
+pub fn read_labels_by(path: &Path, rubric: &Rubric) -> Result<Vec<Label>, LabelError> {
+    read_with(path, &|name| rubric.criteria.iter().any(|criterion| criterion.name == name))
+}
+
+fn read_with(path: &Path, is_criterion: &dyn Fn(&str) -> bool) -> Result<Vec<Label>, LabelError> {
     let wrong = |message: String| LabelError::Line { path: path.display().to_string(), message };
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
@@ -77,6 +123,17 @@ pub fn read_labels(path: &Path) -> Result<Vec<Label>, LabelError> {
         match serde_json::from_str::<Label>(row) {
             Ok(label) if !(0.0..=1.0).contains(&label.score) => {
                 problems.push(format!("line {}: score {} is not between 0 and 1", line + 1, label.score));
+            }
+            Ok(Label { probability: Some(chance), .. }) if !(chance > 0.0 && chance <= 1.0) => {
+                problems
+                    .push(format!("line {}: probability {chance} is not above 0 and at most 1", line + 1));
+            }
+            Ok(label) if !is_criterion(&label.criterion) => {
+                problems.push(format!(
+                    "line {}: criterion {:?} is not in the rubric",
+                    line + 1,
+                    label.criterion
+                ));
             }
             Ok(label) if Leg::parse(&label.leg).is_none() => {
                 problems.push(format!(
@@ -141,8 +198,13 @@ pub fn stored(data_dir: &Path, experiment: &str) -> Result<Option<Calibration>, 
 /// Labels, samples or scores that cannot be read.
 pub fn calibrate(data_dir: &Path, experiment: &str, labels: &[Label]) -> Result<Calibration, LabelError> {
     let exchanges = read(data_dir, experiment, None).map_err(RunError::from)?;
-    let mut notes = Vec::new();
-    let people = settle(labels, &exchanges, &mut notes);
+    let settled = settled(labels);
+    let notes = notes(&settled, &exchanges);
+    let people: BTreeMap<(&str, &str, &str), f64> = settled
+        .iter()
+        .map(|one| ((one.sample_id.as_str(), one.leg.as_str(), one.criterion.as_str()), one.score))
+        .collect();
+    let steady = steady(data_dir, experiment)?;
     let mut trusts = Vec::new();
     for ((judge, criterion), scores) in scores(data_dir, experiment)? {
         let (mut rated, mut control, mut candidate) = (Vec::new(), Vec::new(), Vec::new());
@@ -150,33 +212,62 @@ pub fn calibrate(data_dir: &Path, experiment: &str, labels: &[Label]) -> Result<
             if *leg == "noise" {
                 continue;
             }
-            match people.get(&(id.clone(), (*leg).to_owned(), criterion.clone())) {
-                Some(person) => rated.push(Rated {
-                    candidate: *variant == Variant::Candidate,
-                    person: *person,
-                    judge: *score,
-                    length: length(&exchanges, id, leg),
-                }),
+            match people.get(&(id.as_str(), *leg, criterion.as_str())) {
+                Some(person) => {
+                    let one = Rated {
+                        candidate: *variant == Variant::Candidate,
+                        person: *person,
+                        judge: *score,
+                        length: length(&exchanges, id, leg),
+                    };
+                    rated.push((one, parts_of(exchanges.get(id), *variant)));
+                }
                 None if *variant == Variant::Control => control.push(*score),
                 None => candidate.push(*score),
             }
         }
-        trusts.push(trust(&judge, &criterion, &rated, &control, &candidate));
+        let plain: Vec<Rated> = rated.iter().map(|(one, _)| *one).collect();
+        let steady = steady.get(&judge).and_then(|of| of.get(&criterion)).copied().unwrap_or_default();
+        let trust = trust(&judge, &criterion, &plain, &control, &candidate);
+        trusts.push(Trust { parts: parts(&rated), position: steady.position, twice: steady.twice, ..trust });
     }
     let calibration = Calibration { trust: trusts, notes };
-    let path = place(data_dir, experiment);
-    if let Some(folder) = path.parent() {
-        create_folder(data_dir, folder).map_err(RunError::from)?;
-    }
+    write_json(data_dir, &place(data_dir, experiment), &calibration)?;
+    Ok(calibration)
+}
+
+/// The variant and the segments of an answer, as parts of its judge's agreement.
+fn parts_of(exchange: Option<&Exchange>, variant: Variant) -> Vec<String> {
+    let mut parts = vec![format!("variant={}", variant.as_str())];
+    let segments = exchange.into_iter().flat_map(|exchange| &exchange.segments);
+    parts.extend(segments.map(|(dimension, value)| format!("{dimension}={value}")));
+    parts
+}
+
+/// What [`crate::run::judge`] left about orders and repeated questions.
+pub(crate) fn steady(data_dir: &Path, experiment: &str) -> Result<Steady, LabelError> {
+    let path = steadiness_file(data_dir, experiment);
     let wrong = |message: String| LabelError::Line { path: path.display().to_string(), message };
-    write_atomically::<(), RunError>(&path, |file| {
-        serde_json::to_writer_pretty(file, &calibration).map_err(|error| {
-            weir_sample::durable::DurableError { path: path.clone(), action: "write", source: error.into() }
+    match std::fs::read_to_string(&path) {
+        Ok(text) => serde_json::from_str(&text).map_err(|error| wrong(error.to_string())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Steady::new()),
+        Err(error) => Err(wrong(error.to_string())),
+    }
+}
+
+/// Writes a JSON document into a data folder, whole or not at all.
+pub(crate) fn write_json(data_dir: &Path, path: &Path, value: &impl Serialize) -> Result<(), RunError> {
+    if let Some(folder) = path.parent() {
+        create_folder(data_dir, folder)?;
+    }
+    write_atomically::<(), RunError>(path, |file| {
+        serde_json::to_writer_pretty(file, value).map_err(|error| weir_sample::durable::DurableError {
+            path: path.to_path_buf(),
+            action: "write",
+            source: error.into(),
         })?;
         Ok(())
     })
-    .map_err(|error| wrong(error.to_string()))?;
-    Ok(calibration)
 }
 
 fn length(exchanges: &BTreeMap<String, Exchange>, id: &str, leg: &str) -> f64 {
@@ -188,22 +279,43 @@ fn length(exchanges: &BTreeMap<String, Exchange>, id: &str, leg: &str) -> f64 {
     answer.and_then(|answer| answer.text.as_ref()).map_or(0.0, |text| text.chars().count() as f64)
 }
 
-/// One score per answer and criterion.
-fn settle(
-    labels: &[Label],
-    exchanges: &BTreeMap<String, Exchange>,
-    notes: &mut Vec<String>,
-) -> BTreeMap<(String, String, String), f64> {
-    let mut by_person: BTreeMap<(String, String, String), BTreeMap<&str, f64>> = BTreeMap::new();
-    let mut unknown = BTreeSet::new();
+/// One score per answer and criterion, in the order in which the answers were first labelled.
+#[must_use]
+pub fn settled(labels: &[Label]) -> Vec<Settled> {
+    type Place<'a> = (&'a str, &'a str, &'a str);
+    let mut places: BTreeMap<Place<'_>, usize> = BTreeMap::new();
+    let mut answers: Vec<(&Label, BTreeMap<&str, f64>)> = Vec::new();
     for label in labels {
-        if exchanges.contains_key(&label.sample_id) {
-            let key = (label.sample_id.clone(), label.leg.clone(), label.criterion.clone());
-            by_person.entry(key).or_default().insert(&label.by, label.score);
-        } else {
-            unknown.insert(label.sample_id.as_str());
+        let key = (label.sample_id.as_str(), label.leg.as_str(), label.criterion.as_str());
+        let place = *places.entry(key).or_insert(answers.len());
+        if place == answers.len() {
+            answers.push((label, BTreeMap::new()));
+        }
+        if let Some((_, scores)) = answers.get_mut(place) {
+            scores.insert(&label.by, label.score);
         }
     }
+    let one = |(label, scores): (&Label, BTreeMap<&str, f64>)| {
+        let (low, high) =
+            scores.values().fold((1.0_f64, 0.0_f64), |(low, high), s| (low.min(*s), high.max(*s)));
+        Some(Settled {
+            sample_id: label.sample_id.clone(),
+            leg: Leg::parse(&label.leg)?,
+            criterion: label.criterion.clone(),
+            score: scores.values().sum::<f64>() / scores.len() as f64,
+            weight: label.probability.map_or(1.0, |chance| 1.0 / chance),
+            spread: high - low,
+        })
+    };
+    answers.into_iter().filter_map(one).collect()
+}
+
+/// Labels for samples that are not there, and answers on which people disagree.
+fn notes(settled: &[Settled], exchanges: &BTreeMap<String, Exchange>) -> Vec<String> {
+    let known = |one: &&Settled| exchanges.contains_key(&one.sample_id);
+    let unknown: BTreeSet<&str> =
+        settled.iter().filter(|one| !known(one)).map(|one| one.sample_id.as_str()).collect();
+    let mut notes = Vec::new();
     if !unknown.is_empty() {
         let first: Vec<&str> = unknown.iter().copied().take(5).collect();
         notes.push(format!(
@@ -212,26 +324,27 @@ fn settle(
             first.join(", ")
         ));
     }
-    let mut settled = BTreeMap::new();
-    for (key, scores) in by_person {
-        let (low, high) =
-            scores.values().fold((1.0_f64, 0.0_f64), |(low, high), s| (low.min(*s), high.max(*s)));
-        if high - low > DISAGREE {
-            notes.push(format!(
-                "people disagree on {} ({}) of {}: {low} and {high}; the mean counts",
-                key.2, key.1, key.0
-            ));
-        }
-        let mean = scores.values().sum::<f64>() / scores.len() as f64;
-        settled.insert(key, mean);
+    for one in settled.iter().filter(known).filter(|one| one.spread > DISAGREE) {
+        notes.push(format!(
+            "people disagree by {:.2} on {} ({}) of {}: the mean {:.2} counts",
+            one.spread,
+            one.criterion,
+            one.leg.as_str(),
+            one.sample_id,
+            one.score
+        ));
     }
-    settled
+    notes
 }
 
-type OfJudge = BTreeMap<(String, &'static str), (Variant, f64)>;
+/// The scores of one judge by answer.
+pub(crate) type OfJudge = BTreeMap<(String, &'static str), (Variant, f64)>;
 
 /// Scores that judges gave, by judge and criterion; distances are no judgements.
-fn scores(data_dir: &Path, experiment: &str) -> Result<BTreeMap<(String, String), OfJudge>, LabelError> {
+pub(crate) fn scores(
+    data_dir: &Path,
+    experiment: &str,
+) -> Result<BTreeMap<(String, String), OfJudge>, LabelError> {
     let mut all: BTreeMap<(String, String), OfJudge> = BTreeMap::new();
     let files = list_files(data_dir, Kind::Scores, Some(experiment)).map_err(RunError::from)?;
     for path in files {
@@ -245,79 +358,4 @@ fn scores(data_dir: &Path, experiment: &str) -> Result<BTreeMap<(String, String)
         }
     }
     Ok(all)
-}
-
-/// An answer to be labelled; whose it is stays unsaid.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Row {
-    /// The exchange.
-    pub sample_id: String,
-    /// Which answer; not shown.
-    pub leg: String,
-    /// The prompt, without control characters.
-    pub request: String,
-    /// The answer, without control characters.
-    pub answer: String,
-}
-
-/// Answers that `by` has not labelled completely, in an order that says nothing about the variant: those that a judge has
-/// scored first (they shrink the corrected interval), then the others; variants in turn, so that both get labels.
-///
-/// # Errors
-/// Samples or scores that cannot be read.
-pub fn to_label(
-    data_dir: &Path,
-    experiment: &str,
-    rubric: &crate::Rubric,
-    labels: &[Label],
-    by: &str,
-) -> Result<Vec<Row>, LabelError> {
-    let exchanges = read(data_dir, experiment, None).map_err(RunError::from)?;
-    let judged: BTreeSet<(String, &'static str)> =
-        scores(data_dir, experiment)?.into_values().flat_map(BTreeMap::into_keys).collect();
-    let complete = |id: &str, leg: &str| {
-        rubric.criteria.iter().all(|criterion| {
-            labels.iter().any(|label| {
-                label.by == by
-                    && label.sample_id == id
-                    && label.leg == leg
-                    && label.criterion == criterion.name
-            })
-        })
-    };
-    let clean = |text: &str| -> String {
-        text.chars().map(|letter| if letter.is_control() && letter != '\n' { ' ' } else { letter }).collect()
-    };
-    let mut arms: [Vec<(bool, u64, Row)>; 2] = [Vec::new(), Vec::new()];
-    for (id, exchange) in &exchanges {
-        for (leg, answer) in [("primary", &exchange.primary), ("shadow", &exchange.shadow)] {
-            let Some(answer) = answer.as_ref() else { continue };
-            let Some(text) = answer.text.as_deref().filter(|_| !complete(id, leg)) else { continue };
-            let row = Row {
-                sample_id: id.clone(),
-                leg: leg.to_owned(),
-                request: clean(exchange.request.as_deref().unwrap_or_default()),
-                answer: clean(text),
-            };
-            let known = Leg::parse(leg).is_some_and(|leg| judged.contains(&(id.clone(), leg.as_str())));
-            let order = xxhash_rust::xxh3::xxh3_64(format!("{id}{leg}").as_bytes());
-            let [control, candidate] = &mut arms;
-            let arm = if answer.variant == Variant::Control { control } else { candidate };
-            arm.push((!known, order, row));
-        }
-    }
-    let [mut control, mut candidate] = arms;
-    control.sort_by_key(|(unknown, order, _)| (*unknown, *order));
-    candidate.sort_by_key(|(unknown, order, _)| (*unknown, *order));
-    // In turn, and which of the two comes first is by hash, so that the place in the list does not give it away.
-    let mut rows = Vec::new();
-    let (mut left, mut right) = (control.into_iter(), candidate.into_iter());
-    loop {
-        let mut two: Vec<(bool, u64, Row)> = [left.next(), right.next()].into_iter().flatten().collect();
-        if two.is_empty() {
-            return Ok(rows);
-        }
-        two.sort_by_key(|(_, order, _)| *order);
-        rows.extend(two.into_iter().map(|(_, _, row)| row));
-    }
 }

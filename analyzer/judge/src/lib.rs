@@ -8,8 +8,11 @@
 //! the next call starts; captured text reaches a judge as a JSON string, never as an instruction.
 
 pub mod agreement;
+pub mod breakdown;
+pub mod choice;
 pub mod client;
 pub mod golden;
+pub mod history;
 pub mod labels;
 pub mod prompt;
 pub mod rubric;

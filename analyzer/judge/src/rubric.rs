@@ -1,7 +1,7 @@
 //! The rubric: what a judge looks at, and on which scale.
 
 use serde_json::{Map, Value, json};
-use weir_document::{Allowed, Collector, Items, Path, Problems, Refusal};
+use weir_document::{Collector, Items, Name, Path, Problems, names_differ};
 
 weir_document::document! {
     /// What a score means.
@@ -87,29 +87,11 @@ impl Rubric {
     }
 }
 
-struct Name;
-
-impl Allowed<String> for Name {
-    fn check(&self, value: &String) -> Result<(), Refusal> {
-        let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
-        if (1..=63).contains(&value.len()) && value.bytes().all(fits) {
-            return Ok(());
-        }
-        Err(Refusal::new("is not a name", "1 to 63 of a to z, 0 to 9, - _"))
-    }
-
-    fn describe(&self, schema: &mut schemars::Schema) {
-        schema.insert("pattern".to_owned(), Value::from("^[a-z0-9_-]{1,63}$"));
-    }
-}
-
 fn sound(scale: &Scale, criteria: &[Criterion], at: &Path<'_>, problems: &mut Collector) {
+    let list = at.key("criteria");
+    names_differ(criteria.iter().map(|criterion| criterion.name.as_str()), &list, problems);
     for (index, criterion) in criteria.iter().enumerate() {
-        let here = at.key("criteria");
-        let here = here.index(index);
-        if criteria.iter().take(index).any(|earlier| earlier.name == criterion.name) {
-            problems.report(&here.key("name"), "is used twice").text_value(&criterion.name);
-        }
+        let here = list.index(index);
         for (place, anchor) in criterion.anchors.iter().enumerate() {
             if !(scale.minimum..=scale.maximum).contains(&anchor.score) {
                 problems

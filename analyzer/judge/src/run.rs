@@ -1,7 +1,9 @@
 //! Judging an experiment: which answers, in which order, within which budget.
 //!
-//! Plan: the wanted revision first, then pairs before others (an exchange's two answers belong together), then control's second answers, then answers without a
-//! pair; within each by a hash of the sample id, so that a small budget is a random sample. Concurrency keeps as many calls
+//! Plan: the wanted revision first, then pairs before others (an exchange's two answers belong together), then control's
+//! second answers, then answers without a pair; within each the segments of undecided gates first, and then by a hash of the
+//! sample id and the seed, so that a small budget is a random sample (of those segments first: gates about the whole traffic
+//! see more of them while they are first, so name segments only where the gates about the whole are decided). Concurrency keeps as many calls
 //! under way as allowed; a rate limit spaces their starts. The run ends early at a budget, or after [`DOWN_AFTER`] failures in
 //! a row: what was said is kept and the next run goes on from there.
 
@@ -15,7 +17,10 @@ use tokio::task::JoinSet;
 use weir_meaning::legs::{Answer, Exchange, read};
 use weir_sample::{Leg, Score, Variant, write_samples};
 
+use crate::breakdown::{Position, Steadiness, Steady, Twice, steadiness_file};
+use crate::choice::{Segments, inside};
 use crate::client::{Judge, JudgeError};
+use crate::labels::{steady, write_json};
 use crate::prompt::{Mode, Question, pairwise, pointwise};
 use crate::rubric::Rubric;
 use crate::store::{Said, Store};
@@ -26,6 +31,9 @@ pub const DOWN_AFTER: u32 = 5;
 const CHARS_PER_TOKEN: u64 = 4;
 /// Tokens of a reply, about.
 const REPLY_TOKENS: u64 = 40;
+
+/// What the names of files with judges' scores begin with.
+pub const JUDGE_PART: &str = "part-judge-";
 
 /// Why judging stopped.
 #[derive(Debug, Error)]
@@ -70,6 +78,10 @@ pub struct JudgeOptions {
     pub revision: Option<i64>,
     /// Samples of this policy revision come before the others.
     pub first: Option<i64>,
+    /// Segments of gates that are undecided: within a class their exchanges come first; of none, all are alike.
+    pub segments: Segments,
+    /// Of the order within a class.
+    pub seed: u64,
     /// How answers are put.
     pub mode: Mode,
     /// Calls under way at the same time, of each judge.
@@ -78,6 +90,9 @@ pub struct JudgeOptions {
     pub rate_per_second: Option<f64>,
     /// What may be spent, over all judges.
     pub budget: Budget,
+    /// Pointwise questions of each judge that are put a second time, to see whether it agrees with itself; the second
+    /// answer is no score.
+    pub again: usize,
     /// Only say what it would cost.
     pub dry_run: bool,
 }
@@ -112,8 +127,23 @@ struct Task {
     judge: usize,
     question: Question,
     key: String,
+    /// Put a second time.
+    again: bool,
     /// Who gets the score: leg, variant, time; `true` where it is the second of a pair.
     of: Vec<(String, Leg, Variant, i64, bool)>,
+}
+
+impl Task {
+    /// The same question, to be answered anew.
+    fn again(&self) -> Self {
+        Self {
+            judge: self.judge,
+            question: self.question.clone(),
+            key: format!("{}-again", self.key),
+            again: true,
+            of: self.of.clone(),
+        }
+    }
 }
 
 /// Judges the answers of an experiment.
@@ -151,9 +181,65 @@ pub async fn judge(
     ask_all(options, rubric, judges, waiting, &mut store, &mut judged, progress).await?;
     let rows = rows(options, &tasks, &store, judges, &mut judged);
     judged.scores = rows.len() as u64;
-    let part = format!("part-judge-{}-{}", rubric.name, rubric.digest());
+    let part = format!("{JUDGE_PART}{}-{}", rubric.name, rubric.digest());
     write_samples(&options.data_dir, &part, rows)?;
+    keep_steadiness(options, &tasks, &store, judges)?;
     Ok(judged)
+}
+
+/// What the order of answers, and a second time, did to each judge; criteria of other runs are kept.
+fn keep_steadiness(
+    options: &JudgeOptions,
+    tasks: &[Task],
+    store: &Store,
+    judges: &[Judge],
+) -> Result<(), RunError> {
+    type Place = (usize, String);
+    let mut said: BTreeMap<(Place, String), Vec<(bool, f64)>> = BTreeMap::new();
+    for task in tasks {
+        let scores = store.get(&task.key).and_then(|said| said.scores.as_ref());
+        let Some((id, leg, ..)) = task.of.first() else { continue };
+        let answer = match options.mode {
+            Mode::Pointwise => format!("{id} {}", leg.as_str()),
+            Mode::Pairwise => id.clone(),
+        };
+        for (criterion, score) in scores.into_iter().flatten() {
+            let place = ((task.judge, criterion.clone()), answer.clone());
+            said.entry(place).or_default().push((task.again, *score));
+        }
+    }
+    let (mut orders, mut twice) = (BTreeMap::<Place, Vec<_>>::new(), BTreeMap::<Place, Vec<_>>::new());
+    for ((place, _), said) in said {
+        match (options.mode, said.as_slice()) {
+            (Mode::Pairwise, [(_, one), (_, other)]) => {
+                orders.entry(place).or_default().push((*one, *other));
+            }
+            (Mode::Pointwise, [(false, one), (true, other)]) => {
+                twice.entry(place).or_default().push((*one, *other));
+            }
+            _ => {}
+        }
+    }
+    if orders.is_empty() && twice.is_empty() {
+        return Ok(());
+    }
+    // A file that cannot be read says nothing that this run does not say again.
+    let mut all: Steady = steady(&options.data_dir, &options.experiment).unwrap_or_default();
+    let name = |judge: usize| judges.get(judge).map_or("", Judge::name).to_owned();
+    for ((judge, criterion), orders) in orders {
+        let found = Steadiness { position: Some(Position::of(&orders)), twice: None };
+        all.entry(name(judge)).or_default().insert(pairwise_name(&criterion), found);
+    }
+    for ((judge, criterion), scores) in twice {
+        let found = Steadiness { position: None, twice: Some(Twice::of(&scores)) };
+        all.entry(name(judge)).or_default().insert(criterion, found);
+    }
+    write_json(&options.data_dir, &steadiness_file(&options.data_dir, &options.experiment), &all)
+}
+
+/// What a criterion is called where pairs were judged.
+fn pairwise_name(criterion: &str) -> String {
+    format!("{criterion}-pairwise")
 }
 
 /// Later classes wait for earlier ones.
@@ -165,7 +251,7 @@ fn plan(
     judges: &[Judge],
     exchanges: &BTreeMap<String, Exchange>,
 ) -> Vec<Task> {
-    let mut planned: Vec<(u8, u64, Task)> = Vec::new();
+    let mut planned: Vec<((u8, bool, u64), Task)> = Vec::new();
     for (id, exchange) in exchanges {
         let request = exchange.request.as_deref().unwrap_or_default();
         let text = |answer: &'_ Option<Answer>| {
@@ -175,10 +261,12 @@ fn plan(
             (text(&exchange.primary), text(&exchange.shadow), text(&exchange.noise));
         let paired = primary.is_some() && shadow.is_some();
         let later = if options.first.is_some() && exchange.revision != options.first { CLASSES } else { 0 };
+        let aside = !inside(exchange, &options.segments);
         for (judge, asked) in judges.iter().enumerate() {
             let mut add = |class: u8, question: Question, of: Vec<(String, Leg, Variant, i64, bool)>| {
-                let order = xxhash_rust::xxh3::xxh3_64(id.as_bytes());
-                planned.push((class + later, order, Task { judge, key: asked.key(&question), question, of }));
+                let order = xxhash_rust::xxh3::xxh3_64_with_seed(id.as_bytes(), options.seed);
+                let place = (class + later, aside, order);
+                planned.push((place, Task { judge, key: asked.key(&question), again: false, question, of }));
             };
             match options.mode {
                 Mode::Pointwise => {
@@ -214,8 +302,14 @@ fn plan(
             }
         }
     }
-    planned.sort_by_key(|(class, order, _)| (*class, *order));
-    planned.into_iter().map(|(_, _, task)| task).collect()
+    planned.sort_by_key(|(place, _)| *place);
+    let mut tasks: Vec<Task> = planned.into_iter().map(|(_, task)| task).collect();
+    if options.mode == Mode::Pointwise {
+        let of = |judge: usize| tasks.iter().filter(move |task| task.judge == judge).take(options.again);
+        let twice: Vec<Task> = (0..judges.len()).flat_map(of).map(Task::again).collect();
+        tasks.extend(twice);
+    }
+    tasks
 }
 
 #[allow(clippy::too_many_arguments)]
@@ -230,7 +324,7 @@ async fn ask_all(
 ) -> Result<(), RunError> {
     let all = waiting.len();
     let rubric = std::sync::Arc::new(rubric.clone());
-    let mut running: JoinSet<(usize, u64, Result<Said, String>)> = JoinSet::new();
+    let mut running: JoinSet<(usize, u64, String, Result<Said, String>)> = JoinSet::new();
     let mut state: Vec<Line> = judges.iter().map(|_| Line::default()).collect();
     let (mut done, mut reserved) = (0, (0_u64, 0_u64));
     loop {
@@ -256,17 +350,22 @@ async fn ask_all(
             let wait = line.slot(options.rate_per_second);
             let size = estimate(&task.question) + REPLY_TOKENS;
             reserved = (reserved.0 + 1, reserved.1 + size);
-            let (asked, question, rubric, judge) =
-                (asked.clone(), task.question.clone(), std::sync::Arc::clone(&rubric), task.judge);
+            let (asked, question, rubric, judge, key) = (
+                asked.clone(),
+                task.question.clone(),
+                std::sync::Arc::clone(&rubric),
+                task.judge,
+                task.key.clone(),
+            );
             running.spawn(async move {
                 tokio::time::sleep_until(wait).await;
-                (judge, size, asked.ask(&rubric, &question).await)
+                (judge, size, key, asked.ask(&rubric, &question).await)
             });
         }
         let Some(finished) = running.join_next().await else { break };
         done += 1;
         progress(done, all);
-        let Ok((judge, size, said)) = finished else { continue };
+        let Ok((judge, size, key, said)) = finished else { continue };
         reserved = (reserved.0.saturating_sub(1), reserved.1.saturating_sub(size));
         let Some(line) = state.get_mut(judge) else { continue };
         line.running -= 1;
@@ -276,7 +375,7 @@ async fn ask_all(
                 judged.calls += 1;
                 judged.tokens += said.prompt_tokens + said.completion_tokens;
                 judged.money += money(&options.budget, said.prompt_tokens, said.completion_tokens);
-                store.put(said)?;
+                store.put(Said { key, ..said })?;
             }
             Err(problem) => {
                 line.failures += 1;
@@ -340,7 +439,7 @@ fn rows(
 ) -> Vec<Score> {
     type Place = (usize, String, &'static str, String);
     let mut sums: BTreeMap<Place, (f64, u32, Score)> = BTreeMap::new();
-    for task in tasks {
+    for task in tasks.iter().filter(|task| !task.again) {
         let Some(said) = store.get(&task.key) else { continue };
         let Some(scores) = &said.scores else {
             judged.unparsable += 1;
@@ -351,7 +450,7 @@ fn rows(
                 let score = if *second { 1.0 - score } else { *score };
                 let criterion = match options.mode {
                     Mode::Pointwise => criterion.clone(),
-                    Mode::Pairwise => format!("{criterion}-pairwise"),
+                    Mode::Pairwise => pairwise_name(criterion),
                 };
                 let row = || Score {
                     experiment: options.experiment.clone(),

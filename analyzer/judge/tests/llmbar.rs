@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use serde_json::Value;
-use weir_judge::agreement::{kappa, rogan_gladen};
+use weir_judge::agreement::{kappa, prediction_powered, rogan_gladen};
+use weir_stats::bounded;
+use weir_stats::powered::{Known, TUNED_N, combined, rectifier};
 
 fn rows() -> Option<Vec<Value>> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/llmbar/mt_bench_pairs.jsonl");
@@ -57,4 +59,89 @@ fn the_corrected_share_covers_the_truth_over_resampled_calibration_sets() {
     }
     println!("covered {covered} of {RUNS}, without correction {naive}");
     assert!((925..=985).contains(&covered), "{covered}");
+}
+
+/// Draws with replacement: (human, judge) as 0 or 1, the share of "the first answer wins".
+struct Draws {
+    all: Vec<(f64, f64)>,
+    state: u64,
+}
+
+impl Draws {
+    fn of(rows: &[Value], judge: &str, seed: u64) -> Self {
+        let flag = |yes: bool| f64::from(u8::from(yes));
+        let one = |row: &Value| (flag(row["human_winner"] == 1), flag(row[judge]["winner"] == 1));
+        Self { all: rows.iter().map(one).collect(), state: seed }
+    }
+
+    fn truth(&self) -> f64 {
+        self.all.iter().map(|one| one.0).sum::<f64>() / self.all.len() as f64
+    }
+
+    fn next(&mut self) -> (f64, f64) {
+        self.state =
+            self.state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.all[(self.state >> 33) as usize % self.all.len()]
+    }
+}
+
+#[test]
+fn prediction_powered_estimates_cover_the_truth_over_resampled_calibration_sets_for_both_judges() {
+    let Some(rows) = rows() else { return };
+    const RUNS: usize = 1_000;
+    for judge in ["gpt4", "chatgpt"] {
+        let mut draws = Draws::of(&rows, judge, 11);
+        let truth = draws.truth();
+        let (mut covered, mut shorter) = (0, 0);
+        for _ in 0..RUNS {
+            let labelled: Vec<(f64, f64)> = (0..80).map(|_| draws.next()).collect();
+            let judged: Vec<f64> = (0..800).map(|_| draws.next().1).collect();
+            let estimate = prediction_powered(&labelled, &judged).unwrap();
+            let (low, high) = estimate.interval();
+            covered += usize::from(low <= truth && truth <= high);
+            let mean = labelled.iter().map(|one| one.0).sum::<f64>() / 80.0;
+            shorter += usize::from(estimate.standard_error < (mean * (1.0 - mean) / 80.0).sqrt());
+        }
+        println!("{judge}: covered {covered} of {RUNS}, shorter than labels alone in {shorter}");
+        // 95 %, with three standard errors, and a little less for the normal approximation at 80 labels.
+        assert!((922..=972).contains(&covered), "{judge}: {covered}");
+        assert!(shorter > 900, "{judge}: {shorter}");
+    }
+}
+
+#[test]
+fn the_corrected_sequence_covers_the_truth_at_all_looks_at_once() {
+    let Some(rows) = rows() else { return };
+    const RUNS: usize = 150;
+    for judge in ["gpt4", "chatgpt"] {
+        let mut draws = Draws::of(&rows, judge, 23);
+        let truth = draws.truth();
+        let (mut missed, mut fixed) = (0, 0);
+        for _ in 0..RUNS {
+            let (mut known, mut scores) = (Vec::new(), Vec::new());
+            let (mut out, mut fixed_out) = (false, false);
+            for _ in 0..15 {
+                scores.extend((0..60).map(|_| draws.next().1));
+                known.extend((0..20).map(|_| {
+                    let (truth, score) = draws.next();
+                    Known { truth, score, weight: 1.0 }
+                }));
+                if known.len() < 40 {
+                    continue;
+                }
+                let of_scores = bounded::betting(&scores, 0.025).unwrap();
+                let whole = combined(of_scores, &rectifier(&known, 0.025, TUNED_N).unwrap());
+                out |= truth < whole.low || truth > whole.high;
+                let pairs: Vec<(f64, f64)> = known.iter().map(|one| (one.truth, one.score)).collect();
+                let (low, high) = prediction_powered(&pairs, &scores).unwrap().interval();
+                fixed_out |= truth < low || truth > high;
+            }
+            missed += usize::from(out);
+            fixed += usize::from(fixed_out);
+        }
+        println!("{judge}: missed at any of 14 looks in {missed} of {RUNS}, the fixed-n interval in {fixed}");
+        // 5 % and three standard errors.
+        assert!(missed <= 15, "{judge}: {missed}");
+        assert!(fixed > 15, "{judge}: a fixed-n interval must fail this test: {fixed}");
+    }
 }

@@ -1,22 +1,24 @@
 //! Judges new answers while a rollout is watched, beside the looks and within one budget for all of it.
 //!
 //! A thread of its own asks the judges again and again; every round goes over answers that have no score yet, those of the
-//! revision that is looked at first, and ends after [`ROUND_CALLS_MAX`] calls, so that scores count soon. What was paid once is
+//! revision that is looked at first, pairs before others, of those the segments of undecided gates first, and ends after [`ROUND_CALLS_MAX`] calls, so that scores count soon. What was paid once is
 //! not paid again. Problems are told through a callback, each text once. Dropping it ends it: calls under way
 //! are given up, and what was said before is on disk.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use weir_judge::Rubric;
+use weir_judge::choice::Segments;
 use weir_judge::client::Judge;
 use weir_judge::labels::{calibrate, file, read_labels};
 use weir_judge::run::{JudgeOptions, Judged, judge};
 use weir_meaning::MeaningError;
+
+use crate::undecided::Undecided;
 
 /// Least time between the ends of two rounds.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -49,12 +51,19 @@ pub struct Spent {
     pub left: u64,
 }
 
+/// What comes first.
+#[derive(Clone, Debug, Default)]
+struct Wanted {
+    revision: Option<i64>,
+    segments: Segments,
+}
+
 /// Judges at work.
 #[derive(Debug)]
 pub struct Judging {
     stop: watch::Sender<bool>,
     spent: Arc<Mutex<Spent>>,
-    first: Arc<AtomicI64>,
+    wanted: Arc<Mutex<Wanted>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -66,8 +75,8 @@ impl Judging {
     pub fn start(options: JudgingOptions, tell: impl Fn(&str) + Send + 'static) -> std::io::Result<Self> {
         let (stop, mut stopped) = watch::channel(false);
         let spent = Arc::new(Mutex::new(Spent::default()));
-        let first = Arc::new(AtomicI64::new(0));
-        let (shared, preferred) = (Arc::clone(&spent), Arc::clone(&first));
+        let wanted = Arc::new(Mutex::new(Wanted::default()));
+        let (shared, preferred) = (Arc::clone(&spent), Arc::clone(&wanted));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let thread = std::thread::Builder::new().name("judging".to_owned()).spawn(move || {
             runtime.block_on(async {
@@ -77,12 +86,17 @@ impl Judging {
                 }
             });
         })?;
-        Ok(Self { stop, spent, first, thread: Some(thread) })
+        Ok(Self { stop, spent, wanted, thread: Some(thread) })
     }
 
     /// Samples of this policy revision come first from now on.
     pub fn prefer(&self, revision: i64) {
-        self.first.store(revision, Ordering::Relaxed);
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner).revision = Some(revision);
+    }
+
+    /// What undecided gates are about comes first, after pairs, from now on.
+    pub fn focus(&self, undecided: Undecided) {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner).segments = undecided.segments;
     }
 
     /// What it has cost so far.
@@ -103,7 +117,7 @@ impl Drop for Judging {
     }
 }
 
-async fn rounds(options: JudgingOptions, spent: &Mutex<Spent>, first: &AtomicI64, tell: &impl Fn(&str)) {
+async fn rounds(options: JudgingOptions, spent: &Mutex<Spent>, wanted: &Mutex<Wanted>, tell: &impl Fn(&str)) {
     let mut told = BTreeSet::new();
     let mut tell_once = |text: String| {
         if !told.contains(&text) {
@@ -114,7 +128,8 @@ async fn rounds(options: JudgingOptions, spent: &Mutex<Spent>, first: &AtomicI64
     loop {
         let so_far = *spent.lock().unwrap_or_else(PoisonError::into_inner);
         let mut round = options.judge.clone();
-        round.first = Some(first.load(Ordering::Relaxed)).filter(|revision| *revision > 0);
+        let first = wanted.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        (round.first, round.segments) = (first.revision, first.segments);
         let calls = round.budget.calls.map_or(u64::MAX, |calls| calls.saturating_sub(so_far.calls));
         round.budget.calls = Some(calls.min(ROUND_CALLS_MAX));
         round.budget.tokens = round.budget.tokens.map(|tokens| tokens.saturating_sub(so_far.tokens));

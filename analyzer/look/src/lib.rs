@@ -10,10 +10,12 @@ mod heed;
 mod judging;
 mod looker;
 mod meaning;
+mod undecided;
 
 pub use embedding::Embedding;
 pub use error::LookError;
-pub use heed::{calibrations, heed, judges, tripwires};
+pub use heed::{calibrations, heed, judges, people, tripwires};
 pub use judging::{Judging, JudgingOptions, Spent};
 pub use looker::{Look, Looker};
 pub use meaning::{meaning, prompt_map};
+pub use undecided::Undecided;

@@ -9,9 +9,10 @@ use weir_report::{Report, TimelineEntry};
 
 use crate::embedding::Embedding;
 use crate::error::LookError;
-use crate::heed::{calibrations, heed, judges, tripwires};
+use crate::heed::{calibrations, heed, judges, people, tripwires};
 use crate::judging::Judging;
 use crate::meaning::{meaning, prompt_map};
+use crate::undecided::Undecided;
 
 /// One look: what was loaded, by which gates it was judged, and how.
 #[derive(Clone, Debug)]
@@ -38,7 +39,8 @@ impl Look {
         cache: &mut Cache,
     ) -> Result<Self, LookError> {
         let metrics = gates.map(metrics_of).unwrap_or_default();
-        let loaded = weir_metrics::load_cached(&LoadOptions { metrics, ..options.clone() }, cache)?;
+        let people = people(&options.data_dir)?;
+        let loaded = weir_metrics::load_cached(&LoadOptions { metrics, people, ..options.clone() }, cache)?;
         let gates = gates.cloned().unwrap_or_else(|| Gates::default_pack(&loaded.series));
         let evaluation = weir_gate::evaluate(&gates, &loaded.series, &loaded.health, spending);
         let evaluation = heed(evaluation, &options.data_dir, &loaded.experiment)?;
@@ -143,6 +145,9 @@ impl Looker {
         };
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         let look = Arc::new(Look::take(&options, Some(&self.gates), spending, &mut cache)?);
+        if let Some(judging) = &self.judging {
+            judging.focus(Undecided::of(&look.evaluation));
+        }
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&look));
         Ok(look)
     }

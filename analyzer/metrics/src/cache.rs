@@ -62,7 +62,12 @@ impl Cache {
         scores: &[PathBuf],
     ) -> Result<Vec<(PathBuf, Refusal)>, MetricsError> {
         let key = (
-            LoadOptions { revision: None, expected_shares: Vec::new(), ..options.clone() },
+            LoadOptions {
+                revision: None,
+                expected_shares: Vec::new(),
+                people: Vec::new(),
+                ..options.clone()
+            },
             experiment.to_owned(),
         );
         if self.key.as_ref() != Some(&key) {

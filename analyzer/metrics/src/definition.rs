@@ -4,11 +4,12 @@
 //! expressions read against the columns of the sample record.
 
 use serde_json::Value;
-use weir_document::{Allowed, Collector, Items, Path, Problems, Refusal, choice, document};
+use weir_document::{
+    Allowed, Collector, Items, Name, Path, Problems, Refusal, choice, conform, document, names_differ,
+};
 use weir_gate::Better;
 
 use crate::expression::Expression;
-use crate::schema;
 
 /// Most entries of a kind.
 const ENTRIES_MAX: usize = 100;
@@ -39,7 +40,7 @@ document! {
         /// Metrics of your own; a gate names them `own:NAME`.
         pub metrics: Vec<OwnMetric> = Vec::new() => Items(0..=ENTRIES_MAX),
     }
-    check names_differ(metrics);
+    check metrics_differ(metrics);
 }
 
 document! {
@@ -151,7 +152,7 @@ impl Schema {
     /// Whether a value conforms.
     #[must_use]
     pub fn keeps(&self, value: &Value) -> bool {
-        schema::conforms(&self.0, value)
+        conform::conforms(&self.0, value)
     }
 }
 
@@ -173,7 +174,7 @@ impl schemars::JsonSchema for Schema {
 
 impl weir_document::Decode for Schema {
     fn decode(node: &Value, at: &Path<'_>, problems: &mut Collector) -> Option<Self> {
-        let found = schema::problems(node);
+        let found = conform::problems(node);
         for (place, what) in &found {
             let (what, allowed) = what.split_once("; allowed: ").unwrap_or((what, ""));
             let place = if place.is_empty() { String::new() } else { format!("{place} ") };
@@ -183,22 +184,6 @@ impl weir_document::Decode for Schema {
             }
         }
         found.is_empty().then(|| Self(node.clone()))
-    }
-}
-
-struct Name;
-
-impl Allowed<String> for Name {
-    fn check(&self, value: &String) -> Result<(), Refusal> {
-        let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
-        if (1..=63).contains(&value.len()) && value.bytes().all(fits) {
-            return Ok(());
-        }
-        Err(Refusal::new("is not a name", "1 to 63 of a to z, 0 to 9, - _"))
-    }
-
-    fn describe(&self, schema: &mut schemars::Schema) {
-        schema.insert("pattern".to_owned(), Value::from("^[a-z0-9_-]{1,63}$"));
     }
 }
 
@@ -238,14 +223,8 @@ impl Allowed<String> for OfColumns {
     }
 }
 
-fn names_differ(metrics: &[OwnMetric], at: &Path<'_>, problems: &mut Collector) {
-    for (index, metric) in metrics.iter().enumerate() {
-        if metrics.iter().take(index).any(|earlier| earlier.name == metric.name) {
-            problems
-                .report(&at.key("metrics").index(index).key("name"), "is used twice")
-                .text_value(&metric.name);
-        }
-    }
+fn metrics_differ(metrics: &[OwnMetric], at: &Path<'_>, problems: &mut Collector) {
+    names_differ(metrics.iter().map(|metric| metric.name.as_str()), &at.key("metrics"), problems);
 }
 
 fn bounds_fit(minimum: &Option<f64>, maximum: &Option<f64>, at: &Path<'_>, problems: &mut Collector) {

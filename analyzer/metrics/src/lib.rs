@@ -35,8 +35,8 @@ mod metric;
 mod numbers;
 mod packed;
 mod parallel;
+mod people;
 mod scan;
-mod schema;
 mod scores;
 mod series;
 mod skipped;
@@ -54,6 +54,7 @@ pub use crate::error::MetricsError;
 pub use crate::files::experiments;
 pub use crate::health::ExpectedShare;
 pub use crate::metric::{blank_series, check_metrics, known_metrics, metric_exists};
+pub use crate::people::PersonScore;
 
 use crate::series::PairIndex;
 use crate::skipped::Skipped;
@@ -87,6 +88,8 @@ pub struct LoadOptions {
     /// Keep the figures of every part file beside the data (in `DATA/.figures`), and read those that are there instead of the
     /// samples; the answer is the same.
     pub keep_figures: bool,
+    /// What people say of answers, in the order in which they said it.
+    pub people: Vec<PersonScore>,
 }
 
 /// Everything that was read about one experiment.

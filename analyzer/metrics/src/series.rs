@@ -22,6 +22,7 @@ use crate::inclusion;
 use crate::labels::ExchangeLabels;
 use crate::metric::{DISTANCE, Metric, SCORE, ValueOf};
 use crate::parallel;
+use crate::people::People;
 use crate::scores::Scores;
 
 const NO_COHORT: &str = "none";
@@ -103,7 +104,7 @@ pub(crate) fn all_series(
         }
         let value = |found: LegRef<'_>| scores.of(found.sample_id(), found.leg(), criterion);
         let series = score_series(exchanges, criterion, value);
-        builder.keep(builder.built(series, value));
+        builder.keep(builder.labelled(series, value, People::of(&options.people, criterion)));
     }
     for id in &options.metrics {
         if id.starts_with(DISTANCE) && !builder.has(id) {
@@ -295,7 +296,17 @@ impl<'a, 'b> Builder<'a, 'b> {
         self.series.push(built.series);
     }
 
-    fn built(&self, mut series: MetricSeries, value: impl Fn(LegRef<'a>) -> Option<f64>) -> Built {
+    fn built(&self, series: MetricSeries, value: impl Fn(LegRef<'a>) -> Option<f64>) -> Built {
+        self.labelled(series, value, People::default())
+    }
+
+    /// A series with what people say of its values.
+    fn labelled(
+        &self,
+        mut series: MetricSeries,
+        value: impl Fn(LegRef<'a>) -> Option<f64>,
+        mut people: People<'_>,
+    ) -> Built {
         // At once and no more: columns that grow by doubling are half empty.
         let (clustered, labelled) = (!self.clusters.is_empty(), !self.labels.places.is_empty());
         let room = |wanted: bool, count: usize| Vec::with_capacity(if wanted { count } else { 0 });
@@ -333,6 +344,9 @@ impl<'a, 'b> Builder<'a, 'b> {
             if let (Some((control, candidate)), Some(place)) = (exchange.pair(), place)
                 && let (Some(control), Some(candidate)) = (value(control), value(candidate))
             {
+                let id = exchange.primary.map_or("", LegRef::sample_id);
+                people.paired(id, Leg::Primary, series.pairs.len());
+                people.paired(id, Leg::Shadow, series.pairs.len());
                 series.pairs.push((control, candidate));
                 series.pair_clusters.extend(cluster);
                 series.labels.pairs.extend(label);
@@ -351,6 +365,11 @@ impl<'a, 'b> Builder<'a, 'b> {
                 else {
                     continue;
                 };
+                let (of_candidate, at) = match primary.variant() {
+                    Variant::Control => (false, stratum.control.len()),
+                    Variant::Candidate => (true, stratum.candidate.len()),
+                };
+                people.unpaired(primary.sample_id(), of_candidate, place, at);
                 match primary.variant() {
                     Variant::Control => {
                         stratum.control.push(number);
@@ -375,6 +394,7 @@ impl<'a, 'b> Builder<'a, 'b> {
         let kept: Vec<usize> =
             strata.iter().enumerate().filter(|(_, stratum)| compared(stratum)).map(|(at, _)| at).collect();
         let prefixes = lengths.iter().take(self.times.len()).map(|lengths| lengths.prefix(&kept)).collect();
+        series.people = people.labels(&kept);
         series.labels.sets.clone_from(&self.labels.sets);
         for (((cohort, revision), mut stratum), labels) in self.strata.iter().zip(strata).zip(strata_labels) {
             if !compared(&stratum) {

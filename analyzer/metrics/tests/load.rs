@@ -448,6 +448,7 @@ fn evaluation(loaded: &Loaded, metric: &str, better: Better, outcome: Outcome) -
             needed_more: None,
             explanation: String::new(),
             segment: weir_gate::Segment::new(),
+            correction: None,
         }],
         alpha: 0.05,
         error_rates: weir_gate::ErrorRates::default(),

@@ -1,6 +1,6 @@
 //! Evidence as it was at earlier times, and gates over time.
 
-use weir_gate::{GateResult, Gates, Labels, Memory, MetricSeries, Segment, Spending, Stratum};
+use weir_gate::{GateResult, Gates, Labels, Memory, MetricSeries, PersonLabel, Segment, Spending, Stratum};
 use weir_report::{Look, Prefix, Report, Trajectory, TrajectoryPoint};
 
 /// Takes the gates into a report and draws out how each gate's interval closed.
@@ -159,7 +159,28 @@ fn between(series: &MetricSeries, from: &Prefix, to: &Prefix) -> MetricSeries {
             pairs: cut(&series.labels.pairs, from.pairs, to.pairs),
             strata: places.collect(),
         },
+        people: people_between(&series.people, from, to),
     }
+}
+
+/// Labels of the answers that came between two looks, at their new places; when people gave them is not known.
+fn people_between(people: &[PersonLabel], from: &Prefix, to: &Prefix) -> Vec<PersonLabel> {
+    let moved = |place: u32, from: usize, to: usize| {
+        let place = usize::try_from(place).ok().filter(|place| *place < to)?;
+        place.checked_sub(from).and_then(|place| u32::try_from(place).ok())
+    };
+    let of = |label: &PersonLabel| {
+        let pair = label.pair.and_then(|place| moved(place, from.pairs, to.pairs));
+        let stratum = label.stratum.and_then(|(stratum, place)| {
+            let counts = |prefix: &Prefix| {
+                let counts = usize::try_from(stratum).ok().and_then(|at| prefix.strata.get(at));
+                counts.map_or(0, |(n, m)| if label.candidate { *m } else { *n })
+            };
+            Some((stratum, moved(place, counts(from), counts(to))?))
+        });
+        (pair.is_some() || stratum.is_some()).then_some(PersonLabel { pair, stratum, ..*label })
+    };
+    people.iter().filter_map(of).collect()
 }
 
 fn cut<T: Copy>(values: &[T], from: usize, to: usize) -> Vec<T> {

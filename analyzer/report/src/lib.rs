@@ -12,6 +12,7 @@ mod diff;
 mod escape;
 mod html;
 mod json;
+mod judges;
 mod junit;
 mod markdown;
 mod meaning;
@@ -29,8 +30,8 @@ use std::str::FromStr;
 pub use crate::html::{fragments, outcomes};
 pub use crate::meaning::{Meaning, MeaningExemplar, MeaningGroup, MeaningPeriod, MeaningTest};
 pub use crate::model::{
-    Distribution, Exemplar, ExemplarKind, Histogram, JudgeCalibration, Look, Prefix, PromptMap, PromptPoint,
-    Provenance, Report, SCHEMA, Step, TimelineEntry, Trajectory, TrajectoryPoint, Variants,
+    Distribution, Exemplar, ExemplarKind, Histogram, JudgeCalibration, JudgePart, Look, Prefix, PromptMap,
+    PromptPoint, Provenance, Report, SCHEMA, Step, TimelineEntry, Trajectory, TrajectoryPoint, Variants,
 };
 pub use crate::planning::{plan_text, rehearsal_text};
 pub use crate::screen::{Progress, Screen, Unit};

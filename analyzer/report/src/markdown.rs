@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 
 use crate::escape::{markdown, markdown_block, shorten};
+use crate::judges;
 use crate::model::{Exemplar, ExemplarKind, Report};
 use crate::numbers::{self, count};
 use crate::words;
@@ -15,6 +16,7 @@ const EXEMPLARS_MAX: usize = 3;
 const EXEMPLAR_CHARACTERS_MAX: usize = 600;
 const TIMELINE_MAX: usize = 40;
 const LINE_CHARACTERS_MAX: usize = 300;
+const JUDGE_CHARACTERS_MAX: usize = 1_200;
 
 /// Draws the report. Writing to a String cannot fail, so results of `writeln!` are dropped.
 pub(crate) fn render(report: &Report) -> String {
@@ -32,6 +34,7 @@ pub(crate) fn render(report: &Report) -> String {
     }
     gates(&mut text, report);
     segments(&mut text, report);
+    judging(&mut text, report);
     for (metric, reason) in report.absent.iter().take(GATES_MAX) {
         let _ = writeln!(text, "- Not measured: {}: {}", line(metric), line(reason));
     }
@@ -75,9 +78,14 @@ fn gates(text: &mut String, report: &Report) {
         };
         let more =
             gate.needed_more.map_or_else(String::new, |more| format!(", about {} more needed", count(more)));
+        let labels = judges::labels_needed(gate).map_or_else(String::new, |more| {
+            format!(", about {} more labels of each variant needed", count(more))
+        });
+        let corrected = judges::correction(gate).map_or_else(String::new, |told| format!("; {told}"));
+        let corrected = format!("{labels}{corrected}");
         let _ = writeln!(
             text,
-            "| {} {} | {} | {} | {} | {} | {} | {}{} | {}{more} |",
+            "| {} {} | {} | {} | {} | {} | {} | {}{} | {}{more}{corrected} |",
             words::outcome_sign(gate.outcome),
             words::outcome(gate.outcome),
             line(&gate.gate),
@@ -122,6 +130,32 @@ fn segments(text: &mut String, report: &Report) {
             numbers::value_or_dash(&gate.unit, gate.candidate),
             words::evidence(gate),
             numbers::margins(segment.damage),
+        );
+    }
+    text.push('\n');
+}
+
+fn judging(text: &mut String, report: &Report) {
+    if report.judges.is_empty() {
+        return;
+    }
+    text.push_str("### Judges\n\n| criterion | judge | state | labels | agreement with people |\n|---|---|---|--:|---|\n");
+    for judge in report.judges.iter().take(GATES_MAX) {
+        let state =
+            if judge.calibrated { "calibrated" } else { "not calibrated: can roll back, not promote" };
+        let mut told = judges::agreement(judge);
+        for part in judge.parts.iter().take(SEGMENTS_MAX) {
+            told.push_str("; ");
+            told.push_str(&judges::part(part));
+        }
+        let _ = writeln!(
+            text,
+            "| {} | {} | {state}: {} | {} | {} |",
+            line(&judge.criterion),
+            line(&judge.judge),
+            line(&judge.text),
+            count(judge.labels),
+            markdown(&shorten(&told, JUDGE_CHARACTERS_MAX))
         );
     }
     text.push('\n');

@@ -319,6 +319,56 @@ pub struct JudgeCalibration {
     /// Its interval.
     #[serde(default)]
     pub interval: Option<(f64, f64)>,
+    /// Share of labelled answers on which judge and people are on the same side of the middle of the scale.
+    #[serde(default)]
+    pub share: Option<f64>,
+    /// Krippendorff's alpha of the scores.
+    #[serde(default)]
+    pub alpha: Option<f64>,
+    /// Mean of judge minus people, on control's answers.
+    #[serde(default)]
+    pub bias_control: Option<f64>,
+    /// The same on the candidate's.
+    #[serde(default)]
+    pub bias_candidate: Option<f64>,
+    /// Correlation of the judge's error with the answer's length.
+    #[serde(default)]
+    pub length_bias: Option<f64>,
+    /// Pairs that it judged in both orders.
+    #[serde(default)]
+    pub pairs_both_orders: u64,
+    /// Pairs on which it changed its mind with the order.
+    #[serde(default)]
+    pub flips: u64,
+    /// Its mean preference for the answer that it saw first, 0.5 without bias.
+    #[serde(default)]
+    pub first_preferred: Option<f64>,
+    /// Answers that it was asked about twice.
+    #[serde(default)]
+    pub asked_twice: u64,
+    /// Of those, with the same score.
+    #[serde(default)]
+    pub same_twice: u64,
+    /// The same by variant and segment.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<JudgePart>,
+}
+
+/// How well a judge agrees with people in a part of the answers.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct JudgePart {
+    /// `variant=candidate`, `tier=internal`, `route=/v1/chat`.
+    pub of: String,
+    /// Labelled answers.
+    pub labels: u64,
+    /// Share on the same side of the middle of the scale.
+    pub share: Option<f64>,
+    /// Cohen's kappa of that.
+    pub kappa: Option<f64>,
+    /// Mean of judge minus people.
+    pub bias: Option<f64>,
+    /// Correlation of the judge's error with the answer's length.
+    pub length_bias: Option<f64>,
 }
 
 /// Something that happened during the rollout.

@@ -73,7 +73,8 @@ fn segments(text: &mut String, experiment: &str, segments: &[SegmentResult]) {
         });
         outside.count() as f64
     };
-    let gauges: [(&str, &str, &dyn Fn(&SegmentResult) -> f64); 3] = [
+    type Gauge<'a> = (&'a str, &'a str, &'a dyn Fn(&SegmentResult) -> f64);
+    let gauges: [Gauge<'_>; 3] = [
         ("weir_segment_answers", "Pairs, or answers of the smaller variant, of the segment.", &|segment| {
             segment.n as f64
         }),

@@ -8,6 +8,7 @@ use weir_gate::{CaptureHealth, GateResult, Outcome, Verdict};
 
 use crate::RenderOptions;
 use crate::escape::{shorten, terminal};
+use crate::judges;
 use crate::model::{Exemplar, ExemplarKind, Report};
 use crate::numbers::{self, count};
 use crate::words::{self, Plot};
@@ -17,6 +18,8 @@ const OUTCOME_COLUMNS: usize = 11;
 const VALUE_COLUMNS: usize = 10;
 const SEGMENTS_MAX: usize = 8;
 const EXEMPLARS_MAX: usize = 3;
+/// Variants and segments of a judge's agreement.
+const PARTS_MAX: usize = 8;
 
 /// Draws the report.
 pub(crate) fn render(report: &Report, options: &RenderOptions) -> String {
@@ -25,6 +28,7 @@ pub(crate) fn render(report: &Report, options: &RenderOptions) -> String {
     reasons(&mut page, report);
     gates(&mut page, &report.evaluation.gates);
     segments(&mut page, report);
+    judging(&mut page, report);
     absent(&mut page, report);
     let worst = report.exemplars.iter().filter(|one| one.kind == ExemplarKind::Worst);
     exemplars(&mut page, &worst.collect::<Vec<_>>());
@@ -220,6 +224,12 @@ fn gate_lines(page: &mut Page, gate: &GateResult, columns: usize) {
     if let Some(more) = gate.needed_more {
         let _ = write!(detail, "; needs about {} more", count(more));
     }
+    if let Some(labels) = judges::labels_needed(gate) {
+        let _ = write!(detail, "; needs about {} more labels of each variant", count(labels));
+    }
+    if let Some(correction) = judges::correction(gate) {
+        let _ = write!(detail, "; {correction}");
+    }
     page.wrapped("      ", &detail);
 }
 
@@ -285,6 +295,31 @@ fn segments(page: &mut Page, report: &Report) {
     }
     if segments.len() > SEGMENTS_MAX {
         page.line(&format!("  {} segments in all; the JSON report has each", segments.len()));
+    }
+}
+
+fn judging(page: &mut Page, report: &Report) {
+    if report.judges.is_empty() {
+        return;
+    }
+    page.heading("Judges");
+    for judge in &report.judges {
+        let state =
+            if judge.calibrated { "calibrated" } else { "not calibrated: can roll back, not promote" };
+        page.wrapped(
+            "  ",
+            &format!(
+                "{} by {}: {state}; {} labels; {}",
+                terminal(&judge.criterion),
+                terminal(&judge.judge),
+                count(judge.labels),
+                terminal(&judge.text)
+            ),
+        );
+        page.wrapped("      ", &terminal(&judges::agreement(judge)));
+        for part in judge.parts.iter().take(PARTS_MAX) {
+            page.wrapped("      ", &terminal(&judges::part(part)));
+        }
     }
 }
 

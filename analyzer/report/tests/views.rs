@@ -226,3 +226,31 @@ fn a_format_that_does_not_exist_is_refused_with_those_that_do() {
         assert_eq!(format.name().parse::<Format>().unwrap(), format);
     }
 }
+
+#[test]
+fn a_corrected_score_is_told_with_the_judges_own_and_its_labels_in_every_view() {
+    let mut report = fixed::rollback();
+    let gate = &mut report.evaluation.gates[0];
+    gate.unit = "score".into();
+    gate.correction = Some(weir_gate::Correction {
+        applied: true,
+        raw_estimate: Some(0.117),
+        raw_interval: Some((0.068, 0.167)),
+        labels_control: 80,
+        labels_candidate: 75,
+        judge_weight: Some(0.62),
+        needed_labels: Some(1_240),
+        ..weir_gate::Correction::default()
+    });
+    let flat = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ").replace('\\', "");
+    for format in [Format::Table, Format::Markdown, Format::Html] {
+        let text = flat(drawn(&report, format));
+        for expected in
+            ["by the judge alone +0.117", "80 and 75 labels of people", "1,240 more labels of each variant"]
+        {
+            assert!(text.contains(expected), "{format:?} lacks {expected}");
+        }
+    }
+    let json = drawn(&report, Format::Json);
+    assert_eq!(parse(&json).unwrap().evaluation.gates[0].correction, report.evaluation.gates[0].correction);
+}

@@ -104,6 +104,25 @@ pub fn paired_ratio(pairs: &[(f64, f64)], alpha: f64, tuned_n: f64) -> Result<Es
     })
 }
 
+/// Confidence sequence for `mean(second) / mean(first)`, the first ones positive: a mean weighted by them.
+pub(crate) fn ratio_of_means(pairs: &[(f64, f64)], alpha: f64, tuned_n: f64) -> Result<Estimate, StatsError> {
+    let n = pairs.len();
+    let moments = PairMoments::of(pairs);
+    let boundary = boundary(n, alpha, tuned_n)?;
+    let per_mean = boundary * boundary / n.saturating_sub(1).max(1) as f64;
+    // The imagined value is as far off as the values are large, as in a plain mean.
+    let floor = mean_size(pairs.iter().map(|pair| pair.1)).powi(2);
+    let ratio = fieller(Fieller {
+        control: moments.first.mean,
+        candidate: moments.second.mean,
+        variance_control: per_mean * moments.first.squares,
+        variance_candidate: per_mean * (moments.second.squares + floor),
+        covariance: per_mean * moments.products,
+        n,
+    })?;
+    Ok(ratio.affine(1.0, 1.0))
+}
+
 /// Confidence sequence for the difference of stratified means, candidate minus control.
 ///
 /// The variance is the sum over strata and arms of `w^2 s^2 / n`; the clock of the boundary is the smaller arm's count.

@@ -7,6 +7,7 @@
 //! - [`asymptotic`]: for unbounded values and for ratios; holds as n grows, corrected for small n.
 //! - [`quantile`]: for quantiles of any values; holds at every n, for every distribution.
 //!
+//! [`powered`] corrects cheap scores by the truth where it is known.
 //! [`share`] tests a stated share in the same sense: the assignment of identities to variants.
 //! Beside them, [`fixed`] has the usual tests for one look at a finished comparison.
 //!
@@ -25,6 +26,7 @@ mod estimate;
 pub mod fixed;
 pub mod forecast;
 mod moments;
+pub mod powered;
 pub mod quantile;
 mod real;
 pub mod share;

@@ -1,10 +1,13 @@
 //! What a field may hold, beyond its type: checked when it is read, and written into the JSON Schema.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
 use schemars::Schema;
 use serde_json::Value;
+
+use crate::problem::{Collector, Path};
 
 /// Why a value is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +37,34 @@ pub trait Allowed<T> {
 /// How many items a list may have.
 #[derive(Clone, Debug)]
 pub struct Items(pub RangeInclusive<usize>);
+
+/// Names that can stand in a metric's id and in a file's name: 1 to 63 of a to z, 0 to 9, - and _.
+#[derive(Clone, Copy, Debug)]
+pub struct Name;
+
+impl Allowed<String> for Name {
+    fn check(&self, value: &String) -> Result<(), Refusal> {
+        let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
+        if (1..=63).contains(&value.len()) && value.bytes().all(fits) {
+            return Ok(());
+        }
+        Err(Refusal::new("is not a name", "1 to 63 of a to z, 0 to 9, - _"))
+    }
+
+    fn describe(&self, schema: &mut Schema) {
+        schema.insert("pattern".to_owned(), Value::from("^[a-z0-9_-]{1,63}$"));
+    }
+}
+
+/// Reports each entry of a list whose name an earlier one has; `at` is the list.
+pub fn names_differ<'a>(names: impl Iterator<Item = &'a str>, at: &Path<'_>, problems: &mut Collector) {
+    let mut seen = BTreeSet::new();
+    for (index, name) in names.enumerate() {
+        if !seen.insert(name) {
+            problems.report(&at.index(index).key("name"), "is used twice").text_value(name);
+        }
+    }
+}
 
 impl Refusal {
     /// With a message and what is allowed.

@@ -77,6 +77,7 @@
 //! ```
 
 mod allowed;
+pub mod conform;
 mod decode;
 mod fields;
 mod macros;
@@ -86,7 +87,7 @@ mod schema;
 mod suggest;
 mod tree;
 
-pub use allowed::{Allowed, Items, Refusal};
+pub use allowed::{Allowed, Items, Name, Refusal, names_differ};
 pub use decode::Decode;
 pub use fields::{Fields, camel_case};
 pub use problem::{Collector, PROBLEMS_MAX, Path, Problem, ProblemBuilder, Problems};

@@ -47,6 +47,9 @@ pub(crate) struct EvalArguments {
     /// Write Markdown
     #[arg(long, value_name = "FILE")]
     pub(crate) markdown: Option<PathBuf>,
+    /// Append how each case went, for `weir golden coverage --history`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) history: Option<PathBuf>,
 }
 
 /// `weir golden`
@@ -94,4 +97,7 @@ pub(crate) struct GoldenCoverageArguments {
     /// A prompt is covered by a case within this cosine distance
     #[arg(long, value_name = "DISTANCE", default_value_t = 0.5)]
     pub(crate) within: f64,
+    /// Earlier runs, as `weir eval --history` wrote them: names the cases that tell nothing apart any more
+    #[arg(long, value_name = "FILE")]
+    pub(crate) history: Option<PathBuf>,
 }

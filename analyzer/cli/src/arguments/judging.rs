@@ -28,6 +28,15 @@ pub(crate) struct JudgeArguments {
     /// Only samples of this policy revision
     #[arg(long, value_name = "N")]
     pub(crate) revision: Option<i64>,
+    /// A report (JSON): the segments of its undecided gates come first, after pairs
+    #[arg(long, value_name = "REPORT")]
+    pub(crate) report: Option<PathBuf>,
+    /// Seed of the order in which answers are judged
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Answers that each judge is asked about a second time, to see whether it agrees with itself (pointwise)
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) again: usize,
     /// Only say how many calls, tokens and how much money it would take
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -89,7 +98,13 @@ pub(crate) struct LabelArguments {
     /// Who labels
     #[arg(long, value_name = "NAME", default_value = "", env = "USER")]
     pub(crate) by: String,
-    /// Answers to ask about
+    /// Answers to ask about, about
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub(crate) count: usize,
+    /// A report (JSON): its undecided gates say which answers are most worth a label
+    #[arg(long, value_name = "REPORT")]
+    pub(crate) report: Option<PathBuf>,
+    /// Seed of the draws
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
 }

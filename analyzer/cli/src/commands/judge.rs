@@ -5,10 +5,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use weir_judge::Rubric;
+use weir_judge::choice::{ChoiceOptions, choose};
 use weir_judge::client::{Endpoint, Judge, Replay};
-use weir_judge::labels::{Label, append, calibrate, file, read_labels};
+use weir_judge::labels::{Label, append, calibrate, file, read_labels, read_labels_by};
 use weir_judge::prompt::Mode;
 use weir_judge::run::{Budget, JudgeOptions, Judged, judge};
+use weir_look::Undecided;
 
 use crate::arguments::{JudgeArguments, JudgeMode, LabelArguments, PanelArguments};
 use crate::commands::bar;
@@ -28,6 +30,9 @@ pub(crate) async fn run(arguments: &JudgeArguments) -> Outcome {
     let options = JudgeOptions {
         revision: arguments.revision,
         dry_run: arguments.dry_run,
+        segments: undecided(arguments.report.as_deref())?.segments,
+        seed: arguments.seed,
+        again: arguments.again,
         ..options(&arguments.panel, &arguments.data.data, &experiment)
     };
     let judged = judge(&options, &rubric, &judges, &mut bar("judging", "answers")).await.or_data()?;
@@ -44,6 +49,13 @@ pub(crate) async fn run(arguments: &JudgeArguments) -> Outcome {
     Ok(if judged.failed + judged.left > 0 { Exit::Hold } else { Exit::Pass })
 }
 
+/// What the undecided gates of a report are about; nothing without a report.
+fn undecided(report: Option<&Path>) -> Result<Undecided, Failure> {
+    let Some(path) = report else { return Ok(Undecided::default()) };
+    let report = weir_report::parse(&read_text(path)?).or_usage()?;
+    Ok(Undecided::of(&report.evaluation))
+}
+
 /// Reads a rubric.
 pub(crate) fn read_rubric(path: &Path) -> Result<Rubric, Failure> {
     Rubric::parse(&path.display().to_string(), &read_text(path)?).or_usage()
@@ -56,6 +68,9 @@ pub(crate) fn options(panel: &PanelArguments, data: &Path, experiment: &str) -> 
         experiment: experiment.to_owned(),
         revision: None,
         first: None,
+        segments: Vec::new(),
+        seed: 0,
+        again: 0,
         mode: match panel.mode {
             JudgeMode::Pointwise => Mode::Pointwise,
             JudgeMode::Pairwise => Mode::Pairwise,
@@ -133,7 +148,7 @@ pub(crate) fn label(arguments: &LabelArguments) -> Outcome {
         if !from.is_file() {
             return Err(failure(Exit::Usage, format!("{}: is not a file", from.display())));
         }
-        for label in read_labels(from).or_usage()? {
+        for label in read_labels_by(from, &rubric).or_usage()? {
             append(data, &label).or_data()?;
         }
     } else {
@@ -147,8 +162,16 @@ pub(crate) fn label(arguments: &LabelArguments) -> Outcome {
 /// Shows answers one by one, without saying whose they are, and keeps each score at once.
 fn interview(arguments: &LabelArguments, rubric: &Rubric, experiment: &str) -> Result<(), Failure> {
     let labels = read_labels(&file(&arguments.data.data)).or_data()?;
-    let rows = weir_judge::labels::to_label(&arguments.data.data, experiment, rubric, &labels, &arguments.by)
-        .or_data()?;
+    let undecided = undecided(arguments.report.as_deref())?;
+    let options = ChoiceOptions {
+        data_dir: arguments.data.data.clone(),
+        experiment: experiment.to_owned(),
+        count: arguments.count,
+        seed: arguments.seed,
+        criteria: undecided.criteria,
+        segments: undecided.segments,
+    };
+    let rows = choose(&options, rubric, &labels).or_data()?;
     let mut lines = std::io::stdin().lock().lines();
     let scale = (rubric.scale.minimum, rubric.scale.maximum);
     for (at, row) in rows.iter().take(arguments.count).enumerate() {
@@ -186,6 +209,7 @@ fn interview(arguments: &LabelArguments, rubric: &Rubric, experiment: &str) -> R
                     criterion: criterion.name.clone(),
                     score: rubric.share(score as f64),
                     by: arguments.by.clone(),
+                    probability: Some(row.probability),
                 };
                 append(&arguments.data.data, &label).or_data()?;
             }
@@ -211,6 +235,29 @@ fn report(calibration: &weir_judge::labels::Calibration) {
             number(trust.bias.1),
             number(trust.length_bias)
         );
+        if let Some(position) = &trust.position {
+            println!(
+                "  order: {} of {} pairs changed with it; the first is preferred by {:.3}",
+                position.flips, position.pairs, position.first
+            );
+        }
+        if let Some(twice) = &trust.twice {
+            println!(
+                "  asked twice: the same score for {} of {} answers, mean difference {:.3}",
+                twice.same, twice.answers, twice.difference
+            );
+        }
+        for part in trust.parts.iter().filter(|part| part.labels > 0) {
+            println!(
+                "  {:<28} {:>5} labels  agreement {}  kappa {}  bias {}  error with length {}",
+                part.of,
+                part.labels,
+                number(part.agreement),
+                number(part.kappa),
+                number(part.bias),
+                number(part.length_bias)
+            );
+        }
         if let Some(corrected) = &trust.corrected {
             let (low, high) = corrected.interval();
             println!(

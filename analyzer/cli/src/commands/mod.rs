@@ -11,6 +11,8 @@ pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod documents;
 pub(crate) mod embed;
+pub(crate) mod eval;
+pub(crate) mod eval_views;
 pub(crate) mod golden;
 pub(crate) mod hands;
 pub(crate) mod import;

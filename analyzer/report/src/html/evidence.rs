@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use weir_gate::{GateResult, SegmentResult};
 
 use super::{plots, text};
+use crate::judges as words_of;
 use crate::model::{Distribution, Report};
 use crate::numbers::{self, count};
 use crate::words;
@@ -186,7 +187,8 @@ pub(super) fn judges(page: &mut String, report: &Report) {
     page.push_str(
         "<section id=\"judges\">\n<h2>Judges</h2>\n<p class=\"note\">A judge that is not calibrated against people can roll back, never promote.</p>\n\
          <div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Judges\">\n<table><thead><tr><th scope=\"col\">Criterion</th>\
-         <th scope=\"col\">Judge</th><th scope=\"col\">State</th><th scope=\"col\" class=\"number\">Labels</th><th scope=\"col\" class=\"number\">Agreement</th></tr></thead><tbody>\n",
+         <th scope=\"col\">Judge</th><th scope=\"col\">State</th><th scope=\"col\" class=\"number\">Labels</th><th scope=\"col\" class=\"number\">Agreement</th>\
+         <th scope=\"col\">Error</th></tr></thead><tbody>\n",
     );
     for judge in &report.judges {
         let interval = judge.interval.map_or_else(String::new, |(low, high)| {
@@ -198,9 +200,13 @@ pub(super) fn judges(page: &mut String, report: &Report) {
         );
         let (tone, sign) =
             if judge.calibrated { ("good", "✓ calibrated") } else { ("open", "? not calibrated") };
+        let mut told = text(&words_of::agreement(judge));
+        for part in judge.parts.iter().take(SEGMENTS_MAX) {
+            let _ = write!(told, "<br><span class=\"small\">{}</span>", text(&words_of::part(part)));
+        }
         let _ = writeln!(
             page,
-            "<tr><th scope=\"row\">{}</th><td>{}</td><td><span class=\"outcome {tone}\">{sign}</span> {}</td><td class=\"number\">{}</td><td class=\"number\">{}</td></tr>",
+            "<tr><th scope=\"row\">{}</th><td>{}</td><td><span class=\"outcome {tone}\">{sign}</span> {}</td><td class=\"number\">{}</td><td class=\"number\">{}</td><td>{told}</td></tr>",
             text(&judge.criterion),
             text(&judge.judge),
             text(&judge.text),

@@ -7,6 +7,7 @@ use weir_gate::{GateResult, Outcome, Severity};
 use super::places;
 use super::plots::{self, tone};
 use super::text;
+use crate::judges;
 use crate::model::Report;
 use crate::numbers::{self, count};
 use crate::words;
@@ -63,6 +64,11 @@ fn row(page: &mut String, gate: &GateResult) {
     };
     let more =
         gate.needed_more.map_or_else(String::new, |more| format!("<br>about {} more needed", count(more)));
+    let labels = judges::labels_needed(gate).map_or_else(String::new, |more| {
+        format!("<br>about {} more labels of each variant needed", count(more))
+    });
+    let corrected = judges::correction(gate).map_or_else(String::new, |told| format!("<br>{}", text(&told)));
+    let more = format!("{more}{labels}{corrected}");
     let unit = match numbers::unit_word(&gate.unit) {
         "" => String::new(),
         unit => format!(" ({})", text(unit)),

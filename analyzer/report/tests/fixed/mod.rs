@@ -5,8 +5,8 @@ use weir_gate::{
     SegmentResult, Severity, Verdict,
 };
 use weir_report::{
-    Distribution, Exemplar, ExemplarKind, Histogram, JudgeCalibration, PromptMap, PromptPoint, Provenance,
-    Report, SCHEMA, Step, TimelineEntry, Trajectory, TrajectoryPoint, Variants,
+    Distribution, Exemplar, ExemplarKind, Histogram, JudgeCalibration, JudgePart, PromptMap, PromptPoint,
+    Provenance, Report, SCHEMA, Step, TimelineEntry, Trajectory, TrajectoryPoint, Variants,
 };
 
 /// Characters that turn reading order round.
@@ -110,6 +110,24 @@ fn judge() -> JudgeCalibration {
         measure: "kappa".into(),
         agreement: Some(0.71),
         interval: Some((0.62, 0.8)),
+        share: Some(0.86),
+        alpha: Some(0.74),
+        bias_control: Some(0.02),
+        bias_candidate: Some(0.11),
+        length_bias: Some(0.31),
+        pairs_both_orders: 200,
+        flips: 26,
+        first_preferred: Some(0.56),
+        asked_twice: 100,
+        same_twice: 71,
+        parts: vec![JudgePart {
+            of: "variant=candidate".into(),
+            labels: 120,
+            share: Some(0.81),
+            kappa: Some(0.63),
+            bias: Some(0.11),
+            length_bias: None,
+        }],
     }
 }
 
@@ -316,6 +334,7 @@ fn gate(
         needed_more: None,
         explanation: format!("{name} was judged on all pairs"),
         segment: weir_gate::Segment::new(),
+        correction: None,
     }
 }
 

@@ -63,14 +63,16 @@ const ANNOTATIONS: [&str; 14] = [
 const TYPES: [&str; 7] = ["array", "boolean", "integer", "null", "number", "object", "string"];
 
 /// Everything that is wrong with a schema: where, as a JSON pointer, and what.
-pub(crate) fn problems(schema: &Value) -> Vec<(String, String)> {
+#[must_use]
+pub fn problems(schema: &Value) -> Vec<(String, String)> {
     let mut found = Vec::new();
     look(schema, schema, "", &mut found);
     found
 }
 
 /// Whether a value conforms to a schema that [`problems`] found nothing wrong with.
-pub(crate) fn conforms(schema: &Value, value: &Value) -> bool {
+#[must_use]
+pub fn conforms(schema: &Value, value: &Value) -> bool {
     Check { root: schema }.conforms(schema, value, 0)
 }
 
