@@ -3,7 +3,7 @@
 //!
 //! Exchanges are visited in an order by hash, and each is drawn with a probability of its own. The best probability is in
 //! proportion to the error that is expected of the judge there (T. Zrnic, E. Candès, "Active statistical inference", 2024,
-//! section 3: the root of the expected squared residual); it is learned from the labels so far in [`BINS`] bins of the judge's
+//! section 3: the root of the expected squared residual); it is learned from the labels so far in a few bins of the judge's
 //! difference, and never falls below [`CHANCE_MIN`] of the greatest one, so that no answer counts for more than some others
 //! together. Exchanges that are not a pair, and those outside the segments of undecided gates, are drawn at [`ASIDE`] of that.
 //!

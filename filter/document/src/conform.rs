@@ -12,7 +12,7 @@
 use serde_json::{Map, Value};
 
 /// Deepest nesting of a value and of references that follow each other.
-const DEPTH_MAX: usize = 64;
+pub const DEPTH_MAX: usize = 64;
 
 /// Keywords that say something about a value.
 const CHECKED: [&str; 26] = [
