@@ -76,9 +76,21 @@ pub fn ratio(control: &[f64], candidate: &[f64], p: f64, alpha: f64) -> Result<E
 /// The plain `p`-quantile of values in ascending order; none without values.
 #[must_use]
 pub fn at(sorted: &[f64], p: f64) -> Option<f64> {
+    sorted.get(index(sorted.len(), p)?).copied()
+}
+
+/// The place of the `p`-quantile among `n` values in ascending order; none without values.
+fn index(n: usize, p: f64) -> Option<usize> {
     // The product may be a hair above a whole number, which is not the next one: 0.95 * 20.
-    let rank = (p * sorted.len() as f64 - 1e-9).ceil().max(1.0) as usize;
-    sorted.get(rank.min(sorted.len()).checked_sub(1)?).copied()
+    let rank = (p * n as f64 - 1e-9).ceil().max(1.0) as usize;
+    rank.min(n).checked_sub(1)
+}
+
+/// [`at`] of values in any order, which it rearranges: found without sorting all of them.
+#[must_use]
+pub fn of_unsorted(values: &mut [f64], p: f64) -> Option<f64> {
+    let index = index(values.len(), p)?;
+    Some(*values.select_nth_unstable_by(index, f64::total_cmp).1)
 }
 
 /// Values from which both ends of the interval exist.

@@ -151,16 +151,19 @@ fn answer(random: &mut Random, hard: f64, change: Change) -> [f64; 11] {
 /// The rollout as it was after its first `n` requests.
 pub fn after(all: &[MetricSeries], n: usize) -> Vec<MetricSeries> {
     let cut = |series: &MetricSeries| MetricSeries {
+        name: series.name.clone(),
+        unit: series.unit.clone(),
+        better: series.better,
+        bounds: series.bounds,
         pairs: series.pairs[..n].to_vec(),
         pair_clusters: series.pair_clusters[..n].to_vec(),
         labels: Labels {
             sets: series.labels.sets.clone(),
-            pairs: series.labels.pairs[..n].to_vec(),
+            pairs: series.labels.pairs.iter().copied().take(n).collect(),
             strata: Vec::new(),
         },
-        ..series.clone()
+        ..MetricSeries::default()
     };
-    // The clone of the whole is the price of a short function.
     all.iter().map(cut).collect()
 }
 
