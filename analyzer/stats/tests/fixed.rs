@@ -255,6 +255,11 @@ fn kayentas_published_examples_get_their_published_classes() {
     assert_eq!(class(&ten, &near_twenty), KayentaClass::High);
     assert_eq!(class(&twenty, &near_ten), KayentaClass::Low);
     assert_eq!(class(&ten, &ten), KayentaClass::Pass);
+    // Ties, the same values in another order, one zero ahead of ones; without values there is no class.
+    assert_eq!(class(&[1.0; 2], &[1.0; 3]), KayentaClass::Pass);
+    assert_eq!(class(&[5.0, 4.0, 3.0, 2.0, 1.0], &[1.0, 2.0, 3.0, 4.0, 5.0]), KayentaClass::Pass);
+    assert_eq!(class(&[1.0; 5], &[0.0, 1.0, 1.0, 1.0, 1.0]), KayentaClass::Pass);
+    assert!(kayenta(&[1.0, 2.0, 3.0, 4.0, 5.0], &[], 0.10, 0.95).is_err());
     // The estimate is the median of all differences, which is its definition.
     let seen = kayenta(&ten, &near_ten, 0.25, 0.98).unwrap();
     let mut differences: Vec<f64> = near_ten.iter().flat_map(|x| ten.iter().map(move |y| x - y)).collect();
