@@ -15,6 +15,8 @@ pub(crate) enum Quantity {
     Difference,
     /// Ratio of means.
     Ratio,
+    /// The candidate's own mean.
+    Candidate,
     /// A percentile, as a share.
     Percentile(f64),
 }
@@ -40,6 +42,7 @@ pub(crate) fn of_pairs(series: &MetricSeries, quantity: Quantity) -> f64 {
     };
     match quantity {
         Quantity::Difference => of(&|control, candidate| candidate - control),
+        Quantity::Candidate => of(&|_, candidate| candidate),
         Quantity::Ratio => {
             let (control, candidate) =
                 rows.iter().fold((0.0, 0.0), |(x, y), (control, candidate, _)| (x + control, y + candidate));
@@ -67,7 +70,7 @@ pub(crate) fn of_strata(series: &MetricSeries, quantity: Quantity) -> f64 {
                 .filter(|(value, _)| value.is_finite())
                 .collect();
             residuals.extend(match quantity {
-                Quantity::Difference | Quantity::Ratio => minus_mean(&rows),
+                Quantity::Difference | Quantity::Ratio | Quantity::Candidate => minus_mean(&rows),
                 Quantity::Percentile(share) => {
                     let percentile = at(rows.iter().map(|row| row.0), share);
                     let flags: Vec<(f64, u32)> =
@@ -88,9 +91,7 @@ fn minus_mean(values: &[(f64, u32)]) -> Vec<(f64, u32)> {
 }
 
 fn at(values: impl Iterator<Item = f64>, share: f64) -> f64 {
-    let mut sorted: Vec<f64> = values.collect();
-    sorted.sort_unstable_by(f64::total_cmp);
-    quantile::at(&sorted, share).unwrap_or(0.0)
+    quantile::of_unsorted(&mut values.collect::<Vec<f64>>(), share).unwrap_or(0.0)
 }
 
 fn flag(yes: bool) -> f64 {

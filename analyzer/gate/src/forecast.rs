@@ -42,15 +42,26 @@ pub(crate) fn reason(verdict: Verdict, results: &[GateResult], health: &CaptureH
         let hours = more as f64 / n as f64 * span_hours;
         text.push_str(&format!(", about {} at present traffic", duration(hours)));
         let share = health.pairs as f64 / health.primary_control.max(1) as f64;
-        if paired && share > 0.0 && share < SHADOW_FULL {
+        if paired && let Some((faster, hours)) = more_copies(share, hours, span_hours) {
+            let (now, then) = ((100.0 * share).max(1.0), 100.0 * faster);
             text.push_str(&format!(
-                ", or {} with a shadow share of 100 % instead of {:.0} %",
-                duration(hours * share),
-                (100.0 * share).max(1.0)
+                ", or {} with a shadow share of {then:.0} % instead of {now:.0} %",
+                duration(hours)
             ));
         }
     }
     Some(Reason { text, gate: Some(slowest.gate.clone()) })
+}
+
+/// The shadow share that brings what is missing as fast as what is there came, rounded up to whole percent; everything where that is
+/// not enough, or where the wait is shorter than that already. With it the hours that it takes; nothing where it changes little.
+fn more_copies(share: f64, hours: f64, span_hours: f64) -> Option<(f64, f64)> {
+    if !(share > 0.0 && share < SHADOW_FULL) {
+        return None;
+    }
+    let needed = (100.0 * share * hours / span_hours).ceil() / 100.0;
+    let faster = if needed > share && needed < 1.0 { needed } else { 1.0 };
+    Some((faster, hours * share / faster))
 }
 
 /// `40 seconds`, `12 minutes`, `9.2 hours`, `12 days`.

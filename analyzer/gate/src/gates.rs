@@ -56,6 +56,7 @@ weir_document::document! {
         /// Pairs (or samples per variant) below which the gate is never inside its margin.
         pub minimum_evidence: u64 = 50 => 1..=1_000_000_000,
     }
+    check bound_has_side(margin, direction);
 }
 
 weir_document::document! {
@@ -78,6 +79,8 @@ pub enum Margin {
     Relative(f64),
     /// As a share of the metric's scale: its bounds, 0 to 1 where none are declared.
     OfScale(f64),
+    /// No change at all: the candidate's own level may not be past this one, in the metric's unit, whatever control's is.
+    Bound(f64),
 }
 
 weir_document::document! {
@@ -89,8 +92,10 @@ weir_document::document! {
         pub relative: Option<f64> => 0.000_001..=100.0,
         /// As a share of the metric's scale, which is 0 to 1 where the metric declares none.
         pub of_scale: Option<f64> => 0.000_001..=1.0,
+        /// A fixed bound of the candidate's own level, in the metric's unit: at least this with `direction: higher`, at most this with `direction: lower`.
+        pub bound: Option<f64> => -1_000_000_000.0..=1_000_000_000.0,
     }
-    check one_margin(absolute, relative, of_scale);
+    check one_margin(absolute, relative, of_scale, bound);
 }
 
 impl Gates {
@@ -124,12 +129,13 @@ impl Gates {
 
 impl Margin {
     fn fields(self) -> MarginFields {
-        let (absolute, relative, of_scale) = match self {
-            Self::Absolute(size) => (Some(size), None, None),
-            Self::Relative(size) => (None, Some(size), None),
-            Self::OfScale(size) => (None, None, Some(size)),
-        };
-        MarginFields { absolute, relative, of_scale }
+        let blank = MarginFields { absolute: None, relative: None, of_scale: None, bound: None };
+        match self {
+            Self::Absolute(size) => MarginFields { absolute: Some(size), ..blank },
+            Self::Relative(size) => MarginFields { relative: Some(size), ..blank },
+            Self::OfScale(size) => MarginFields { of_scale: Some(size), ..blank },
+            Self::Bound(level) => MarginFields { bound: Some(level), ..blank },
+        }
     }
 }
 
@@ -144,7 +150,8 @@ impl Decode for Margin {
         }
         let fields = MarginFields::decode(node, at, problems)?;
         let absolute = fields.absolute.map(Self::Absolute);
-        absolute.or(fields.relative.map(Self::Relative)).or(fields.of_scale.map(Self::OfScale))
+        let of_control = absolute.or(fields.relative.map(Self::Relative));
+        of_control.or(fields.of_scale.map(Self::OfScale)).or(fields.bound.map(Self::Bound))
     }
 }
 
@@ -253,6 +260,15 @@ impl Allowed<Segment> for Labelled {
     }
 }
 
+fn bound_has_side(margin: &Margin, direction: &Option<Direction>, at: &Path<'_>, problems: &mut Collector) {
+    let one_side = matches!(direction, Some(Direction::Higher | Direction::Lower));
+    if matches!(margin, Margin::Bound(_)) && !one_side {
+        problems
+            .report(&at.key("direction"), "is needed with a bound")
+            .allowed("higher (at least the bound), lower (at most the bound)");
+    }
+}
+
 fn names_differ(gates: &[Gate], at: &Path<'_>, problems: &mut Collector) {
     for (index, gate) in gates.iter().enumerate() {
         if gates.iter().take(index).any(|earlier| earlier.name == gate.name) {
@@ -267,12 +283,13 @@ fn one_margin(
     absolute: &Option<f64>,
     relative: &Option<f64>,
     of_scale: &Option<f64>,
+    bound: &Option<f64>,
     at: &Path<'_>,
     problems: &mut Collector,
 ) {
-    let given = [absolute, relative, of_scale].iter().filter(|size| size.is_some()).count();
+    let given = [absolute, relative, of_scale, bound].iter().filter(|size| size.is_some()).count();
     if given != 1 {
         let message = if given == 0 { "has no size" } else { "has more than one size" };
-        problems.report(at, message).allowed("one of absolute, relative, ofScale");
+        problems.report(at, message).allowed("one of absolute, relative, ofScale, bound");
     }
 }

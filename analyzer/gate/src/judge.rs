@@ -5,6 +5,7 @@ use weir_stats::forecast::{self, Shape};
 use crate::correct::corrected;
 use crate::gates::{Direction, Gate, Margin};
 use crate::labels::Segment;
+use crate::level::measure_level;
 use crate::measure::{Measured, measure_percentile};
 use crate::memory::{Key, Memory};
 use crate::names::split_percentile;
@@ -35,16 +36,22 @@ pub(crate) fn judge_measured(
 ) -> (GateResult, Option<Shape>) {
     let (margin, relative) = margin_of(gate.margin, series.bounds);
     let percentile = split_percentile(&gate.metric).1;
+    let bound = match gate.margin {
+        Margin::Bound(bound) => Some(bound),
+        _ => None,
+    };
     let key = Key {
         series: series.name.clone(),
         segment: segment.clone(),
         percentile: percentile.map(f64::to_bits),
+        bound: bound.map(f64::to_bits),
         relative,
         alpha: alpha.to_bits(),
     };
-    let measured = memory.measured(key, || match percentile {
-        Some(share) => measure_percentile(series, share, relative, alpha),
-        None => corrected(series, relative, alpha),
+    let measured = memory.measured(key, || match (bound, percentile) {
+        (Some(bound), share) => measure_level(series, share, bound, alpha),
+        (None, Some(share)) => measure_percentile(series, share, relative, alpha),
+        (None, None) => corrected(series, relative, alpha),
     });
     let better = better_of(gate.direction, series.better);
     let n = evidence(&measured);
@@ -119,6 +126,8 @@ fn margin_of(margin: Margin, bounds: Option<(f64, f64)>) -> (f64, bool) {
         Margin::Absolute(size) => (size, false),
         Margin::Relative(size) => (size, true),
         Margin::OfScale(share) => (share * bounds.map_or(1.0, |(low, high)| high - low), false),
+        // No change for the worse: the difference is that to the bound.
+        Margin::Bound(_) => (0.0, false),
     }
 }
 
@@ -147,6 +156,9 @@ fn outcome(measured: &Measured, better: Better, margin: f64, enough: bool) -> Ou
     let (above, below) = (low > margin && may_breach, high < -margin && may_breach);
     let (floor, ceiling) = (low > -margin && enough, high < margin && enough);
     match better {
+        // At a fixed bound there is nothing to improve on.
+        Better::Higher if floor && margin == 0.0 => Outcome::Inside,
+        Better::Lower if ceiling && margin == 0.0 => Outcome::Inside,
         Better::Higher if below => Outcome::Breach,
         Better::Higher if floor && low > 0.0 => Outcome::Improved,
         Better::Higher if floor => Outcome::Inside,

@@ -15,6 +15,7 @@ mod forecast;
 mod gates;
 mod judge;
 mod labels;
+mod level;
 mod measure;
 mod memory;
 mod names;
@@ -38,6 +39,7 @@ pub use gates::{Direction, Gate, Gates, Margin, Severity};
 pub use labels::{Labels, Segment, without};
 pub use memory::Memory;
 pub use names::{FAMILIES, METRICS, WITH_PERCENTILES, base_metric};
+pub use pack::{pack_metrics, unmeasured};
 pub use plan::{GatePlan, Plan, PlanOptions, Traffic, plan, stated_pool};
 pub use rehearse::{
     Frequency, GateRehearsal, Rehearsal, RehearseOptions, Rehearsed, rehearsal, rehearse_one,

@@ -12,7 +12,7 @@ use crate::result::{Comparison, Correction};
 use crate::series::MetricSeries;
 
 /// Pairs from which the paired comparison is used.
-const PAIRS_MIN: usize = 30;
+pub(crate) const PAIRS_MIN: usize = 30;
 
 /// A comparison before it is held against a margin.
 #[derive(Clone, Debug)]
@@ -84,7 +84,7 @@ pub(crate) fn measure(series: &MetricSeries, relative: bool, alpha: f64) -> Meas
 }
 
 /// The error probability to ask for, where values of one identity are alike.
-fn clustered(alpha: f64, effect: f64, notes: &mut Vec<String>) -> f64 {
+pub(crate) fn clustered(alpha: f64, effect: f64, notes: &mut Vec<String>) -> f64 {
     if effect > 1.05 {
         notes.push(format!("answers to one identity are alike: {effect:.1} of them count as one"));
     }
@@ -121,11 +121,7 @@ pub(crate) fn measure_percentile(series: &MetricSeries, share: f64, relative: bo
         true => quantile::ratio(&control, &candidate, share, alpha),
         false => quantile::difference(&control, &candidate, share, alpha),
     };
-    let plain = |values: &[f64]| {
-        let mut sorted = values.to_vec();
-        sorted.sort_unstable_by(f64::total_cmp);
-        quantile::at(&sorted, share).unwrap_or(0.0)
-    };
+    let plain = |values: &[f64]| quantile::of_unsorted(&mut values.to_vec(), share).unwrap_or(0.0);
     let counts = (control.len(), candidate.len());
     let levels = (plain(&control), plain(&candidate));
     let shape = Shape::Asymptotic { alpha, tuned_n: asymptotic::TUNED_N };
@@ -180,7 +176,7 @@ fn unpaired(strata: &Stratified<'_>, plan: Plan, notes: &mut Vec<String>) -> Mea
     finish(Comparison::Unpaired, counts, strata.means(), plan.relative, bounds.is_some(), shape, estimate)
 }
 
-fn finish(
+pub(crate) fn finish(
     comparison: Comparison,
     (n_control, n_candidate): (usize, usize),
     (control, candidate): (f64, f64),
@@ -220,7 +216,7 @@ fn finish(
     }
 }
 
-fn nothing() -> Measured {
+pub(crate) fn nothing() -> Measured {
     Measured {
         comparison: Comparison::None,
         n_pairs: 0,
@@ -240,7 +236,7 @@ fn nothing() -> Measured {
     }
 }
 
-fn shape(bounds: Option<(f64, f64)>, sd: f64, alpha: f64) -> Shape {
+pub(crate) fn shape(bounds: Option<(f64, f64)>, sd: f64, alpha: f64) -> Shape {
     match bounds {
         Some((low, high)) => Shape::Bounded { sd, range: 2.0 * (high - low), alpha },
         None => Shape::Asymptotic { alpha, tuned_n: asymptotic::TUNED_N },
@@ -248,7 +244,7 @@ fn shape(bounds: Option<(f64, f64)>, sd: f64, alpha: f64) -> Shape {
 }
 
 /// The bounds, if all values keep them; else the method that needs none, with a note.
-fn usable_bounds(
+pub(crate) fn usable_bounds(
     bounds: Option<(f64, f64)>,
     values: impl Iterator<Item = f64>,
     notes: &mut Vec<String>,
@@ -276,14 +272,14 @@ fn note_skipped(series: &MetricSeries, strata: &Stratified<'_>, notes: &mut Vec<
 }
 
 /// Finite values only.
-struct Clean {
-    pairs: Vec<(f64, f64)>,
-    strata: Vec<(Vec<f64>, Vec<f64>)>,
-    notes: Vec<String>,
+pub(crate) struct Clean {
+    pub(crate) pairs: Vec<(f64, f64)>,
+    pub(crate) strata: Vec<(Vec<f64>, Vec<f64>)>,
+    pub(crate) notes: Vec<String>,
 }
 
 impl Clean {
-    fn of(series: &MetricSeries) -> Self {
+    pub(crate) fn of(series: &MetricSeries) -> Self {
         let finite = |values: &[f64]| -> Vec<f64> {
             values.iter().copied().filter(|value| value.is_finite()).collect()
         };

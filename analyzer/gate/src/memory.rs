@@ -1,6 +1,6 @@
 //! What was measured once, for evaluations of the same evidence by other gates.
 //!
-//! A comparison depends on the values, the part of alpha, and whether the change is relative; not on a gate's margin,
+//! A comparison depends on the values, the part of alpha, a fixed bound, and whether the change is relative; not on a gate's margin,
 //! severity or minimum evidence. So a trial that changes those measures nothing again, and one that changes alpha measures
 //! the comparisons anew but cuts the segments out of the series only once.
 //!
@@ -32,6 +32,8 @@ pub(crate) struct Key {
     pub(crate) segment: Segment,
     /// Bits of the percentile's share.
     pub(crate) percentile: Option<u64>,
+    /// Bits of the fixed bound.
+    pub(crate) bound: Option<u64>,
     pub(crate) relative: bool,
     /// Bits of the gate's part of alpha.
     pub(crate) alpha: u64,

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use weir_stats::forecast::FORECAST_MAX;
 
 use crate::evaluate::{Spending, deciding_share};
-use crate::gates::{Gate, Gates, Severity};
+use crate::gates::{Gate, Gates, Margin, Severity};
 use crate::judge::{better_of, judge_measured};
 use crate::labels::{self, Segment};
 use crate::memory::Memory;
@@ -199,8 +199,16 @@ fn of_pool(gate: &Gate, name: String, pool: &MetricSeries, alpha: f64, options: 
         return without_pool(gate, name, alpha, "too few values of the metric to plan from");
     };
     let n = first.n_control.min(first.n_candidate);
-    let squares: Vec<f64> = rounds.iter().filter_map(|(result, _)| result.estimate).map(|e| e * e).collect();
-    let error = (squares.iter().sum::<f64>() / squares.len().max(1) as f64).sqrt();
+    let estimates: Vec<f64> = rounds.iter().filter_map(|(result, _)| result.estimate).collect();
+    // Nothing changed, so that estimates scatter about no change; about the pool's distance to it for a fixed bound.
+    let mean = estimates.iter().sum::<f64>() / estimates.len().max(1) as f64;
+    let (centre, room) = match (gate.margin, first.better) {
+        (Margin::Bound(_), Better::Lower) => (mean, -mean),
+        (Margin::Bound(_), _) => (mean, mean),
+        _ => (0.0, first.margin),
+    };
+    let squares = estimates.iter().map(|estimate| (estimate - centre) * (estimate - centre));
+    let error = (squares.sum::<f64>() / estimates.len().max(1) as f64).sqrt();
     let half = half_width(rounds.iter().filter_map(|(result, _)| Some((result.interval?, result.better))));
     let z = normal_quantile(options.power);
     let shape = rounds.iter().find_map(|(_, shape)| *shape);
@@ -219,9 +227,10 @@ fn of_pool(gate: &Gate, name: String, pool: &MetricSeries, alpha: f64, options: 
     };
     plan.smallest_effect = Some(half + z * error);
     let needs = |at: u64| half * shape.shrink(n, at) + z * error * (n as f64 / at as f64).sqrt();
-    plan.needed = first_that(|at| needs(at) <= first.margin).map(|at| at.max(gate.minimum_evidence));
+    plan.needed = first_that(|at| needs(at) <= room).map(|at| at.max(gate.minimum_evidence));
     let better = better_of(gate.direction, pool.better);
     plan.note = match (plan.needed, first.comparison) {
+        (None, _) if room <= 0.0 => "control itself is past the bound".to_owned(),
         (None, _) => "more than there will ever be: widen the margin".to_owned(),
         (_, Comparison::Paired) if better == Better::Neither => "pairs, judged both ways".to_owned(),
         (_, Comparison::Paired) => "pairs".to_owned(),

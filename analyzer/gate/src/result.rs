@@ -78,7 +78,7 @@ pub struct GateResult {
     pub n_control: u64,
     /// Values of the candidate that were used.
     pub n_candidate: u64,
-    /// Mean of control over the values used.
+    /// Mean of control over the values used; for a fixed bound the bound.
     pub control: Option<f64>,
     /// Mean of the candidate over the values used.
     pub candidate: Option<f64>,
@@ -88,7 +88,7 @@ pub struct GateResult {
     pub interval: Option<(f64, f64)>,
     /// The margin, the estimate and the interval are relative to control.
     pub relative: bool,
-    /// Size of the allowed change, positive.
+    /// Size of the allowed change, positive; 0 for a fixed bound, which `control` then holds.
     pub margin: f64,
     /// Error probability that the interval spends, over all looks.
     pub alpha: f64,

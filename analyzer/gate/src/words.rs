@@ -47,6 +47,9 @@ fn no_data(result: &GateResult) -> String {
 /// " fell from 1.000 to 0.620 (difference -0.380, interval -0.450 to -0.300, margin 0.020, 412 pairs)".
 fn change(result: &GateResult) -> String {
     let digits = digits(result);
+    if is_bound(result) {
+        return at_bound(result, digits);
+    }
     let level =
         |value: Option<f64>| value.map_or_else(|| "none".to_owned(), |value| level(value, digits, result));
     let (control, candidate) = (level(result.control), level(result.candidate));
@@ -76,8 +79,34 @@ fn change(result: &GateResult) -> String {
     format!("{moved} ({kind} {estimate}, {interval}, margin {margin}, {})", counts(result))
 }
 
+/// Whether the candidate's own level is held against a fixed bound.
+fn is_bound(result: &GateResult) -> bool {
+    result.margin == 0.0
+}
+
+/// " is 0.812 (bound 0.85, interval 0.790 to 0.831, 412 pairs)".
+fn at_bound(result: &GateResult, digits: usize) -> String {
+    let bound = result.control.unwrap_or(0.0);
+    let shown = |value: f64| unsigned_zero(format!("{value:.digits$}"));
+    let level = result.candidate.map_or_else(|| "unknown".to_owned(), shown);
+    let interval = result.interval.map_or_else(
+        || "no interval yet".to_owned(),
+        |(low, high)| format!("interval {} to {}", shown(low + bound), shown(high + bound)),
+    );
+    let unit = match result.unit.as_str() {
+        "" | "share" | "score" => String::new(),
+        unit => format!(" {unit}"),
+    };
+    let n = thousands(result.n_candidate);
+    let values = if result.comparison == Comparison::Paired { "pairs" } else { "samples of the candidate" };
+    format!(" is {level}{unit} (bound {}, {interval}, {n} {values})", trimmed(bound))
+}
+
 fn conclusion(result: &GateResult, minimum_evidence: u64) -> String {
     match result.outcome {
+        Outcome::Breach if is_bound(result) => "past the bound".to_owned(),
+        Outcome::Inside if is_bound(result) => "on the good side of the bound".to_owned(),
+        Outcome::Undecided if is_bound(result) => undecided(result, minimum_evidence),
         Outcome::Breach => "worse than the margin allows".to_owned(),
         Outcome::Diverged => "differs by more than the margin allows".to_owned(),
         Outcome::Inside if worse(result) => "inside the margin, though worse than control".to_owned(),
@@ -95,7 +124,11 @@ fn conclusion(result: &GateResult, minimum_evidence: u64) -> String {
 }
 
 fn undecided(result: &GateResult, minimum_evidence: u64) -> String {
-    let what = if result.comparison == Comparison::Paired { "pairs" } else { "samples of each variant" };
+    let what = match result.comparison {
+        Comparison::Paired => "pairs",
+        _ if is_bound(result) => "samples of the candidate",
+        _ => "samples of each variant",
+    };
     let evidence = result.n_control.min(result.n_candidate);
     if result.relative && result.estimate.is_none() {
         return "undecided, the mean of control is not above zero: use an absolute margin".to_owned();
@@ -166,6 +199,10 @@ fn answers(result: &GateResult) -> String {
 fn digits(result: &GateResult) -> usize {
     if result.relative {
         return 1;
+    }
+    if is_bound(result) {
+        let size = result.control.unwrap_or(0.0).abs();
+        return if size >= 100.0 { 0 } else { 3 };
     }
     (0..8)
         .find(|digits| result.margin * 10_f64.powi(*digits) >= 0.999_999)

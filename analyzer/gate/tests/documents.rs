@@ -53,6 +53,24 @@ gates:
 }
 
 #[test]
+fn a_bound_needs_a_side_and_stands_alone() {
+    let text = |rest: &str| {
+        format!("{{apiVersion: weir/v1, kind: Gates, gates: [{{name: a, metric: 'score:quality', {rest}}}]}}")
+    };
+    let good = Gates::parse("gates", &text("margin: {bound: 0.85}, direction: higher")).unwrap();
+    assert_eq!(good.gates[0].margin, Margin::Bound(0.85));
+    assert_eq!(Gates::parse("written", &good.to_json()).unwrap(), good);
+    for rest in [
+        "margin: {bound: 0.85}",
+        "margin: {bound: 0.85}, direction: both",
+        "margin: {bound: 0.85, absolute: 0.1}, direction: higher",
+    ] {
+        let problems = Gates::parse("gates", &text(rest)).unwrap_err().to_string();
+        assert!(problems.contains("gates[0]") && problems.contains("bound"), "{problems}");
+    }
+}
+
+#[test]
 fn a_document_without_gates_is_refused() {
     let problems = Gates::parse("gates", "{apiVersion: weir/v1, kind: Gates, gates: []}").unwrap_err();
     assert!(problems.to_string().contains("gates: "), "{problems}");

@@ -28,8 +28,13 @@ fn errors(n: usize, worse: f64) -> MetricSeries {
 
 /// Forecast of `n` pairs within two hours, a quarter of control's requests being copied.
 fn forecast(n: usize, worse: f64, span_seconds: Option<u64>) -> Option<String> {
+    forecast_of(n, worse, span_seconds, 4)
+}
+
+/// The same with one of so many requests being copied.
+fn forecast_of(n: usize, worse: f64, span_seconds: Option<u64>, one_of: u64) -> Option<String> {
     let health = CaptureHealth {
-        primary_control: 4 * n as u64,
+        primary_control: one_of * n as u64,
         pairs: n as u64,
         span_seconds,
         ..CaptureHealth::default()
@@ -43,6 +48,31 @@ fn forecast(n: usize, worse: f64, span_seconds: Option<u64>) -> Option<String> {
 #[test]
 fn a_hold_says_how_many_more_pairs_how_many_hours_and_what_more_copies_would_do() {
     insta::assert_snapshot!(forecast(500, 0.0, Some(7_200)).unwrap());
+}
+
+#[test]
+fn the_share_that_is_named_brings_the_missing_pairs_in_the_time_that_was_taken_so_far() {
+    // One request in ten was copied; about 1,100 more pairs are as many again and a bit as two times 500.
+    let text = forecast_of(500, 0.0, Some(7_200), 10).unwrap();
+    let (_, rest) = text.split_once("about ").unwrap();
+    let more: f64 = rest.split_once(' ').unwrap().0.replace(',', "").parse().unwrap();
+    let share: f64 = text
+        .split_once("shadow share of ")
+        .and_then(|(_, rest)| rest.split_once(" %"))
+        .map(|(share, _)| share.parse().unwrap())
+        .unwrap();
+    // `more` is rounded up to two digits.
+    assert!(share <= (10.0 * more / 500.0).ceil() && share >= 10.0 * more / 500.0 - 1.0, "{text}");
+    assert!(text.contains("% instead of 10 %") && share < 100.0, "{text}");
+    let hours: f64 =
+        text.split_once("or ").and_then(|(_, rest)| rest.split_once(" hours")).unwrap().0.parse().unwrap();
+    assert!((1.8..=2.0).contains(&hours), "{text}");
+}
+
+#[test]
+fn where_every_request_is_copied_no_larger_share_is_named() {
+    let text = forecast_of(500, 0.0, Some(7_200), 1).unwrap();
+    assert!(!text.contains("shadow share"), "{text}");
 }
 
 #[test]

@@ -289,6 +289,32 @@ fn the_built_in_pack_has_gates_for_what_is_there_only() {
 }
 
 #[test]
+fn the_built_in_pack_knows_the_fields_usual_table_and_names_what_is_not_measured() {
+    let judged_by = |name: &str, level: f64| scores(name, level);
+    let series = [
+        judged_by("score:task_success", 0.0),
+        judged_by("score:quality", 0.0),
+        judged_by("score:hallucination", 0.0),
+        judged_by("score:severe_policy_failure", 0.0),
+        flags("citation_valid", 100),
+    ];
+    let pack = Gates::default_pack(&series);
+    let of = |name: &str| pack.gates.iter().find(|gate| gate.name == name).unwrap();
+    assert_eq!(of("score-task_success").margin, Margin::OfScale(0.01));
+    assert_eq!(of("score-severe_policy_failure").direction, Some(Direction::Lower));
+    assert_eq!(of("hallucination-ceiling").margin, Margin::Bound(0.05));
+    assert_eq!(of("quality-floor").margin, Margin::Bound(0.85));
+    // These scores are about one half: control is past both bounds, which then say nothing about the candidate.
+    assert_eq!(of("quality-floor").severity, Severity::Advisory);
+    assert_eq!(of("hallucination-ceiling").severity, Severity::Advisory);
+    assert_eq!(of("citations-valid").margin, Margin::Absolute(0.02));
+    let missing = weir_gate::unmeasured(&series);
+    assert_eq!(missing.len(), 4, "{missing:?}");
+    assert!(missing[0].starts_with("cost per request"), "{missing:?}");
+    assert_eq!(weir_gate::unmeasured(&[]).len(), 9);
+}
+
+#[test]
 fn below_the_minimum_evidence_nothing_is_inside() {
     let mut patient = valid(Severity::Critical);
     patient.minimum_evidence = 500;

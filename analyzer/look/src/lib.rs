@@ -10,6 +10,7 @@ mod heed;
 mod judging;
 mod looker;
 mod meaning;
+mod pack;
 mod undecided;
 
 pub use embedding::Embedding;
@@ -18,4 +19,5 @@ pub use heed::{calibrations, heed, judges, people, tripwires};
 pub use judging::{Judging, JudgingOptions, Spent};
 pub use looker::{Look, Looker};
 pub use meaning::{meaning, prompt_map};
+pub use pack::pack_metrics;
 pub use undecided::Undecided;

@@ -12,6 +12,7 @@ use crate::error::LookError;
 use crate::heed::{calibrations, heed, judges, people, tripwires};
 use crate::judging::Judging;
 use crate::meaning::{meaning, prompt_map};
+use crate::pack::{pack_metrics, unmeasured};
 use crate::undecided::Undecided;
 
 /// One look: what was loaded, by which gates it was judged, and how.
@@ -38,9 +39,14 @@ impl Look {
         spending: Spending,
         cache: &mut Cache,
     ) -> Result<Self, LookError> {
-        let metrics = gates.map(metrics_of).unwrap_or_default();
+        let of_pack = || pack_metrics(options.definitions.as_deref());
+        let metrics = gates.map_or_else(of_pack, metrics_of);
         let people = people(&options.data_dir)?;
-        let loaded = weir_metrics::load_cached(&LoadOptions { metrics, people, ..options.clone() }, cache)?;
+        let mut loaded =
+            weir_metrics::load_cached(&LoadOptions { metrics, people, ..options.clone() }, cache)?;
+        if gates.is_none() {
+            loaded.absent.extend(unmeasured(&loaded.series));
+        }
         let gates = gates.cloned().unwrap_or_else(|| Gates::default_pack(&loaded.series));
         let evaluation = weir_gate::evaluate(&gates, &loaded.series, &loaded.health, spending);
         let evaluation = heed(evaluation, &options.data_dir, &loaded.experiment)?;

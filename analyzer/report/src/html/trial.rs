@@ -10,8 +10,10 @@ use super::text;
 use crate::model::Report;
 use crate::words;
 
-const KINDS: [(&str, &str); 3] =
-    [("absolute", "absolute"), ("relative", "of control"), ("ofScale", "of scale")];
+const KINDS: [(&str, &str); 4] =
+    [("absolute", "absolute"), ("relative", "of control"), ("ofScale", "of scale"), (BOUND, "a bound")];
+/// Needs a side as well, so that only a gate that has one can be switched to it.
+const BOUND: &str = "bound";
 /// Segments that can be hidden one by one.
 const SEGMENTS_MAX: usize = 24;
 const SEVERITIES: [&str; 3] = ["critical", "major", "advisory"];
@@ -112,7 +114,7 @@ fn row(page: &mut String, index: usize, gate: &Value, outcome: &str) {
         text(word("metric")),
         text(&size)
     );
-    for (value, label) in KINDS {
+    for (value, label) in KINDS.into_iter().filter(|(value, _)| *value != BOUND || kind == BOUND) {
         option(page, value, label, value == kind);
     }
     let _ = write!(page, "</select></td><td><select name=\"severity\" aria-label=\"Severity of {name}\">");
