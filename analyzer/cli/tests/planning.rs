@@ -17,6 +17,22 @@ gates:
   - {name: quality, metric: 'score:quality', margin: {absolute: 0.05}, severity: critical}
 ";
 
+const OWN_GATES: &str = "
+apiVersion: weir/v1
+kind: Gates
+gates:
+  - {name: slow, metric: 'own:slow', margin: {absolute: 0.05}}
+";
+
+const METRICS: &str = "
+apiVersion: weir/v1
+kind: Metrics
+prices:
+  - {inputPerMillion: 1, outputPerMillion: 4}
+metrics:
+  - {name: slow, value: latency_ms > 400, better: lower}
+";
+
 /// In [0, 1), always the same for a number.
 fn unit(number: u64) -> f64 {
     let mut z = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
@@ -35,7 +51,8 @@ fn history() -> String {
         let (hour, minute, second) = (10 + request / 600, request / 10 % 60, request % 10 * 6);
         let _ = writeln!(
             text,
-            r#"{{"sample_id":"r{request}","leg":"primary","variant":"control","ts":"2026-03-01T{hour}:{minute:02}:{second:02}Z","session_id":"s{}","status":{status},"latency_ms":{latency_ms},"response_text":"an answer","scores":{{"quality":{quality}}}}}"#,
+            r#"{{"sample_id":"r{request}","leg":"primary","variant":"control","ts":"2026-03-01T{hour}:{minute:02}:{second:02}Z","session_id":"s{}","status":{status},"latency_ms":{latency_ms},"prompt_tokens":{},"completion_tokens":90,"response_text":"an answer","scores":{{"quality":{quality}}}}}"#,
+            100 + request % 50,
             request / 3,
         );
     }
@@ -84,6 +101,23 @@ fn a_history_of_control_is_planned_from_rehearsed_on_and_cut_to_a_window() {
     let pack = json(folder.path(), &["rehearse", "--data", "data", "--splits", "2", "--looks", "2"]);
     assert!(pack["gates"].as_array().unwrap().len() > 3, "{pack:#}");
 
+    // A metric of the operator's own, in a plan and in a rehearsal; and the built-in pack with prices.
+    at("own.yaml", OWN_GATES);
+    at("metrics.yaml", METRICS);
+    let own = ["--data", "data", "--gates", "own.yaml", "--metrics", "metrics.yaml"];
+    let plan = json(folder.path(), &[&["plan"][..], &own].concat());
+    let slow = &plan["gates"][0];
+    assert!(slow["metric"] == "own:slow" && slow["needed"].as_u64().unwrap() > 100, "{plan:#}");
+    let rehearsal =
+        json(folder.path(), &[&["rehearse"][..], &own, &["--splits", "2", "--looks", "2"]].concat());
+    assert_eq!(rehearsal["gates"][0]["gate"], "slow");
+    let priced = ["plan", "--data", "data", "--metrics", "metrics.yaml"];
+    let plan = json(folder.path(), &priced);
+    assert!(plan["gates"].as_array().unwrap().iter().any(|gate| gate["gate"] == "cost"), "{plan:#}");
+    let missing =
+        weir(folder.path(), &["plan", "--data", "data", "--gates", "own.yaml", "--metrics", "gates.yaml"]);
+    assert_eq!(missing.status.code(), Some(2), "{missing:?}");
+
     let window =
         ["analyze", "--data", "data", "--gates", "gates.yaml", "--window", "30m", "--output", "json"];
     let report: Value = serde_json::from_slice(&weir(folder.path(), &window).stdout).unwrap();
@@ -100,3 +134,97 @@ fn a_history_of_control_is_planned_from_rehearsed_on_and_cut_to_a_window() {
     assert_eq!(report["generated_from"]["last_ts"], "2026-03-01T10:59:54Z");
     assert_eq!(report["generated_from"]["samples"], 300);
 }
+
+/// Thirty values of control and of a candidate of two samples that Kayenta's project publishes a class for (`ClassifierSuite`:
+/// high), and one that does not differ: its rule on data of one's own.
+#[test]
+fn kayentas_rule_on_imported_samples_gives_the_published_class_and_score() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut text = String::new();
+    for (variant, values) in [("control", TEN), ("candidate", NEAR_TWENTY)] {
+        for (at, value) in values.iter().enumerate() {
+            let _ = writeln!(
+                text,
+                r#"{{"sample_id":"{variant}{at}","leg":"primary","variant":"{variant}","ts":"2026-03-01T10:00:{at:02}Z","status":200,"latency_ms":{value},"response_text":"the same answer"}}"#,
+            );
+        }
+    }
+    fs::write(folder.path().join("samples.jsonl"), text).unwrap();
+    let imported = weir(folder.path(), &["import", "--format", "jsonl", "samples.jsonl", "--data", "data"]);
+    assert_eq!(imported.status.code(), Some(0), "{imported:?}");
+    let judged =
+        weir(folder.path(), &["analyze", "--data", "data", "--judge", "kayenta", "--output", "json"]);
+    let found: Value = serde_json::from_slice(&judged.stdout).unwrap();
+    let metrics = found["metrics"].as_array().unwrap();
+    let latency = metrics.iter().find(|metric| metric["metric"] == "latency_ms").unwrap();
+    assert_eq!((latency["class"].as_str(), latency["fails"].as_bool()), (Some("high"), Some(true)));
+    let passing = metrics.iter().filter(|metric| metric["class"] == "pass").count();
+    let expected = 100.0 * passing as f64 / (passing + 1) as f64;
+    assert!((found["score"].as_f64().unwrap() - expected).abs() < 1e-9, "{found:#}");
+    assert_eq!(judged.status.code(), Some(if expected >= 75.0 { 4 } else { 1 }), "{found:#}");
+}
+
+const TEN: [f64; 30] = [
+    11.1453586774086,
+    9.961805988559702,
+    7.068574306369829,
+    7.301266181048366,
+    9.794463026565673,
+    9.60379186036873,
+    6.186779335033939,
+    12.345599159550174,
+    10.371891733859533,
+    8.609430078501672,
+    9.913162673361084,
+    10.361375299003466,
+    14.206800387518818,
+    10.9461537547533,
+    10.215876627044048,
+    11.739760899484603,
+    10.907627468626439,
+    12.823353694464775,
+    8.101860977173214,
+    8.498161640880493,
+    12.113441374697231,
+    13.272210809932028,
+    10.114579381663297,
+    6.946395876797807,
+    6.210527854172778,
+    10.160401684903775,
+    8.345771206645546,
+    8.383822063895833,
+    7.0020205070083765,
+    10.755757401808442,
+];
+const NEAR_TWENTY: [f64; 30] = [
+    20.878412601720026,
+    21.78550581191622,
+    19.70828084717019,
+    15.859946903461562,
+    19.51005877217684,
+    19.392005525270303,
+    22.9265283149121,
+    17.156530276709894,
+    18.65511791622617,
+    23.422607911610392,
+    24.055817684156644,
+    22.62689958516501,
+    21.979472967817678,
+    21.659318607218694,
+    20.067707574072426,
+    22.119570836305414,
+    16.44037132663307,
+    21.55962282634127,
+    21.00018144348922,
+    17.779369411412663,
+    17.806006358943584,
+    18.53720061838611,
+    20.555550300210797,
+    19.552928184468378,
+    21.771118944087092,
+    21.809622806176627,
+    20.96176290990527,
+    20.97757157750302,
+    19.106303205498794,
+    16.97691896698708,
+];

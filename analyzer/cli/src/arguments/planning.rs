@@ -18,6 +18,9 @@ pub(crate) struct PlanArguments {
     /// The gates; without it the built-in pack for the metrics of the data
     #[arg(long, value_name = "GATES")]
     pub(crate) gates: Option<PathBuf>,
+    /// Schemas, prices and metrics of your own
+    #[arg(long, value_name = "METRICS")]
+    pub(crate) metrics: Option<PathBuf>,
     /// A metric's mean (and standard deviation), instead of data: error=0.02 or latency_ms=800,400; may be repeated
     #[arg(long, value_name = "METRIC=MEAN[,SPREAD]")]
     pub(crate) baseline: Vec<String>,
@@ -55,6 +58,9 @@ pub(crate) struct RehearseArguments {
     /// The gates; without it the built-in pack for the metrics of the data
     #[arg(long, value_name = "GATES")]
     pub(crate) gates: Option<PathBuf>,
+    /// Schemas, prices and metrics of your own
+    #[arg(long, value_name = "METRICS")]
+    pub(crate) metrics: Option<PathBuf>,
     /// False candidates
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     pub(crate) splits: u64,

@@ -1,20 +1,24 @@
 //! `weir plan`: how much evidence the gates need, how long that takes at the present traffic and what the copies cost.
 
+use std::sync::Arc;
+
 use weir_gate::{Gates, MetricSeries, Plan, PlanOptions, Spending, Traffic};
-use weir_metrics::{LoadOptions, Loaded};
+use weir_metrics::{LoadOptions, Loaded, MetricsFile};
 
 use crate::arguments::{PlanArguments, TextOrJson};
-use crate::commands::analyze::{progress, read_gates};
+use crate::commands::analyze::{progress, read_gates, read_metrics};
 use crate::exit::{Exit, Failure, OrExit, Outcome, failure};
 
 /// Runs the command.
 pub(crate) fn run(arguments: &PlanArguments) -> Outcome {
     check(arguments)?;
     let gates = arguments.gates.as_deref().map(read_gates).transpose()?;
+    let definitions = arguments.metrics.as_deref().map(|path| read_metrics(Some(path), gates.as_ref()));
+    let definitions = definitions.transpose()?.flatten();
     let stated = arguments.baseline.iter().map(|text| baseline(text, arguments.seed));
     let stated = stated.collect::<Result<Vec<MetricSeries>, Failure>>()?;
     let loaded = match &arguments.data {
-        Some(_) => Some(load(arguments, gates.as_ref())?),
+        Some(_) => Some(load(arguments, gates.as_ref(), definitions)?),
         None if stated.is_empty() => {
             return Err(failure(
                 Exit::Usage,
@@ -74,20 +78,28 @@ fn check(arguments: &PlanArguments) -> Result<(), Failure> {
     Ok(())
 }
 
-fn load(arguments: &PlanArguments, gates: Option<&Gates>) -> Result<Loaded, Failure> {
+fn load(
+    arguments: &PlanArguments,
+    gates: Option<&Gates>,
+    definitions: Option<Arc<MetricsFile>>,
+) -> Result<Loaded, Failure> {
     let options = LoadOptions {
         data_dir: arguments.data.clone().unwrap_or_default(),
         experiment: arguments.experiment.clone(),
-        metrics: gates.map(metrics_of).unwrap_or_default(),
+        metrics: metrics_of(gates, definitions.as_deref()),
+        definitions,
         one_sided: true,
         ..LoadOptions::default()
     };
     weir_metrics::load_cached(&options, &mut weir_metrics::Cache::with_progress(progress)).or_data()
 }
 
-/// The metrics that gates name.
-pub(crate) fn metrics_of(gates: &Gates) -> Vec<String> {
-    gates.gates.iter().map(|gate| gate.metric.clone()).collect()
+/// The metrics that gates name; without gates those of the built-in pack that the metrics document makes possible.
+pub(crate) fn metrics_of(gates: Option<&Gates>, definitions: Option<&MetricsFile>) -> Vec<String> {
+    match gates {
+        Some(gates) => gates.gates.iter().map(|gate| gate.metric.clone()).collect(),
+        None => weir_look::pack_metrics(definitions),
+    }
 }
 
 /// Series that look like a comparison, so that the built-in pack takes their metrics.

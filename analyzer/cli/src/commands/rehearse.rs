@@ -10,7 +10,7 @@ use weir_metrics::{Cache, LoadOptions};
 use weir_report::{Progress, Unit};
 
 use crate::arguments::{RehearseArguments, TextOrJson};
-use crate::commands::analyze::{progress, read_gates};
+use crate::commands::analyze::{progress, read_gates, read_metrics};
 use crate::commands::plan::{metrics_of, one_sided};
 use crate::exit::{Exit, OrExit, Outcome, failure};
 
@@ -24,12 +24,15 @@ pub(crate) fn run(arguments: &RehearseArguments) -> Outcome {
         return Err(failure(Exit::Usage, format!("--candidate-percent {percent}: allowed: 1 to 99")));
     }
     let gates = arguments.gates.as_deref().map(read_gates).transpose()?;
+    let definitions = arguments.metrics.as_deref().map(|path| read_metrics(Some(path), gates.as_ref()));
+    let definitions = definitions.transpose()?.flatten();
     let options = LoadOptions {
         data_dir: arguments.data.data.clone(),
         experiment: arguments.data.experiment.clone(),
         since_us: arguments.since.map(|time| time.as_microsecond()),
         until_us: arguments.until.map(|time| time.as_microsecond()),
-        metrics: gates.as_ref().map(metrics_of).unwrap_or_default(),
+        metrics: metrics_of(gates.as_ref(), definitions.as_deref()),
+        definitions,
         one_sided: true,
         ..LoadOptions::default()
     };
