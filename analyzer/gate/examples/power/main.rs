@@ -3,12 +3,19 @@
 //! `cargo run --release -p weir-gate --example power [RUNS] > analyzer/gate/POWER.md`; the same RUNS give the same bytes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-#[path = "../tests/common/mod.rs"]
+#[path = "../../tests/common/mod.rs"]
 mod common;
+mod plot;
+
+use std::path::PathBuf;
 
 use common::traffic::{Change, after, of_seeds, rollout};
 use common::{Random, healthy};
-use weir_gate::{Better, Gate, Gates, Labels, Margin, MetricSeries, Severity, Spending, Verdict, evaluate};
+use plot::Panel;
+use weir_gate::{
+    Better, Gate, Gates, KAYENTA_CONFIDENCE, KAYENTA_TOLERANCE, Labels, Margin, MetricSeries, Severity,
+    Spending, Verdict, evaluate, kayenta_score,
+};
 
 const PAIRS: [usize; 5] = [200, 500, 1_000, 2_000, 4_000];
 const EVERY: usize = 100;
@@ -19,46 +26,76 @@ const AMOUNT: f64 = 0.3;
 const SCORE: f64 = 0.03;
 
 /// What is compared.
-const RULES: [&str; 4] = [
+const RULES: [&str; 5] = [
     "Weir, any number of looks",
     "the same by one test at n",
     "5 % tests, one look",
     "5 % tests, every look",
+    "Kayenta's rule, one look",
 ];
+/// What stands above this line in POWER.md is written by hand.
+const MARK: &str = "<!-- Below this line: examples/power -->";
+/// Kayenta's usual threshold: a lower score is a failure.
+const KAYENTA_MARGINAL: f64 = 75.0;
 
 fn main() {
-    let runs = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(200);
-    println!("{}", intro(runs));
-    for (name, change) in scenarios() {
-        let counts = of_seeds(0..runs, |run| one(&mut Random(31 + 7_919 * run), change));
-        println!("\n## {name}\n");
-        let head: Vec<String> = PAIRS.iter().map(|n| format!("{n} pairs")).collect();
-        println!("| rule | {} |\n|---|{}", head.join(" | "), "--:|".repeat(PAIRS.len()));
-        for (rule, called) in RULES.iter().enumerate() {
-            let share = |at: usize| {
-                let hits = counts.iter().filter(|hit| hit[rule][at]).count();
-                format!("{:.1} %", 100.0 * hits as f64 / runs as f64)
+    let mut arguments = std::env::args().skip(1);
+    let runs = arguments.next().and_then(|text| text.parse().ok()).unwrap_or(200);
+    let folder = PathBuf::from(arguments.next().unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").to_owned()));
+    let panels: Vec<Panel> = scenarios()
+        .into_iter()
+        .map(|(name, change)| {
+            eprintln!("{name}");
+            let counts = of_seeds(0..runs, |run| one(&mut Random(31 + 7_919 * run), change));
+            let share = |rule: usize, at: usize| {
+                counts.iter().filter(|hit| hit[rule][at]).count() as f64 / runs as f64
             };
-            let cells: Vec<String> = (0..PAIRS.len()).map(share).collect();
-            println!("| {called} | {} |", cells.join(" | "));
+            (name.to_owned(), std::array::from_fn(|rule| std::array::from_fn(|at| share(rule, at))))
+        })
+        .collect();
+    let page = folder.join("POWER.md");
+    let kept = std::fs::read_to_string(&page).unwrap();
+    let (kept, _) = kept.split_once(MARK).expect("POWER.md has the mark");
+    std::fs::write(&page, format!("{kept}{MARK}\n\n{}{}", intro(runs), tables(&panels))).unwrap();
+    std::fs::write(folder.join("power.svg"), plot::svg(&panels)).unwrap();
+}
+
+fn tables(panels: &[Panel]) -> String {
+    let head: Vec<String> = PAIRS.iter().map(|n| format!("{n} pairs")).collect();
+    let mut text = String::new();
+    for (name, rules) in panels {
+        text += &format!(
+            "\n### {name}\n\n| rule | {} |\n|---|{}\n",
+            head.join(" | "),
+            "--:|".repeat(PAIRS.len())
+        );
+        for (called, shares) in RULES.iter().zip(rules) {
+            let cells: Vec<String> = shares.iter().map(|share| format!("{:.1} %", 100.0 * share)).collect();
+            text += &format!("| {called} | {} |\n", cells.join(" | "));
         }
     }
+    text
 }
 
 fn intro(runs: u64) -> String {
     format!(
-        "# Power of the built-in gates\n\n\
+        "## Power of the built-in gates\n\n\
          Share of {runs} simulated rollouts that are rolled back by the time so many pairs are there, by the built-in pack with\n\
          alpha 0.05. Traffic: sessions of one to six requests, metrics that go together, latency with a Pareto tail\n\
-         (`tests/common/traffic.rs`). Made by `cargo run --release -p weir-gate --example power {runs} > analyzer/gate/POWER.md`.\n\n\
+         (`tests/common/traffic.rs`). This part and the picture are made by\n\
+         `cargo run --release -p weir-gate --example power {runs}`, always the same for a number of rollouts.\n\n\
+         ![Share of simulated rollouts that are rolled back, by rule and pairs](power.svg)\n\n\
          - **Weir, any number of looks**: the pack as `weir watch` uses it, looked at every {EVERY} pairs.\n\
          - **the same by one test at n**: the same margins, severities and shares of alpha, but one normal test with the clusters'\n  \
            standard errors at exactly that n, which had to be chosen beforehand. The distance to the first row is the price of\n  \
            being free to look.\n\
          - **5 % tests, one look** and **every look**: \"significantly worse at 5 %: one such metric is looked at, two roll back\",\n  \
-           without margins and without heed of sessions, by one test at n or watched every {EVERY} pairs.\n\n\
+           without margins and without heed of sessions, by one test at n or watched every {EVERY} pairs.\n\
+         - **Kayenta's rule, one look**: its score at n is below 75 (its usual threshold for a failure), every metric with the same\n  \
+           weight, its default tolerance of 0.25 and confidence of 0.98, pairs taken as two samples (`weir analyze --judge kayenta`).\n  \
+           Metrics of flags and small shifts pass it at any n, and one bad metric of eleven leaves a score of 91.\n\n\
          The first table is about false alarms: nothing changed, and a rule should hardly ever roll back. The others are about\n\
-         candidates that are worse. Below its margins (the second table) a change is one that was declared acceptable."
+         candidates that are worse. Below its margins (the second table) a change is one that was declared acceptable.\n"
     )
 }
 
@@ -81,11 +118,11 @@ fn scenarios() -> [(&'static str, Change); 6] {
 }
 
 /// For each rule whether it has rolled back by each n.
-fn one(random: &mut Random, change: Change) -> [[bool; 5]; 4] {
+fn one(random: &mut Random, change: Change) -> [[bool; PAIRS.len()]; RULES.len()] {
     let all = rollout(random, LAST, change);
     let gates = Gates::default_pack(&all);
     let share = gates_share(&gates);
-    let mut hit = [[false; 5]; 4];
+    let mut hit = [[false; PAIRS.len()]; RULES.len()];
     let (mut watched, mut peeked) = (false, false);
     for look in 1..=LAST / EVERY {
         let n = look * EVERY;
@@ -98,6 +135,7 @@ fn one(random: &mut Random, change: Change) -> [[bool; 5]; 4] {
             hit[1][at] = fixed(&gates, &seen, share);
             hit[2][at] = plain;
             hit[3][at] = peeked;
+            hit[4][at] = kayenta_score(&seen, KAYENTA_TOLERANCE, KAYENTA_CONFIDENCE).score < KAYENTA_MARGINAL;
         }
     }
     hit
@@ -156,6 +194,8 @@ fn past(gate: &Gate, seen: &[MetricSeries], share: f64) -> bool {
     }
     let control = series.pairs.iter().map(|pair| pair.0).sum::<f64>() / series.pairs.len() as f64;
     let (worse, margin): (Vec<f64>, f64) = match gate.margin {
+        // Control's scores are below the pack's floor here, so that the gate is shown only.
+        Margin::Bound(_) => return false,
         Margin::Absolute(margin) | Margin::OfScale(margin) => {
             (series.pairs.iter().map(|(x, y)| sign * (y - x)).collect(), margin)
         }
