@@ -1,6 +1,7 @@
-//! Makes `POWER.md`: how often each rule rolls back, by how much worse a candidate is and how many pairs there are.
+//! Makes `POWER.md` and `power.svg`: how often each rule rolls back, by how much worse a candidate is and how many pairs there are.
 //!
-//! `cargo run --release -p weir-gate --example power [RUNS] > analyzer/gate/POWER.md`; the same RUNS give the same bytes.
+//! `cargo run --release -p weir-gate --example power [RUNS [FOLDER]]` writes POWER.md (what stands above its mark stays) and power.svg
+//! into the folder, this crate's without one; 200 runs without a number, the same RUNS give the same bytes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 #[path = "../../tests/common/mod.rs"]
@@ -93,7 +94,8 @@ fn intro(runs: u64) -> String {
            without margins and without heed of sessions, by one test at n or watched every {EVERY} pairs.\n\
          - **Kayenta's rule, one look**: its score at n is below 75 (its usual threshold for a failure), every metric with the same\n  \
            weight, its default tolerance of 0.25 and confidence of 0.98, pairs taken as two samples (`weir analyze --judge kayenta`).\n  \
-           Metrics of flags and small shifts pass it at any n, and one bad metric of eleven leaves a score of 91.\n\n\
+           Metrics of flags and small shifts pass it at any n, and one bad metric of eleven leaves a score of 91, two one of 82: from 75 to\n  \
+           95 a human is called.\n\n\
          The first table is about false alarms: nothing changed, and a rule should hardly ever roll back. The others are about\n\
          candidates that are worse. Below its margins (the second table) a change is one that was declared acceptable.\n"
     )
