@@ -43,6 +43,14 @@ fn models() -> String {
                 let prompt = body["messages"][0]["content"].as_str().unwrap().to_owned();
                 let answer = match (body["model"].as_str().unwrap(), prompt.as_str()) {
                     ("down", _) => None,
+                    // The system message tells it what to judge; it finds everything that is on its way correct.
+                    ("judge", _) => {
+                        Some(if body["messages"][1]["content"].as_str().unwrap().contains("On its way") {
+                            r#"{"correct": 5, "helpful": 4, "polite": 3}"#
+                        } else {
+                            r#"{"correct": 1, "helpful": 1, "polite": 3}"#
+                        })
+                    }
                     ("worse", prompt) if prompt.contains("W-1") => Some(r#"{"answer": "On its way."}"#),
                     (_, prompt) if prompt.contains("W-1") => {
                         Some(r#"{"answer": "On its way.", "order_id": "W-1"}"#)
@@ -243,4 +251,129 @@ fn a_candidate_that_wins_at_the_judge_with_one_answer_for_everything_is_rolled_b
     let after = analyze();
     assert_eq!(after.status.code(), Some(1), "{}", text(&after));
     assert!(text(&after).contains("tripwire constant-answer"), "{}", text(&after));
+}
+
+#[test]
+fn the_example_for_github_actions_blocks_a_worse_version_by_exit_code() {
+    let example = std::fs::read_to_string(root().join("examples/ci/golden.yaml")).unwrap();
+    let tree = weir_document::parse("golden.yaml", &example).unwrap();
+    let steps = tree.pointer("/jobs/golden/steps").unwrap().as_array().unwrap();
+    let script =
+        steps.iter().find_map(|step| step.get("run")?.as_str().filter(|run| run.contains("weir eval")));
+    let (url, folder) = (models(), tempfile::tempdir().unwrap());
+    std::fs::create_dir_all(folder.path().join("examples")).unwrap();
+    for name in ["golden", "rubrics"] {
+        let (from, to) = (root().join("examples").join(name), folder.path().join("examples").join(name));
+        std::fs::create_dir_all(&to).unwrap();
+        for file in std::fs::read_dir(from).unwrap().flatten() {
+            std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
+        }
+    }
+    let script = script
+        .unwrap()
+        .replace("desk-1@https://models.example.org/v1", &format!("good@{url}"))
+        .replace("desk-2@https://models.example.org/v1", &format!("worse@{url}"));
+    let weir = Path::new(env!("CARGO_BIN_EXE_weir")).parent().unwrap();
+    let run = |key: &str| {
+        let path = format!("{}:{}", weir.display(), std::env::var("PATH").unwrap());
+        let mut command = Command::new("bash");
+        command.args(["-e", "-c", &script]).current_dir(folder.path()).env("PATH", path);
+        command.env("MODEL_KEY", key).output().unwrap()
+    };
+    let blocked = run("k");
+    assert_eq!(blocked.status.code(), Some(1), "{}", text(&blocked));
+    for file in ["golden.xml", "golden.md"] {
+        assert!(folder.path().join(file).is_file(), "{file}");
+    }
+    let no_key = run("");
+    assert_eq!(no_key.status.code(), Some(2), "{}", text(&no_key));
+    assert!(text(&no_key).contains("the variable MODEL_KEY is not set"), "{}", text(&no_key));
+}
+
+#[test]
+fn a_judges_and_a_likeness_expectation_are_checked_and_gates_see_each_criterion() {
+    let (url, folder) = (models(), tempfile::tempdir().unwrap());
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let cases = [
+        r#"{"id": "order", "prompt": "Where is W-1?", "expect": [{"judge": "correct", "at_least": 0.8}, {"contains": "order_id"}]}"#,
+        r#"{"id": "hello", "prompt": "hello", "expect": [{"similar_to": "Hello!", "at_least": 0.9}, {"exact": "Hello!"}]}"#,
+        r#"{"id": "back", "prompt": "return it?", "expect": [{"similar_to": "We sell violins", "at_least": 0.9}]}"#,
+        r#"{"id": "wrong", "prompt": "return?", "expect": [{"judge": "correct", "at_least": 0.8}, {"pattern": "[0-9]+ days"}]}"#,
+    ];
+    std::fs::write(path("set.jsonl"), cases.join("\n")).unwrap();
+    let gates = "apiVersion: weir/v1\nkind: Gates\ngates:\n  - {name: correct, metric: 'score:correct', margin: {absolute: 0.1}}\n";
+    std::fs::write(path("gates.yaml"), gates).unwrap();
+    let eval = |candidate: &str, more: &[&str]| {
+        let (set, control, candidate) =
+            (path("set.jsonl"), format!("good@{url}"), format!("{candidate}@{url}"));
+        let mut all = vec!["eval", "--golden", &set, "--control", &control, "--candidate", &candidate];
+        all.extend(["--embedder", "lexical", "--rubric", "examples/rubrics/support.yaml"]);
+        all.extend(more);
+        weir(&all)
+    };
+    let (judge, history, gates) = (format!("j=judge@{url}"), path("runs.jsonl"), path("gates.yaml"));
+    let with = ["--judge", judge.as_str(), "--history", history.as_str()];
+    for _ in 0..3 {
+        let worse = eval("worse", &with);
+        assert_eq!(worse.status.code(), Some(1), "{}", text(&worse));
+        assert!(text(&worse).contains("regressed: order (missed: contains)"), "{}", text(&worse));
+        assert!(text(&worse).contains("4 cases: 1 regressed, 0 improved"), "{}", text(&worse));
+        assert!(text(&worse).contains("score:correct"), "{}", text(&worse));
+    }
+    let held = eval("good", &["--judge", &judge, "--gates", &gates]);
+    assert_eq!(held.status.code(), Some(3), "four cases promote nothing: {}", text(&held));
+    // The history names the cases on which the two never differ.
+    let data = path("data");
+    let log = "examples/logs/support.jsonl";
+    weir(&["import", log, "--data", &data, "--experiment", "e", "--format", "jsonl"]);
+    let set = path("set.jsonl");
+    let covered =
+        weir(&["golden", "coverage", &set, "--data", &data, "--embedder", "lexical", "--history", &history]);
+    let told = text(&covered);
+    assert!(told.contains("tells nothing apart: hello (both versions held in the last 3 runs)"), "{told}");
+    assert!(told.contains("tells nothing apart: wrong (both versions failed in the last 3 runs)"), "{told}");
+    assert!(!told.contains("tells nothing apart: order"), "{told}");
+}
+
+#[test]
+fn a_secret_in_a_captured_failure_does_not_reach_the_golden_set() {
+    use weir_sample::{Leg, Sample, Score, Variant, write_samples};
+    let folder = tempfile::tempdir().unwrap();
+    let (mut rows, mut scores) = (Vec::new(), Vec::new());
+    for (leg, variant, score) in
+        [(Leg::Primary, Variant::Control, 1.0), (Leg::Shadow, Variant::Candidate, 0.0)]
+    {
+        rows.push(Sample {
+            experiment: "e".into(),
+            sample_id: "s".into(),
+            leg,
+            variant,
+            inclusion_probability: 1.0,
+            request_text: Some("I am jane.doe@example.com, where is my order?".into()),
+            response_text: Some("Write to john.roe@example.com".into()),
+            ..Sample::default()
+        });
+        scores.push(Score {
+            experiment: "e".into(),
+            sample_id: "s".into(),
+            leg,
+            variant,
+            ts_us: 0,
+            criterion: "good".into(),
+            score,
+            judge: None,
+        });
+    }
+    write_samples(folder.path(), "part-1", rows).unwrap();
+    write_samples(folder.path(), "part-2", scores).unwrap();
+    let set = folder.path().join("set.jsonl");
+    let added = weir(&["golden", "add", set.to_str().unwrap(), "--data", folder.path().to_str().unwrap()]);
+    assert!(
+        text(&added).contains("1 cases added") && text(&added).contains("2 secrets masked"),
+        "{}",
+        text(&added)
+    );
+    let kept = std::fs::read_to_string(&set).unwrap();
+    assert!(!kept.contains("jane.doe") && !kept.contains("john.roe"), "{kept}");
+    assert!(kept.contains("experiment e, sample s"), "{kept}");
 }
