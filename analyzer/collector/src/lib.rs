@@ -38,4 +38,4 @@ pub use events::{EventKind, LogFormat};
 pub use import::{ImportError, ImportOptions, ImportSummary, import_jsonl};
 pub use listen::ConnectionLimits;
 pub use status::LogSink;
-pub use store::{StoreError, StoreOptions};
+pub use store::{Mirrored, StoreError, StoreOptions, mirror};

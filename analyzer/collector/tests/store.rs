@@ -17,7 +17,8 @@ use futures_util::TryStreamExt;
 use object_store::ObjectStore;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
-use weir_collector::{Collector, CollectorOptions, StoreOptions};
+use weir_collector::upkeep::{CompactOptions, ForgetOptions, compact_store, forget_in_store};
+use weir_collector::{Collector, CollectorOptions, StoreOptions, mirror};
 use weir_sample::{Sample, read_bytes};
 
 struct Moto {
@@ -230,4 +231,135 @@ async fn a_stop_before_a_store_that_is_away_leaves_the_rows_in_the_log_and_the_n
     let rows = moto.rows().await;
     assert_eq!(rows.iter().map(|row| row.sample_id.as_str()).collect::<Vec<_>>(), ["a", "b"]);
     assert_eq!(files_here(data), 0);
+}
+
+const DAY_US: i64 = 86_400_000_000;
+const WHO: &str = "00000000000000aa";
+
+/// Every third is of one identity.
+fn of_somebody(n: i64) -> Sample {
+    Sample {
+        sample_id: format!("s-{n:02}"),
+        experiment: "e-1".to_owned(),
+        ts_us: i64::try_from(START_NANO / 1_000).unwrap() + n,
+        sequence: Some(n),
+        identity_hash: (n % 3 == 0).then(|| WHO.to_owned()),
+        ..Sample::default()
+    }
+}
+
+fn rows_of(folder: &Path) -> Vec<String> {
+    let mut ids: Vec<_> = samples(folder).into_iter().map(|row| row.sample_id).collect();
+    ids.sort();
+    ids
+}
+
+/// What must not run on the test's own runtime.
+async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_in_a_store_is_read_merged_and_erased_as_in_a_folder() {
+    let Some(moto) = Moto::start().await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (data, cache) = (folder.path().join("data"), folder.path().join("cache"));
+    for part in 0..3 {
+        let rows = (0..10).map(|n| of_somebody(part * 10 + n)).collect();
+        weir_sample::write_samples(&data, &format!("part-import-{part}"), rows).unwrap();
+    }
+    // What an import left in a data folder goes to the store with the next start.
+    let collector = Collector::start(to_store(&data, moto.address)).await.unwrap();
+    collector.stop().await.unwrap();
+    assert_eq!(files_here(&data), 0);
+    let store = StoreOptions { url: "s3://samples/team/a".into(), settings: settings(moto.address) };
+    let read = || {
+        let (store, cache) = (store.clone(), cache.clone());
+        apart(move || mirror(&store, &cache, |_, _| {}).unwrap())
+    };
+
+    let all: Vec<_> = (0..30).map(|n| format!("s-{n:02}")).collect();
+    let first = read().await;
+    assert_eq!((first.fetched, first.kept, first.removed), (3, 0, 0));
+    assert_eq!(rows_of(&first.folder), all);
+    let again = read().await;
+    assert_eq!((again.fetched, again.kept, again.removed), (0, 3, 0));
+
+    // Somebody else's objects stay, and are named.
+    let client = reqwest::Client::new();
+    let object = |name: &str| format!("http://{}/samples/team/a/{name}", moto.address);
+    for name in ["samples/notes.txt", "samples/experiment=e-1/foreign.parquet"] {
+        assert!(client.put(object(name)).body("mine").send().await.unwrap().status().is_success());
+    }
+    let compacting = CompactOptions {
+        data_dir: PathBuf::new(),
+        experiment: None,
+        now_us: i64::try_from(START_NANO / 1_000).unwrap() + 2 * DAY_US,
+        keep_days: None,
+        keep_bytes: None,
+        dry_run: false,
+        progress: |_, _| {},
+    };
+    let compact = |options: CompactOptions| {
+        let store = store.clone();
+        apart(move || compact_store(&store, &options))
+    };
+    // One that is under way.
+    client.put(object(".upkeep.lock")).body("2026-11-21T09:00:00Z").send().await.unwrap();
+    let refused = compact(compacting.clone()).await.unwrap_err().to_string();
+    assert!(refused.contains("since 2026-11-21T09:00:00Z") && refused.contains("\n  hint:"), "{refused}");
+    client.delete(object(".upkeep.lock")).send().await.unwrap();
+
+    let would = compact(CompactOptions { dry_run: true, ..compacting.clone() }).await.unwrap();
+    assert_eq!((would.merged_files, would.new_files), (3, 1));
+    let merged = compact(compacting.clone()).await.unwrap();
+    assert_eq!((merged.merged_files, merged.new_files, merged.rows), (3, 1, 30));
+    assert!(merged.problems.iter().any(|problem| problem.contains("foreign.parquet")), "{merged:?}");
+    let after = read().await;
+    assert_eq!((after.fetched, after.removed), (2, 3), "the merged file and the foreign one");
+    assert!(after.folder.join("samples/notes.txt").exists());
+    let foreign = after.folder.join("samples/experiment=e-1/foreign.parquet");
+    assert_eq!(std::fs::read(&foreign).unwrap(), b"mine");
+    std::fs::remove_file(&foreign).unwrap();
+    assert_eq!(rows_of(&after.folder), all);
+
+    let forgetting = ForgetOptions {
+        data_dir: PathBuf::new(),
+        identity_hash: WHO.to_owned(),
+        dry_run: false,
+        patience: Duration::ZERO,
+        progress: |_, _| {},
+        log: Arc::new(|_| {}),
+    };
+    let forgotten = {
+        let (store, options) = (store.clone(), forgetting.clone());
+        apart(move || forget_in_store(&store, &options).unwrap()).await
+    };
+    assert_eq!((forgotten.samples, forgotten.rewritten_files), (10, 1));
+    assert_eq!(forgotten.unsearched.len(), 1, "{forgotten:?}");
+    client.delete(object("samples/experiment=e-1/foreign.parquet")).send().await.unwrap();
+    let others: Vec<_> =
+        all.iter().enumerate().filter(|(n, _)| n % 3 != 0).map(|(_, id)| id.clone()).collect();
+    assert_eq!(rows_of(&read().await.folder), others);
+
+    let old = compact(CompactOptions { keep_days: Some(1), ..compacting }).await.unwrap();
+    assert_eq!((old.removed_hours, old.removed_files), (1, 1));
+    let empty = read().await;
+    assert_eq!(rows_of(&empty.folder), Vec::<String>::new());
+    assert!(client.get(object("samples/notes.txt")).send().await.unwrap().status().is_success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_is_away_is_an_error_that_says_so_and_leaves_the_mirror_as_it_was() {
+    let Some(moto) = Moto::start().await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().to_path_buf();
+    let bucket =
+        |name: &str| StoreOptions { url: format!("s3://{name}/x"), settings: settings(moto.address) };
+    let (store, at) = (bucket("nowhere"), cache.clone());
+    let error = apart(move || mirror(&store, &at, |_, _| {}).unwrap_err().to_string()).await;
+    assert!(
+        error.contains("x/samples: the object store does not give it") && error.contains("\n  hint:"),
+        "{error}"
+    );
 }

@@ -13,6 +13,11 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::Bytes;
+use parquet::errors::Result as ParquetResult;
+use parquet::file::reader::{ChunkReader, Length};
 
 /// The calls that durable code makes.
 pub trait Disk: Debug + Send + Sync {
@@ -33,6 +38,14 @@ pub trait Disk: Debug + Send + Sync {
     /// # Errors
     /// What the system said.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+
+    /// A file to be read here and there.
+    ///
+    /// # Errors
+    /// What the system said.
+    fn open(&self, path: &Path) -> io::Result<Source> {
+        Ok(Source::Bytes(self.read(path)?.into()))
+    }
 
     /// The size of a file, bytes.
     ///
@@ -60,6 +73,23 @@ pub trait Disk: Debug + Send + Sync {
 
     /// Whether there is a folder of this name.
     fn is_folder(&self, path: &Path) -> bool;
+
+    /// Whether a name is a folder itself, not a link to one.
+    fn is_own_folder(&self, path: &Path) -> bool {
+        self.is_folder(path)
+    }
+
+    /// Removes a folder in which nothing is.
+    ///
+    /// # Errors
+    /// Also when something is in it.
+    fn remove_folder(&self, folder: &Path) -> io::Result<()>;
+
+    /// Time since a file was changed.
+    ///
+    /// # Errors
+    /// What the system said.
+    fn age(&self, path: &Path) -> io::Result<Duration>;
 
     /// Makes the names in a folder durable.
     ///
@@ -101,6 +131,42 @@ pub trait DiskFile: io::Write + Send {
     fn set_len(&mut self, bytes: u64) -> io::Result<()>;
 }
 
+/// A file that is open for reading.
+#[derive(Debug)]
+pub enum Source {
+    /// Read where it is.
+    File(File),
+    /// All of it, in memory.
+    Bytes(Bytes),
+}
+
+impl Length for Source {
+    fn len(&self) -> u64 {
+        match self {
+            Self::File(file) => Length::len(file),
+            Self::Bytes(bytes) => bytes.len() as u64,
+        }
+    }
+}
+
+impl ChunkReader for Source {
+    type T = Box<dyn io::Read>;
+
+    fn get_read(&self, start: u64) -> ParquetResult<Self::T> {
+        Ok(match self {
+            Self::File(file) => Box::new(file.get_read(start)?),
+            Self::Bytes(bytes) => Box::new(bytes.get_read(start)?),
+        })
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> ParquetResult<Bytes> {
+        match self {
+            Self::File(file) => file.get_bytes(start, length),
+            Self::Bytes(bytes) => bytes.get_bytes(start, length),
+        }
+    }
+}
+
 /// The operating system's.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RealDisk;
@@ -116,6 +182,10 @@ impl Disk for RealDisk {
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         std::fs::read(path)
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Source> {
+        File::open(path).map(Source::File)
     }
 
     fn size(&self, path: &Path) -> io::Result<u64> {
@@ -136,6 +206,18 @@ impl Disk for RealDisk {
 
     fn is_folder(&self, path: &Path) -> bool {
         path.is_dir()
+    }
+
+    fn is_own_folder(&self, path: &Path) -> bool {
+        std::fs::symlink_metadata(path).is_ok_and(|facts| facts.is_dir())
+    }
+
+    fn remove_folder(&self, folder: &Path) -> io::Result<()> {
+        std::fs::remove_dir(folder)
+    }
+
+    fn age(&self, path: &Path) -> io::Result<Duration> {
+        Ok(std::fs::metadata(path)?.modified()?.elapsed().unwrap_or_default())
     }
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {

@@ -6,7 +6,6 @@
 //! Invariant: the same rows under the same name give the same bytes, so writing again is harmless.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use arrow_schema::ArrowError;
@@ -20,11 +19,11 @@ use parquet::file::reader::ChunkReader;
 use thiserror::Error;
 
 use crate::arrow::{data_type, from_batch, schema, to_batch};
-use crate::disk::{Disk, RealDisk};
+use crate::disk::{Disk, RealDisk, Source};
 use crate::durable::{DurableError, create_folder_on, write_atomically_on};
 use crate::layout::Partition;
 use crate::record::{Access, Kind, Record, SCHEMA_VERSION};
-use crate::replaced::{METADATA_REPLACES, settled, without_replaced};
+use crate::replaced::{METADATA_REPLACES, settled, without_replaced_on};
 
 /// Metadata key of the schema version.
 pub const METADATA_SCHEMA_VERSION: &str = "weir.schema_version";
@@ -181,21 +180,12 @@ pub fn write_file_on<R: Record>(
     write_merged_on(disk, path, experiment, rows, &BTreeSet::new())
 }
 
-/// As [`write_file`], for a file that stands for others of its folder: from the moment it appears those do not count
+/// As [`write_file_on`], for a file that stands for others of its folder: from the moment it appears those do not count
 /// (see [`crate::replaced`]). They are not deleted here.
 ///
 /// # Errors
 /// Those of [`write_file`].
-pub fn write_merged<R: Record>(
-    path: &Path,
-    experiment: &str,
-    rows: Vec<R>,
-    replaces: &BTreeSet<String>,
-) -> Result<WrittenFile, FileError> {
-    write_merged_on(&RealDisk, path, experiment, rows, replaces)
-}
-
-fn write_merged_on<R: Record>(
+pub fn write_merged_on<R: Record>(
     disk: &dyn Disk,
     path: &Path,
     experiment: &str,
@@ -224,7 +214,15 @@ fn write_merged_on<R: Record>(
 /// # Errors
 /// Those of [`check_file`], and damage found later.
 pub fn read_file<R: Record>(path: &Path) -> Result<Vec<R>, FileError> {
-    read_rows(path, open_file(path)?)
+    read_file_on(&RealDisk, path)
+}
+
+/// [`read_file`] on a given file system.
+///
+/// # Errors
+/// As [`read_file`].
+pub fn read_file_on<R: Record>(disk: &dyn Disk, path: &Path) -> Result<Vec<R>, FileError> {
+    read_rows(path, open_file(disk, path)?)
 }
 
 /// Reads rows from the bytes of a file; `path` is only told in errors.
@@ -254,7 +252,15 @@ fn read_rows<R: Record>(path: &Path, source: impl ChunkReader + 'static) -> Resu
 /// # Errors
 /// Names the file, what was found and what is expected.
 pub fn check_file<R: Record>(path: &Path) -> Result<FileFacts, FileError> {
-    open::<R, _>(path, open_file(path)?).map(|(facts, _)| facts)
+    check_file_on::<R>(&RealDisk, path)
+}
+
+/// [`check_file`] on a given file system.
+///
+/// # Errors
+/// As [`check_file`].
+pub fn check_file_on<R: Record>(disk: &dyn Disk, path: &Path) -> Result<FileFacts, FileError> {
+    open::<R, _>(path, open_file(disk, path)?).map(|(facts, _)| facts)
 }
 
 /// The files of a kind (of one experiment, or of all) whose rows count, sorted by path; temporary files and those that a
@@ -267,7 +273,20 @@ pub fn list_files(
     kind: Kind,
     experiment: Option<&str>,
 ) -> Result<Vec<PathBuf>, DurableError> {
-    list_all_files(data_dir, kind, experiment).map(without_replaced)
+    list_files_on(&RealDisk, data_dir, kind, experiment)
+}
+
+/// [`list_files`] on a given file system.
+///
+/// # Errors
+/// As [`list_files`].
+pub fn list_files_on(
+    disk: &dyn Disk,
+    data_dir: &Path,
+    kind: Kind,
+    experiment: Option<&str>,
+) -> Result<Vec<PathBuf>, DurableError> {
+    Ok(without_replaced_on(disk, list_all_files_on(disk, data_dir, kind, experiment)?))
 }
 
 /// As [`list_files`], with the files that a merged file stands for.
@@ -279,38 +298,49 @@ pub fn list_all_files(
     kind: Kind,
     experiment: Option<&str>,
 ) -> Result<Vec<PathBuf>, DurableError> {
+    list_all_files_on(&RealDisk, data_dir, kind, experiment)
+}
+
+/// [`list_all_files`] on a given file system.
+///
+/// # Errors
+/// A folder that cannot be read. A missing folder is an empty answer.
+pub fn list_all_files_on(
+    disk: &dyn Disk,
+    data_dir: &Path,
+    kind: Kind,
+    experiment: Option<&str>,
+) -> Result<Vec<PathBuf>, DurableError> {
     let root = data_dir.join(kind.as_str());
     let root = experiment.map_or(root.clone(), |name| root.join(format!("experiment={name}")));
     settled(|| {
         let mut found = Vec::new();
-        walk(&root, &mut found)?;
+        walk(disk, &root, &mut found)?;
         Ok(found)
     })
 }
 
-fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), DurableError> {
+fn walk(disk: &dyn Disk, folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), DurableError> {
     let wrap = |source| DurableError { path: folder.to_path_buf(), action: "read the folder", source };
-    let entries = match std::fs::read_dir(folder) {
+    let entries = match disk.list(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(wrap(error)),
     };
-    for entry in entries {
-        let entry = entry.map_err(wrap)?;
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
+    for path in entries {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
         // Symbolic links are not followed: the folder's owner decides what is in it.
-        if entry.file_type().map_err(wrap)?.is_dir() {
-            walk(&entry.path(), found)?;
+        if disk.is_own_folder(&path) {
+            walk(disk, &path, found)?;
         } else if name.ends_with(".parquet") && !name.starts_with('.') {
-            found.push(entry.path());
+            found.push(path);
         }
     }
     Ok(())
 }
 
-pub(crate) fn open_file(path: &Path) -> Result<File, DurableError> {
-    File::open(path).map_err(|source| DurableError { path: path.to_path_buf(), action: "open", source })
+pub(crate) fn open_file(disk: &dyn Disk, path: &Path) -> Result<Source, DurableError> {
+    disk.open(path).map_err(|source| DurableError { path: path.to_path_buf(), action: "open", source })
 }
 
 pub(crate) fn open<R: Record, T: ChunkReader + 'static>(

@@ -9,10 +9,11 @@
 //! a reader that finds a file gone since it was listed lists again.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use parquet::file::metadata::ParquetMetaDataReader;
+
+use crate::disk::{Disk, RealDisk};
 
 /// Metadata key of a merged file: the names of the files that it stands for, one per line, sorted.
 pub const METADATA_REPLACES: &str = "weir.replaces";
@@ -29,9 +30,9 @@ pub fn is_merged(path: &Path) -> bool {
 
 /// The names that a file stands for; none where it is not a merged file, or not a readable one.
 #[must_use]
-pub fn replaces(path: &Path) -> BTreeSet<String> {
+pub fn replaces(disk: &dyn Disk, path: &Path) -> BTreeSet<String> {
     let read = || {
-        let metadata = ParquetMetaDataReader::new().parse_and_finish(&File::open(path).ok()?).ok()?;
+        let metadata = ParquetMetaDataReader::new().parse_and_finish(&disk.open(path).ok()?).ok()?;
         let pairs = metadata.file_metadata().key_value_metadata()?;
         let names = pairs.iter().find(|pair| pair.key == METADATA_REPLACES)?.value.as_deref()?;
         Some(names.lines().map(str::to_owned).collect())
@@ -60,6 +61,12 @@ pub fn settled<E>(mut list: impl FnMut() -> Result<Vec<PathBuf>, E>) -> Result<V
 /// Leaves out the files that a merged file of their folder stands for.
 #[must_use]
 pub fn without_replaced(paths: Vec<PathBuf>) -> Vec<PathBuf> {
+    without_replaced_on(&RealDisk, paths)
+}
+
+/// [`without_replaced`] on a given file system.
+#[must_use]
+pub fn without_replaced_on(disk: &dyn Disk, paths: Vec<PathBuf>) -> Vec<PathBuf> {
     let mut folders: BTreeMap<&Path, (u64, Vec<&PathBuf>)> = BTreeMap::new();
     for path in &paths {
         let folder = folders.entry(path.parent().unwrap_or(path)).or_default();
@@ -73,7 +80,7 @@ pub fn without_replaced(paths: Vec<PathBuf>) -> Vec<PathBuf> {
         // The usual case, a merged file alone, costs no look into it.
         if files > 1 {
             for path in merged {
-                replaced.extend(replaces(path).into_iter().map(|name| folder.join(name)));
+                replaced.extend(replaces(disk, path).into_iter().map(|name| folder.join(name)));
             }
         }
     }

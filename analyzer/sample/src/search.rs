@@ -6,6 +6,7 @@ use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use parquet::arrow::ProjectionMask;
 
+use crate::disk::Disk;
 use crate::file::{FileError, open, open_file};
 use crate::record::Record;
 
@@ -14,10 +15,11 @@ use crate::record::Record;
 /// # Errors
 /// Those of [`crate::check_file`], and damage found later.
 pub fn each_identity<R: Record>(
+    disk: &dyn Disk,
     path: &Path,
     mut found: impl FnMut(&str, Option<&str>),
 ) -> Result<(), FileError> {
-    let (_, builder) = open::<R, _>(path, open_file(path)?)?;
+    let (_, builder) = open::<R, _>(path, open_file(disk, path)?)?;
     let columns = ["sample_id", "identity_hash"];
     let mask = ProjectionMask::columns(builder.parquet_schema(), columns);
     let parquet_error = |source| FileError::Parquet { path: path.to_path_buf(), source };

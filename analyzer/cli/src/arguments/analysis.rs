@@ -10,11 +10,33 @@ use weir_report::{Format, ReportError};
 #[derive(Debug, Args)]
 pub(crate) struct DataArguments {
     /// The data folder
+    #[arg(long, value_name = "DIR", env = "WEIR_DATA", value_parser = folder)]
+    pub(crate) data: PathBuf,
+    /// The experiment; may be left out where there is one
+    #[arg(long, value_name = "NAME")]
+    pub(crate) experiment: Option<String>,
+}
+
+/// Which samples are looked at, where stores will do.
+#[derive(Debug, Args)]
+pub(crate) struct StoredDataArguments {
+    /// The data folder, or an object store (s3://BUCKET/PREFIX, gs://, az://)
     #[arg(long, value_name = "DIR", env = "WEIR_DATA")]
     pub(crate) data: PathBuf,
     /// The experiment; may be left out where there is one
     #[arg(long, value_name = "NAME")]
     pub(crate) experiment: Option<String>,
+    /// Keep fetched files of a store here; without it in the user's cache folder
+    #[arg(long, value_name = "DIR", env = "WEIR_CACHE", hide_short_help = true)]
+    pub(crate) cache: Option<PathBuf>,
+}
+
+/// A folder of this machine.
+pub(crate) fn folder(text: &str) -> Result<PathBuf, String> {
+    if text.contains("://") {
+        return Err("is an object store; allowed: a folder\n  hint: `weir analyze`, `weir compact` and `weir forget` work on stores; other commands write beside the samples: give them a folder that the objects were copied to".to_owned());
+    }
+    Ok(PathBuf::from(text))
 }
 
 /// How the report is written.
@@ -32,7 +54,7 @@ pub(crate) struct OutputArguments {
 #[derive(Debug, Args)]
 pub(crate) struct AnalyzeArguments {
     #[command(flatten)]
-    pub(crate) data: DataArguments,
+    pub(crate) data: StoredDataArguments,
     /// The gates; without it the built-in pack
     #[arg(long, value_name = "GATES")]
     pub(crate) gates: Option<PathBuf>,

@@ -10,7 +10,7 @@ use super::{DataArguments, TextOrJson};
 #[derive(Debug, Args)]
 pub(crate) struct PlanArguments {
     /// The data folder with a history of control; without it the metrics' levels are stated with --baseline
-    #[arg(long, value_name = "DIR", env = "WEIR_DATA")]
+    #[arg(long, value_name = "DIR", env = "WEIR_DATA", value_parser = folder)]
     pub(crate) data: Option<PathBuf>,
     /// The experiment; may be left out where there is one
     #[arg(long, value_name = "NAME")]

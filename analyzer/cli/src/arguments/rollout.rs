@@ -27,7 +27,7 @@ pub(crate) struct EnvoyArguments {
 #[derive(Debug, Args)]
 pub(crate) struct WatchArguments {
     /// The data folder
-    #[arg(long, value_name = "DIR", env = "WEIR_DATA")]
+    #[arg(long, value_name = "DIR", env = "WEIR_DATA", value_parser = folder)]
     pub(crate) data: PathBuf,
     /// The policy that the rollout starts from, or several experiments, of which the rollout names one
     #[arg(long, value_name = "POLICY")]
@@ -92,7 +92,7 @@ pub(crate) struct RollbackArguments {
     #[command(flatten)]
     pub(crate) envoy: EnvoyArguments,
     /// The data folder, where the decision is recorded
-    #[arg(long, value_name = "DIR", env = "WEIR_DATA")]
+    #[arg(long, value_name = "DIR", env = "WEIR_DATA", value_parser = folder)]
     pub(crate) data: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) which: ExperimentArguments,

@@ -7,7 +7,7 @@ use clap::{ArgGroup, Args};
 /// `weir compact`
 #[derive(Debug, Args)]
 pub(crate) struct CompactArguments {
-    /// The data folder
+    /// The data folder, or an object store (s3://BUCKET/PREFIX, gs://, az://)
     #[arg(long, value_name = "DIR", env = "WEIR_DATA")]
     pub(crate) data: PathBuf,
     /// Only this experiment
@@ -28,7 +28,7 @@ pub(crate) struct CompactArguments {
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("whom").required(true).args(["identity", "identity_hash"]))]
 pub(crate) struct ForgetArguments {
-    /// The data folder
+    /// The data folder, or an object store (s3://BUCKET/PREFIX, gs://, az://)
     #[arg(long, value_name = "DIR", env = "WEIR_DATA")]
     pub(crate) data: PathBuf,
     /// The identity as clients send it, for example a user's id; its hash is salted by the policy

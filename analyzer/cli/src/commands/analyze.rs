@@ -10,7 +10,7 @@ use weir_policy::Policy;
 use weir_report::{Progress, Unit};
 
 use crate::arguments::{AnalyzeArguments, AnalyzeJudge};
-use crate::commands::{one_look, read_text};
+use crate::commands::{one_look, read_text, store};
 use crate::exit::{Exit, Failure, OrExit, Outcome, failure};
 use crate::output;
 
@@ -21,7 +21,7 @@ pub(crate) fn run(arguments: &AnalyzeArguments) -> Outcome {
     let policy = arguments.policy.as_deref().map(read_policy).transpose()?;
     let definitions = read_metrics(arguments.metrics.as_deref(), gates.as_ref())?;
     let mut options = LoadOptions {
-        data_dir: arguments.data.data.clone(),
+        data_dir: store::folder(&arguments.data.data, arguments.data.cache.as_deref())?,
         experiment: arguments.data.experiment.clone(),
         revision: arguments.revision,
         since_us: arguments.since.map(|time| time.as_microsecond()),
@@ -49,6 +49,7 @@ pub(crate) fn run(arguments: &AnalyzeArguments) -> Outcome {
         return one_look::run(arguments, &look.loaded.series);
     }
     let mut report = look.report(&options.data_dir, Vec::new()).or_data()?;
+    report.generated_from.data = arguments.data.data.display().to_string();
     report.generated_from.command = again(arguments, options.since_us);
     if let Some(policy) = &policy {
         // The document is JSON that was just written.

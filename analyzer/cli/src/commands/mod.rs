@@ -23,6 +23,7 @@ pub(crate) mod plan;
 pub(crate) mod rehearse;
 pub(crate) mod render;
 pub(crate) mod report;
+pub(crate) mod store;
 pub(crate) mod upkeep;
 pub(crate) mod validate;
 pub(crate) mod watch;

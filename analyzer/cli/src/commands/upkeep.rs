@@ -4,13 +4,14 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
 use weir_collector::upkeep::{
-    CompactOptions, CompactSummary, ForgetOptions, ForgetSummary, UpkeepError, compact, forget,
+    CompactOptions, CompactSummary, ForgetOptions, ForgetSummary, UpkeepError, compact, compact_store,
+    forget, forget_in_store,
 };
 use weir_policy::Policy;
 use weir_report::{Progress, Unit};
 
 use crate::arguments::{CompactArguments, ForgetArguments};
-use crate::commands::read_text;
+use crate::commands::{read_text, store};
 use crate::exit::{Exit, Failure, OrExit as _, Outcome};
 
 /// How long a running collector may take to write its log to Parquet.
@@ -28,7 +29,11 @@ pub(crate) fn run_compact(arguments: &CompactArguments) -> Outcome {
         dry_run: arguments.dry_run,
         progress: hours,
     };
-    let done = compact(&options).map_err(refused)?;
+    let done = match store::of(&arguments.data) {
+        Some(store) => compact_store(&store, &options),
+        None => compact(&options),
+    };
+    let done = done.map_err(refused)?;
     done.problems.iter().for_each(|problem| eprintln!("warning: {problem}"));
     println!("{}", compacted(&done, arguments));
     Ok(Exit::Pass)
@@ -51,7 +56,11 @@ pub(crate) fn run_forget(arguments: &ForgetArguments) -> Outcome {
         progress: files,
         log: Arc::new(|line| eprintln!("log: {line}")),
     };
-    let done = forget(&options).map_err(refused)?;
+    let done = match store::of(&arguments.data) {
+        Some(store) => forget_in_store(&store, &options),
+        None => forget(&options),
+    };
+    let done = done.map_err(refused)?;
     println!("{}", forgotten(&done, &identity_hash, arguments.dry_run));
     done.unsearched.iter().for_each(|problem| eprintln!("warning: not searched: {problem}"));
     Ok(if done.unsearched.is_empty() { Exit::Pass } else { Exit::Data })
@@ -133,5 +142,8 @@ fn files(done: u64, all: u64) {
 }
 
 fn refused(error: UpkeepError) -> Failure {
-    Failure { exit: Exit::Data, error: error.into() }
+    match error {
+        UpkeepError::Store(error) => store::refused(error),
+        error => Failure { exit: Exit::Data, error: error.into() },
+    }
 }

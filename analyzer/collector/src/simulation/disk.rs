@@ -4,6 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use weir_sample::disk::{Disk, DiskFile};
 
@@ -27,6 +28,7 @@ pub(crate) enum Call {
     SyncFolder,
     Rename,
     Remove,
+    RemoveFolder,
 }
 
 /// What a sync is for.
@@ -302,6 +304,23 @@ impl Disk for SimDisk {
 
     fn is_folder(&self, path: &Path) -> bool {
         self.lock().state.folder(path).is_ok()
+    }
+
+    fn remove_folder(&self, folder: &Path) -> io::Result<()> {
+        self.change(Call::RemoveFolder, |state| {
+            let at = state.folder(folder)?;
+            if !state.folders[at].live.is_empty() {
+                return Err(io::ErrorKind::DirectoryNotEmpty.into());
+            }
+            let (parent, name) = state.place(folder)?;
+            state.folders[parent].change(Entry::Unlink(name));
+            Ok(())
+        })
+    }
+
+    fn age(&self, path: &Path) -> io::Result<Duration> {
+        // Nothing is old in a test.
+        self.lock().state.file(path).map(|_| Duration::ZERO)
     }
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {

@@ -10,6 +10,7 @@ mod disk;
 mod faults;
 mod power;
 mod state;
+mod upkeep;
 mod world;
 
 pub(crate) use disk::{Call, Class, Fault, SimDisk};

@@ -6,10 +6,11 @@
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
-use weir_sample::durable::sync_folder;
+use weir_sample::disk::{Disk, RealDisk};
+use weir_sample::durable::sync_folder_on;
 use weir_sample::replaced::{MERGED_PREFIX, is_merged, replaces};
 use weir_sample::row::encode_row;
-use weir_sample::{Kind, Partition, Record, Sample, Score, check_file, read_file, write_merged};
+use weir_sample::{Kind, Partition, Record, Sample, Score, check_file_on, read_file_on, write_merged_on};
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 use super::retain::retain;
@@ -78,27 +79,32 @@ pub struct CompactSummary {
 /// No data folder, another upkeep under way, a file system that refuses. What was done before stays done.
 pub fn compact(options: &CompactOptions) -> Result<CompactSummary, UpkeepError> {
     let _lock = UpkeepLock::take(&options.data_dir)?;
+    compact_on(&RealDisk, options)
+}
+
+/// [`compact`] on a given file system, without the lock.
+pub(crate) fn compact_on(disk: &dyn Disk, options: &CompactOptions) -> Result<CompactSummary, UpkeepError> {
     let mut summary = CompactSummary::default();
     if !options.dry_run {
-        summary.left_over += sweep_temporary(&options.data_dir)?;
+        summary.left_over += sweep_temporary(disk, &options.data_dir)?;
     }
-    let (mut hours, foreign) = partitions(&options.data_dir, options.experiment.as_deref())?;
+    let (mut hours, foreign) = partitions(disk, &options.data_dir, options.experiment.as_deref())?;
     let name = |path: PathBuf| format!("{}: is in no folder of ours; left as it is", path.display());
     summary.problems.extend(foreign.into_iter().map(name));
     if !options.dry_run {
         for (partition, files) in &mut hours {
-            let (kept, gone) = sweep(&partition.folder(&options.data_dir), std::mem::take(files))?;
+            let (kept, gone) = sweep(disk, &partition.folder(&options.data_dir), std::mem::take(files))?;
             *files = kept;
             summary.left_over += gone;
         }
     }
-    let hours = retain(options, hours, &mut summary)?;
+    let hours = retain(disk, options, hours, &mut summary)?;
     let all = hours.len() as u64;
     for (done, (partition, files)) in (1..).zip(hours) {
         if options.is_closed(&partition) {
             match partition.kind {
-                Kind::Samples => merge::<Sample>(options, &partition, &files, &mut summary)?,
-                Kind::Scores => merge::<Score>(options, &partition, &files, &mut summary)?,
+                Kind::Samples => merge::<Sample>(disk, options, &partition, &files, &mut summary)?,
+                Kind::Scores => merge::<Score>(disk, options, &partition, &files, &mut summary)?,
             }
         } else {
             summary.open_hours += 1;
@@ -120,19 +126,20 @@ impl CompactOptions {
 }
 
 fn merge<R: Retry>(
+    disk: &dyn Disk,
     options: &CompactOptions,
     partition: &Partition,
     files: &[PathBuf],
     summary: &mut CompactSummary,
 ) -> Result<(), UpkeepError> {
-    for group in groups::<R>(partition, files, summary) {
+    for group in groups::<R>(disk, partition, files, summary) {
         summary.merged_files += group.paths.len() as u64;
-        summary.bytes_before += group.paths.iter().map(|path| size(path)).sum::<u64>();
+        summary.bytes_before += group.paths.iter().map(|path| size(disk, path)).sum::<u64>();
         summary.new_files += 1;
         if options.dry_run {
             summary.rows += group.rows;
         } else {
-            merge_group::<R>(&options.data_dir, partition, &group.paths, summary)?;
+            merge_group::<R>(disk, &options.data_dir, partition, &group.paths, summary)?;
         }
     }
     Ok(())
@@ -145,10 +152,15 @@ struct Group {
 }
 
 /// Files that become one file together, in the order of their names.
-fn groups<R: Record>(partition: &Partition, files: &[PathBuf], summary: &mut CompactSummary) -> Vec<Group> {
+fn groups<R: Record>(
+    disk: &dyn Disk,
+    partition: &Partition,
+    files: &[PathBuf],
+    summary: &mut CompactSummary,
+) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     for path in files.iter().filter(|path| is_mergeable(path)) {
-        let facts = match check_file::<R>(path) {
+        let facts = match check_file_on::<R>(disk, path) {
             Ok(facts) if facts.unknown_columns > 0 => {
                 let why = "has columns of a newer version of weir, which would be lost";
                 summary.problems.push(format!("{}: {why}; left as it is", path.display()));
@@ -195,6 +207,7 @@ fn is_mergeable(path: &Path) -> bool {
 }
 
 fn merge_group<R: Retry>(
+    disk: &dyn Disk,
     data_dir: &Path,
     partition: &Partition,
     paths: &[PathBuf],
@@ -208,7 +221,7 @@ fn merge_group<R: Retry>(
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         names.update(name.as_bytes());
         names.update(&[0]);
-        for row in read_file::<R>(path)? {
+        for row in read_file_on::<R>(disk, path)? {
             if row.retry_key().is_none_or(|key| seen.insert(key)) {
                 rows.push(row);
             } else {
@@ -216,19 +229,19 @@ fn merge_group<R: Retry>(
             }
         }
         // What a merged file stood for stays out for good: a log that is replayed may write it again.
-        replaced.append(&mut replaces(path));
+        replaced.append(&mut replaces(disk, path));
         replaced.insert(name);
     }
     let folder = partition.folder(data_dir);
     let merged = folder.join(format!("{MERGED_PREFIX}{:032x}.parquet", names.digest128()));
-    let written = write_merged(&merged, &partition.experiment, rows, &replaced)?;
+    let written = write_merged_on(disk, &merged, &partition.experiment, rows, &replaced)?;
     summary.rows += written.rows;
     summary.bytes_after += written.bytes;
     // The merged file is durable under its name, and these do not count any more.
     for path in paths {
-        remove(path)?;
+        remove(disk, path)?;
     }
-    sync_folder(&folder)?;
+    sync_folder_on(disk, &folder)?;
     Ok(())
 }
 

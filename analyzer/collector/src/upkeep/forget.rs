@@ -9,11 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use weir_sample::durable::{DurableError, sync_folder};
+use weir_sample::disk::{Disk, RealDisk};
+use weir_sample::durable::{DurableError, sync_folder_on};
 use weir_sample::layout::FIGURES_FOLDER;
 use weir_sample::replaced::replaces;
 use weir_sample::search::each_identity;
-use weir_sample::{Kind, Partition, Record, Sample, Score, list_files, read_file, write_merged};
+use weir_sample::{Kind, Partition, Record, Sample, Score, list_files_on, read_file_on, write_merged_on};
 
 use super::sweep::{sweep, sweep_temporary};
 use super::{UpkeepError, UpkeepLock, log, partitions, remove};
@@ -71,20 +72,40 @@ pub fn forget(options: &ForgetOptions) -> Result<ForgetSummary, UpkeepError> {
         })?;
     } else {
         log::write_out(data_dir, options.patience, &options.log)?;
-        // Rows that do not count any more are rows on a disk all the same.
-        sweep_temporary(data_dir)?;
-        for (partition, files) in partitions(data_dir, None)?.0 {
-            sweep(&partition.folder(data_dir), files)?;
-        }
     }
     for path in log::damaged(data_dir)? {
         let why = "holds damaged records that nobody can read; remove it by hand";
         summary.unsearched.push(format!("{}: {why}", path.display()));
     }
-    let found = Found::of(options, &mut summary)?;
-    summary.exchanges = found.exchanges.len() as u64;
-    found.erase(options, &mut summary)?;
+    let figures = data_dir.join(FIGURES_FOLDER);
+    if !options.dry_run && figures.exists() {
+        // What looks have measured names the exchanges; they measure again what is left.
+        std::fs::remove_dir_all(&figures).map_err(|source| DurableError {
+            path: figures,
+            action: "remove",
+            source,
+        })?;
+    }
+    erase_on(&RealDisk, options, &mut summary)?;
     Ok(summary)
+}
+
+/// The part of [`forget`] that is about Parquet, on a given file system, without the lock.
+pub(crate) fn erase_on(
+    disk: &dyn Disk,
+    options: &ForgetOptions,
+    summary: &mut ForgetSummary,
+) -> Result<(), UpkeepError> {
+    if !options.dry_run {
+        // Rows that do not count any more are rows on a disk all the same.
+        sweep_temporary(disk, &options.data_dir)?;
+        for (partition, files) in partitions(disk, &options.data_dir, None)?.0 {
+            sweep(disk, &partition.folder(&options.data_dir), files)?;
+        }
+    }
+    let found = Found::of(disk, options, summary)?;
+    summary.exchanges = found.exchanges.len() as u64;
+    found.erase(disk, options, summary)
 }
 
 /// Where the identity is.
@@ -96,9 +117,13 @@ struct Found {
 }
 
 impl Found {
-    fn of(options: &ForgetOptions, summary: &mut ForgetSummary) -> Result<Self, UpkeepError> {
-        let samples = list_files(&options.data_dir, Kind::Samples, None)?;
-        let scores = list_files(&options.data_dir, Kind::Scores, None)?;
+    fn of(
+        disk: &dyn Disk,
+        options: &ForgetOptions,
+        summary: &mut ForgetSummary,
+    ) -> Result<Self, UpkeepError> {
+        let samples = list_files_on(disk, &options.data_dir, Kind::Samples, None)?;
+        let scores = list_files_on(disk, &options.data_dir, Kind::Scores, None)?;
         let mut found =
             Self { exchanges: BTreeSet::new(), samples: BTreeMap::new(), scores: BTreeSet::new() };
         let all = 2 * samples.len() as u64 + scores.len() as u64;
@@ -109,7 +134,7 @@ impl Found {
         };
         for path in &samples {
             let mut carries = false;
-            let read = each_identity::<Sample>(path, |sample_id, identity| {
+            let read = each_identity::<Sample>(disk, path, |sample_id, identity| {
                 if identity == Some(options.identity_hash.as_str()) {
                     carries = true;
                     found.exchanges.insert(sample_id.to_owned());
@@ -125,7 +150,7 @@ impl Found {
         for path in &samples {
             let mut belongs = false;
             // What could not be read was told above.
-            let _ = each_identity::<Sample>(path, |id, _| belongs |= found.exchanges.contains(id));
+            let _ = each_identity::<Sample>(disk, path, |id, _| belongs |= found.exchanges.contains(id));
             if belongs {
                 found.samples.entry(path.clone()).or_insert(false);
             }
@@ -133,7 +158,7 @@ impl Found {
         }
         for path in scores {
             let mut belongs = false;
-            let read = each_identity::<Score>(&path, |id, _| belongs |= found.exchanges.contains(id));
+            let read = each_identity::<Score>(disk, &path, |id, _| belongs |= found.exchanges.contains(id));
             if let Err(error) = read {
                 summary.unsearched.push(first_line(&error.to_string()));
             } else if belongs {
@@ -144,29 +169,25 @@ impl Found {
         Ok(found)
     }
 
-    fn erase(&self, options: &ForgetOptions, summary: &mut ForgetSummary) -> Result<(), UpkeepError> {
-        let figures = options.data_dir.join(FIGURES_FOLDER);
-        if !options.dry_run && figures.exists() {
-            // What looks have measured names the exchanges; they measure again what is left.
-            std::fs::remove_dir_all(&figures).map_err(|source| DurableError {
-                path: figures,
-                action: "remove",
-                source,
-            })?;
-        }
+    fn erase(
+        &self,
+        disk: &dyn Disk,
+        options: &ForgetOptions,
+        summary: &mut ForgetSummary,
+    ) -> Result<(), UpkeepError> {
         let belongs = |sample_id: &str| self.exchanges.contains(sample_id);
         let carries = |sample: &Sample| sample.identity_hash.as_deref() == Some(&options.identity_hash);
         let mut touched = BTreeMap::new();
         for path in &self.scores {
             summary.scores +=
-                without::<Score>(options, path, |score| belongs(&score.sample_id), &mut touched)?;
+                without::<Score>(disk, options, path, |score| belongs(&score.sample_id), &mut touched)?;
         }
         for path in self.samples.keys() {
             let only_by_id = |sample: &Sample| belongs(&sample.sample_id) && !carries(sample);
-            summary.samples += without::<Sample>(options, path, only_by_id, &mut touched)?;
+            summary.samples += without::<Sample>(disk, options, path, only_by_id, &mut touched)?;
         }
         for path in self.samples.iter().filter(|(_, carries)| **carries).map(|(path, _)| path) {
-            summary.samples += without::<Sample>(options, path, carries, &mut touched)?;
+            summary.samples += without::<Sample>(disk, options, path, carries, &mut touched)?;
         }
         summary.removed_files = touched.values().filter(|left| **left == 0).count() as u64;
         summary.rewritten_files = touched.len() as u64 - summary.removed_files;
@@ -176,12 +197,13 @@ impl Found {
 
 /// Writes a file anew without the rows that `is_theirs` says, or removes it when none is left. Returns how many went.
 fn without<R: Record>(
+    disk: &dyn Disk,
     options: &ForgetOptions,
     path: &Path,
     is_theirs: impl Fn(&R) -> bool,
     touched: &mut BTreeMap<PathBuf, u64>,
 ) -> Result<u64, UpkeepError> {
-    let mut rows = read_file::<R>(path)?;
+    let mut rows = read_file_on::<R>(disk, path)?;
     let before = rows.len();
     rows.retain(|row| !is_theirs(row));
     let gone = (before - rows.len()) as u64;
@@ -195,15 +217,15 @@ fn without<R: Record>(
         return Ok(gone);
     }
     if rows.is_empty() {
-        remove(path)?;
+        remove(disk, path)?;
         if let Some(folder) = path.parent() {
-            sync_folder(folder)?;
+            sync_folder_on(disk, folder)?;
         }
     } else {
         let folder = path.parent().and_then(|folder| Partition::of_folder(&options.data_dir, folder));
         let experiment = folder.map(|partition| partition.experiment);
         let experiment = experiment.or_else(|| rows.first().map(|row| row.experiment().to_owned()));
-        write_merged(path, &experiment.unwrap_or_default(), rows, &replaces(path))?;
+        write_merged_on(disk, path, &experiment.unwrap_or_default(), rows, &replaces(disk, path))?;
     }
     Ok(gone)
 }

@@ -8,6 +8,7 @@ mod compact;
 mod forget;
 mod log;
 mod retain;
+mod store;
 mod sweep;
 
 use std::collections::BTreeMap;
@@ -15,13 +16,19 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
+use weir_sample::disk::Disk;
 use weir_sample::durable::{DurableError, private_file};
-use weir_sample::{FileError, Kind, Partition, list_all_files};
+use weir_sample::{FileError, Kind, Partition, list_all_files_on};
 
+#[cfg(test)]
+pub(crate) use compact::compact_on;
 pub use compact::{CompactOptions, CompactSummary, MERGE_BYTES_MAX, OPEN_AFTER_US, compact};
+#[cfg(test)]
+pub(crate) use forget::erase_on;
 pub use forget::{ForgetOptions, ForgetSummary, forget};
+pub use store::{compact_store, forget_in_store};
 
-use crate::CollectorError;
+use crate::{CollectorError, StoreError};
 
 /// The name of the lock file in the data folder.
 const LOCK_FILE: &str = ".upkeep.lock";
@@ -49,6 +56,9 @@ pub enum UpkeepError {
     /// The log without a collector could not be written out.
     #[error(transparent)]
     Log(#[from] CollectorError),
+    /// The object store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The file system refused.
     #[error(transparent)]
     Durable(#[from] DurableError),
@@ -82,13 +92,14 @@ impl UpkeepLock {
 
 /// All files by partition, those that do not count included, oldest hour first; and files in folders that are none of ours.
 pub(crate) fn partitions(
+    disk: &dyn Disk,
     data_dir: &Path,
     experiment: Option<&str>,
 ) -> Result<(Hours, Vec<PathBuf>), DurableError> {
     let mut found: BTreeMap<(i64, Partition), Vec<PathBuf>> = BTreeMap::new();
     let mut foreign = Vec::new();
     for kind in [Kind::Samples, Kind::Scores] {
-        for path in list_all_files(data_dir, kind, experiment)? {
+        for path in list_all_files_on(disk, data_dir, kind, experiment)? {
             let partition = path.parent().and_then(|folder| Partition::of_folder(data_dir, folder));
             match partition.and_then(|partition| Some((partition.start_us()?, partition))) {
                 Some(key) => found.entry(key).or_default().push(path),
@@ -100,8 +111,8 @@ pub(crate) fn partitions(
 }
 
 /// Removes a file; one that is gone already is no failure.
-pub(crate) fn remove(path: &Path) -> Result<(), DurableError> {
-    match std::fs::remove_file(path) {
+pub(crate) fn remove(disk: &dyn Disk, path: &Path) -> Result<(), DurableError> {
+    match disk.remove(path) {
         Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
             Err(DurableError { path: path.to_path_buf(), action: "remove", source })
         }
@@ -110,6 +121,6 @@ pub(crate) fn remove(path: &Path) -> Result<(), DurableError> {
 }
 
 /// Size of a file, bytes; 0 when it is gone.
-pub(crate) fn size(path: &Path) -> u64 {
-    std::fs::metadata(path).map_or(0, |metadata| metadata.len())
+pub(crate) fn size(disk: &dyn Disk, path: &Path) -> u64 {
+    disk.size(path).unwrap_or(0)
 }

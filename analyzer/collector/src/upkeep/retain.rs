@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use weir_sample::Partition;
-use weir_sample::durable::{DurableError, sync_folder};
+use weir_sample::disk::Disk;
+use weir_sample::durable::{DurableError, sync_folder_on};
 
 use super::{CompactOptions, CompactSummary, Hours, remove, size};
 
@@ -11,6 +12,7 @@ const DAY_US: i64 = 86_400_000_000;
 
 /// Removes what is not to be kept; returns what is left. `hours` are oldest first.
 pub(crate) fn retain(
+    disk: &dyn Disk,
     options: &CompactOptions,
     hours: Hours,
     summary: &mut CompactSummary,
@@ -19,7 +21,7 @@ pub(crate) fn retain(
         return Ok(hours);
     }
     let oldest_us = options.keep_days.map(|days| options.now_us.saturating_sub(i64::from(days) * DAY_US));
-    let bytes = |files: &[PathBuf]| files.iter().map(|path| size(path)).sum::<u64>();
+    let bytes = |files: &[PathBuf]| files.iter().map(|path| size(disk, path)).sum::<u64>();
     let mut all: u64 = hours.iter().map(|(_, files)| bytes(files)).sum();
     let mut kept = Vec::new();
     for (partition, files) in hours {
@@ -35,26 +37,33 @@ pub(crate) fn retain(
         summary.removed_files += files.len() as u64;
         summary.removed_bytes += of_hour;
         if !options.dry_run {
-            empty(&options.data_dir, &partition, &files)?;
+            empty(disk, &options.data_dir, &partition, &files)?;
         }
     }
     Ok(kept)
 }
 
-fn empty(data_dir: &Path, partition: &Partition, files: &[PathBuf]) -> Result<(), DurableError> {
+fn empty(
+    disk: &dyn Disk,
+    data_dir: &Path,
+    partition: &Partition,
+    files: &[PathBuf],
+) -> Result<(), DurableError> {
     let folder = partition.folder(data_dir);
     // Merged files last: until then they keep out what they stand for.
     let (merged, others): (Vec<&PathBuf>, Vec<&PathBuf>) =
         files.iter().partition(|path| weir_sample::replaced::is_merged(path));
     for path in others {
-        remove(path)?;
+        remove(disk, path)?;
     }
-    sync_folder(&folder)?;
+    sync_folder_on(disk, &folder)?;
     for path in merged {
-        remove(path)?;
+        remove(disk, path)?;
     }
-    sync_folder(&folder)?;
+    sync_folder_on(disk, &folder)?;
     // Folders that are empty now; one that is not stays, and a collector makes it again when it needs it.
-    let _ = std::fs::remove_dir(&folder).and_then(|()| folder.parent().map_or(Ok(()), std::fs::remove_dir));
+    let _ = disk
+        .remove_folder(&folder)
+        .and_then(|()| folder.parent().map_or(Ok(()), |date| disk.remove_folder(date)));
     Ok(())
 }

@@ -108,6 +108,13 @@ impl Disk for FaultyDisk {
     fn is_folder(&self, path: &Path) -> bool {
         RealDisk.is_folder(path)
     }
+    fn remove_folder(&self, folder: &Path) -> io::Result<()> {
+        self.call("remove_folder", folder)?;
+        RealDisk.remove_folder(folder)
+    }
+    fn age(&self, path: &Path) -> io::Result<std::time::Duration> {
+        RealDisk.age(path)
+    }
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
         self.call("sync_folder", folder)?;
         RealDisk.sync_folder(folder)

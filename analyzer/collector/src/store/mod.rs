@@ -1,16 +1,28 @@
-//! Object stores: S3, Google Cloud Storage, Azure. Finished Parquet files go there under the same names as in a data folder.
+//! Object stores: S3, Google Cloud Storage, Azure. Finished Parquet files go there under the same names as in a data folder,
+//! upkeep works on them there ([`disk`]), and a mirror of them is what commands read ([`mirror`]).
 //!
 //! A file appears by one PUT, so never half; it is small enough for that, because a segment of the log is. The log keeps its segment
 //! until every file of it is there, so a store that is away, slow or breaks off costs a backlog and no row. A PUT is repeated with
 //! the same name and bytes, which changes nothing.
 //! Limits: [`TRY_TIME_MAX`] per try; what waits is bounded by the log's high-water mark.
 
+mod disk;
+mod mirror;
+
+use std::future::Future;
+use std::io;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use object_store::{ObjectStore, path::Path as Key};
+use bytes::Bytes;
+use futures_util::TryStreamExt as _;
+use object_store::{ObjectMeta, ObjectStore, PutMode, path::Path as Key};
 use thiserror::Error;
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, Runtime};
+use weir_sample::durable::DurableError;
+
+pub(crate) use disk::{ROOT, StoreDisk};
+pub use mirror::{Mirrored, mirror};
 
 /// A try takes at most this long; the next one begins anew.
 pub(crate) const TRY_TIME_MAX: Duration = Duration::from_secs(60);
@@ -56,6 +68,38 @@ pub enum StoreError {
         /// What the store or the network said.
         problem: String,
     },
+    /// A file or a listing did not come.
+    #[error(
+        "{key}: the object store does not give it: {problem}\n  hint: check that the bucket is there and may be read, and the way to it"
+    )]
+    Get {
+        /// The file, or the folder.
+        key: String,
+        /// What the store or the network said.
+        problem: String,
+    },
+    /// Another upkeep is under way.
+    #[error(
+        "{key}: another `weir compact` or `weir forget` works on this store since {since}\n  hint: wait until it is done; where none runs any more, remove that object"
+    )]
+    Busy {
+        /// The object that says so.
+        key: String,
+        /// Since when.
+        since: String,
+    },
+    /// The mirror of a store cannot be written.
+    #[error(transparent)]
+    Mirror(#[from] DurableError),
+    /// The system gave no thread.
+    #[error("cannot start a thread: {0}\n  hint: check the limits of processes and memory")]
+    Thread(io::Error),
+}
+
+impl StoreError {
+    fn get(key: &str, problem: &dyn std::fmt::Display) -> Self {
+        Self::Get { key: key.to_owned(), problem: problem.to_string() }
+    }
 }
 
 pub(crate) struct Store {
@@ -87,7 +131,7 @@ impl Store {
 
     /// Puts a file there, whole. `over` ends it early. Must be called on a thread of its own, not on the runtime's.
     pub(crate) fn put(&self, name: &str, bytes: Vec<u8>, over: impl Fn() -> bool) -> Result<(), StoreError> {
-        let key = name.split('/').fold(self.prefix.clone(), |key, part| key.child(part));
+        let key = self.key(name);
         let failed = |problem: String| StoreError::Put { key: key.to_string(), problem };
         self.runtime.block_on(async {
             let mut put = pin!(self.store.put(&key, bytes.into()));
@@ -104,6 +148,85 @@ impl Store {
             }
         })
     }
+
+    /// A whole file.
+    pub(crate) fn get(&self, name: &str) -> io::Result<Bytes> {
+        let key = self.key(name);
+        self.wait(async { self.store.get(&key).await?.bytes().await })
+    }
+
+    /// Removes a file; one that is gone already is no failure.
+    pub(crate) fn delete(&self, name: &str) -> io::Result<()> {
+        let key = self.key(name);
+        match self.wait(self.store.delete(&key)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Everything below a folder, by name within the prefix, sorted.
+    pub(crate) fn list(&self, folder: &str) -> Result<Vec<(String, ObjectMeta)>, StoreError> {
+        let below = self.key(folder);
+        let found = self.wait(self.store.list(Some(&below)).try_collect::<Vec<_>>());
+        let found = found.map_err(|error| StoreError::get(below.as_ref(), &error))?;
+        let name = |meta: &ObjectMeta| {
+            let parts: Vec<_> = meta.location.prefix_match(&self.prefix)?.collect();
+            Some(parts.iter().map(AsRef::as_ref).collect::<Vec<&str>>().join("/"))
+        };
+        let mut named: Vec<_> = found.into_iter().filter_map(|meta| Some((name(&meta)?, meta))).collect();
+        named.sort_by(|one, other| one.0.cmp(&other.0));
+        Ok(named)
+    }
+
+    /// Puts a file there that was not there; `Ok(false)` when it was.
+    pub(crate) fn put_new(&self, name: &str, text: String) -> io::Result<bool> {
+        let key = self.key(name);
+        match self.wait(self.store.put_opts(&key, text.into(), PutMode::Create.into())) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            done => done.map(|_| true),
+        }
+    }
+
+    /// The names in a listing are encoded already.
+    fn key(&self, name: &str) -> Key {
+        let parts = self.prefix.parts().map(|part| part.as_ref().to_owned());
+        let parts: Vec<String> = parts.chain(name.split('/').map(str::to_owned)).collect();
+        Key::parse(parts.join("/"))
+            .unwrap_or_else(|_| name.split('/').fold(self.prefix.clone(), |key, part| key.child(part)))
+    }
+
+    fn wait<T>(&self, what: impl Future<Output = Result<T, object_store::Error>>) -> io::Result<T> {
+        let done = self.runtime.block_on(async { tokio::time::timeout(TRY_TIME_MAX, what).await });
+        done.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?.map_err(|error| {
+            let kind = match &error {
+                object_store::Error::NotFound { .. } => io::ErrorKind::NotFound,
+                object_store::Error::AlreadyExists { .. } => io::ErrorKind::AlreadyExists,
+                object_store::Error::PermissionDenied { .. }
+                | object_store::Error::Unauthenticated { .. } => io::ErrorKind::PermissionDenied,
+                _ => io::ErrorKind::Other,
+            };
+            io::Error::new(kind, error)
+        })
+    }
+}
+
+/// What drives a store outside of the collector.
+pub(crate) fn runtime() -> Result<Runtime, StoreError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .map_err(StoreError::Thread)
+}
+
+/// A store with what drives it; `work` must not be called on a tokio runtime.
+pub(crate) fn with_store<T>(options: &StoreOptions, work: impl FnOnce(Store) -> T) -> Result<T, StoreError> {
+    let runtime = runtime()?;
+    let store = {
+        let _inside = runtime.enter();
+        Store::new(options)?
+    };
+    Ok(work(store))
 }
 
 #[cfg(test)]
