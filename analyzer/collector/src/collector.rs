@@ -46,9 +46,9 @@ pub struct Limits {
     pub messages_max: usize,
     /// Records or spans of one request.
     pub records_max: usize,
-    /// Request bodies in memory at once, bytes; beyond it requests get 503.
+    /// Request bodies in memory at once, bytes; beyond it requests get 429.
     pub inflight_bytes_max: usize,
-    /// Requests that wait for the log; beyond it requests get 503.
+    /// Requests that wait for the log; beyond it requests get 429.
     pub queue_requests_max: usize,
     /// Log that is not in Parquet yet, bytes; beyond it requests get 503.
     pub wal_bytes_max: u64,

@@ -1,4 +1,4 @@
-//! The collector's configuration file: what of captured text is kept, and in which form.
+//! The collector's configuration file: what of captured text is kept, in which form, and what one sender may take.
 //!
 //! A document of kind `Collector` ([`Collector`]). All problems of a file are told at once, the key of the hash included:
 //! a collector whose configuration does not load does not start.
@@ -7,10 +7,13 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use regex::RegexBuilder;
 use weir_document::{Allowed, Collector as Problem, Items, Path as At, Problems, Refusal, choice, document};
 
+use crate::Limits;
+use crate::listen::ConnectionLimits;
 use crate::redact::{Action, FieldRule, HashKey, KEY_BYTES_MIN, PatternRule, Rules, Secret, Segment};
 
 /// Patterns of one file.
@@ -37,9 +40,44 @@ document! {
     pub struct Collector kind "Collector" {
         /// How much of a captured body is kept.
         pub capture: Capture = Capture::Full,
+        /// Asks for an embedding of each text beside its numbers, which the collector cannot give: only `false` is allowed.
+        pub embedding: bool = false => NoEmbedding,
         /// What is taken out of all captured text.
         pub redaction: Redaction,
+        /// What senders may take of the collector; other bounds are options of `weir collect`.
+        pub limits: Bounds,
     }
+}
+
+document! {
+    /// What senders may take of the collector.
+    pub struct Bounds {
+        /// Connections at once; others wait.
+        pub connections_max: u64 = 1_024 => 1..=65_536,
+        /// Milliseconds for a TLS handshake, and for the head of the next request.
+        pub header_timeout_ms: u64 = 30_000 => 100..=600_000,
+        /// Milliseconds in which nothing is read or written.
+        pub idle_timeout_ms: u64 = 60_000 => 100..=3_600_000,
+        /// Bytes of a request's head.
+        pub header_bytes_max: u64 = 65_536 => 8_192..=1_048_576,
+        /// Bytes of a request's body as it arrives.
+        pub body_bytes_max: u64 = 16_777_216 => 1_024..=268_435_456,
+        /// Milliseconds for a body to arrive.
+        pub body_timeout_ms: u64 = 10_000 => 100..=600_000,
+        /// Bytes of a body when its content encoding is undone.
+        pub decoded_bytes_max: u64 = 16_777_216 => 1_024..=268_435_456,
+        /// Decoded bytes for each byte that arrived, beyond the first MiB.
+        pub ratio_max: u64 = 100 => 1..=10_000,
+        /// Log records or spans of a request.
+        pub records_max: u64 = 50_000 => 1..=1_000_000,
+        /// Resources, scopes, records, attributes and values of a request together.
+        pub messages_max: u64 = 200_000 => 10..=10_000_000,
+        /// Bytes of bodies in work at once; beyond it requests get 429.
+        pub inflight_bytes_max: u64 = 67_108_864 => 1_024..=17_179_869_184,
+        /// Requests that wait for the log; beyond it requests get 429.
+        pub queue_requests_max: u64 = 1_024 => 1..=65_536,
+    }
+    check one_body_fits(body_bytes_max, inflight_bytes_max);
 }
 
 document! {
@@ -95,6 +133,7 @@ struct Kinds;
 struct Name;
 struct Expression;
 struct JsonPath;
+struct NoEmbedding;
 
 impl Collector {
     /// Reads a document; `name` is what problems call it, usually the file.
@@ -105,11 +144,11 @@ impl Collector {
         weir_document::read(name, text)
     }
 
-    /// Reads a file and the key that it names.
+    /// Reads a file, and the key that it names: the document with its rules.
     ///
     /// # Errors
     /// The file that cannot be read, or everything that is wrong with it.
-    pub fn load(path: &Path) -> Result<Rules, Problems> {
+    pub fn load(path: &Path) -> Result<(Self, Rules), Problems> {
         let name = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|error| {
             let mut problems = Problem::new();
@@ -118,7 +157,34 @@ impl Collector {
                 .hint("check the path and its rights");
             problems.into_problems(&name)
         })?;
-        Self::parse(&name, &text)?.rules(&name, path.parent().unwrap_or(Path::new("")))
+        let document = Self::parse(&name, &text)?;
+        let rules = document.rules(&name, path.parent().unwrap_or(Path::new("")))?;
+        Ok((document, rules))
+    }
+
+    /// The bounds of requests and connections; those of log and disk stay as they are in `limits`.
+    #[must_use]
+    pub fn bounds(&self, limits: Limits) -> (Limits, ConnectionLimits) {
+        let bounds = &self.limits;
+        let size = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        let limits = Limits {
+            body_bytes_max: size(bounds.body_bytes_max),
+            decoded_bytes_max: size(bounds.decoded_bytes_max),
+            ratio_max: size(bounds.ratio_max),
+            body_timeout: Duration::from_millis(bounds.body_timeout_ms),
+            messages_max: size(bounds.messages_max),
+            records_max: size(bounds.records_max),
+            inflight_bytes_max: size(bounds.inflight_bytes_max),
+            queue_requests_max: size(bounds.queue_requests_max),
+            ..limits
+        };
+        let connections = ConnectionLimits {
+            connections_max: size(bounds.connections_max),
+            header_timeout: Duration::from_millis(bounds.header_timeout_ms),
+            idle_timeout: Duration::from_millis(bounds.idle_timeout_ms),
+            header_bytes_max: size(bounds.header_bytes_max),
+        };
+        (limits, connections)
     }
 
     /// What the document says, with the key read; `folder` is where relative paths begin.
@@ -227,6 +293,17 @@ fn names_differ(patterns: &[Pattern], at: &At<'_>, problems: &mut Problem) {
     }
 }
 
+/// A request of the largest size could never be taken.
+fn one_body_fits(body_bytes_max: &u64, inflight_bytes_max: &u64, at: &At<'_>, problems: &mut Problem) {
+    if body_bytes_max > inflight_bytes_max {
+        problems
+            .report(&at.key("bodyBytesMax"), "is more than inflightBytesMax")
+            .number_value(body_bytes_max)
+            .allowed(format!("up to {inflight_bytes_max}"))
+            .hint("a larger request would never be taken; raise inflightBytesMax");
+    }
+}
+
 fn one_place(file: &Option<String>, env: &Option<String>, at: &At<'_>, problems: &mut Problem) {
     if file.is_some() == env.is_some() {
         problems.report(at, "does not say where the key is").allowed("exactly one of file, env");
@@ -283,6 +360,22 @@ fn kind_names() -> impl Iterator<Item = &'static str> {
         .into_iter()
         .filter(|secret| !matches!(secret, Secret::Field | Secret::Pattern))
         .map(Secret::as_str)
+}
+
+impl Allowed<bool> for NoEmbedding {
+    fn check(&self, embedding: &bool) -> Result<(), Refusal> {
+        if !embedding {
+            return Ok(());
+        }
+        let why = "cannot be had here: a model of embeddings has no place on the way to an acknowledgement, and without the text nobody can compute one later";
+        Err(Refusal::new(why, "false").hint(
+            "keep texts (`capture: full`), run `weir embed`, and let `weir compact --keep-days N` bound how long they stay",
+        ))
+    }
+
+    fn describe(&self, schema: &mut schemars::Schema) {
+        schema.insert("const".to_owned(), false.into());
+    }
 }
 
 impl Allowed<String> for Name {

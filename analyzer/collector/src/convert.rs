@@ -89,8 +89,14 @@ pub(crate) fn convert(groups: Vec<ItemGroup<LogRecord>>, redactor: &Redactor, re
         let attributes = &group.resource.attributes;
         let source =
             Source { proxy: text(attributes, names::PROXY), worker: text(attributes, names::WORKER) };
+        let mut conversations = gen_ai::Conversations::default();
         for item in group.items {
             match item {
+                Ok(record) if gen_ai::is_message(&record.event_name) => {
+                    if let Err(why) = conversations.add(index, record) {
+                        converted.bad(index, &why);
+                    }
+                }
                 Ok(record) if record.event_name == gen_ai::EVENT => {
                     match gen_ai::from_event(&record, attributes) {
                         Some(call) => converted.call(index, call, redactor, received_us),
@@ -101,6 +107,9 @@ pub(crate) fn convert(groups: Vec<ItemGroup<LogRecord>>, redactor: &Redactor, re
                 Err(why) => converted.bad(index, &why),
             }
             index += 1;
+        }
+        for (index, call) in conversations.calls(attributes) {
+            converted.call(index, call, redactor, received_us);
         }
     }
     converted
@@ -169,7 +178,7 @@ impl Converted {
                 let short: String = other.chars().take(40).collect();
                 self.refuse(
                     index,
-                    &format!("event name {short:?} is not kept; allowed: weir.leg, weir.score, weir.event, gen_ai.client.inference.operation.details"),
+                    &format!("event name {short:?} is not kept; allowed: weir.leg, weir.score, weir.event, gen_ai.client.inference.operation.details, gen_ai.choice and the messages before it"),
                 );
                 return;
             }

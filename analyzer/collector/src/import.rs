@@ -18,7 +18,7 @@ use weir_sample::import::{ImportedLine, LINE_BYTES_MAX, LineProblem, parse_line}
 use weir_sample::{FileError, Sample, Score, WrittenFile, is_experiment, write_samples};
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
-use crate::redact::{Finds, Redactor};
+use crate::redact::{Finds, Redactor, Rules};
 
 /// Problems that an error's text tells; the rest is counted.
 pub const PROBLEMS_TOLD_MAX: usize = 20;
@@ -28,10 +28,12 @@ pub const CHUNK_ROWS_MAX: usize = 50_000;
 pub const CHUNK_TEXT_BYTES_MAX: usize = 256 << 20;
 
 /// How to import.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct ImportOptions {
     /// Leaves bad lines out instead of importing nothing.
     pub skip_bad_lines: bool,
+    /// What is redacted, and how.
+    pub rules: Rules,
     /// Hears how many bytes of all are read; every byte is read twice.
     pub progress: Option<fn(u64, u64)>,
 }
@@ -122,12 +124,12 @@ pub fn import_jsonl(
     paths: &[PathBuf],
     data_dir: &Path,
     experiment: &str,
-    options: ImportOptions,
+    options: &ImportOptions,
 ) -> Result<ImportSummary, ImportError> {
     if !is_experiment(experiment) {
         return Err(ImportError::Experiment(experiment.chars().take(80).collect()));
     }
-    let redactor = Redactor::new()?;
+    let redactor = Redactor::with(options.rules.clone())?;
     let mut seen = Seen::new(paths, options.progress);
     let mut check = Check { experiment, bad: BadLines::default(), places: HashMap::new() };
     let mut hashes = Vec::with_capacity(paths.len());

@@ -2,8 +2,8 @@
 //!
 //! `POST /v1/logs` and `/v1/traces` (GenAI spans; others are counted and left out) take protobuf and JSON, as they are or with gzip or zstd. Answers: 200 with an
 //! `ExportLogsServiceResponse` (partial success when records were refused), 400 malformed, 401 without a good token, 408 too slow, 413 too large, 415
-//! another media type or encoding; 503 with `Retry-After` when the log or memory is full or the disk failed. OTLP
-//! senders try again on 503 only. Errors carry a `google.rpc.Status` in the request's encoding, see `otlp::answer`.
+//! another media type or encoding; 429 when senders want more at once than memory and queue allow, 503 when the log or the disk is
+//! full or failed, both with `Retry-After`. OTLP senders try again on these two. Errors carry a `google.rpc.Status` in the request's encoding, see `otlp::answer`.
 //! Limits: [`Limits`] of the collector; requests are decoded by a few threads at a time ([`workers`]), which bounds what
 //! encoded bodies take. Invariant: 200 follows durability, never precedes it.
 
@@ -118,7 +118,7 @@ async fn receive(
         // The queue is bounded: a full one is an overload, not a wait.
         shared.requests.try_send(Request { entries: converted.entries, reply }).map_err(
             |error| match error {
-                TrySendError::Full(_) => Refusal::overload("the queue of the write-ahead log is full"),
+                TrySendError::Full(_) => Refusal::too_many("the queue of the write-ahead log is full"),
                 TrySendError::Disconnected(_) => Refusal::overload("the collector is stopping"),
             },
         )?;
@@ -178,7 +178,7 @@ fn reserve_decoded(
     let by_ratio = wire_bytes.saturating_mul(shared.limits.ratio_max).max(encoding::RATIO_FREE_BYTES);
     let bytes = shared.limits.decoded_bytes_max.min(by_ratio);
     let permit = Arc::clone(&shared.memory).try_acquire_many_owned(permits(bytes));
-    permit.map(Some).map_err(|_| Refusal::overload("too many requests are in work"))
+    permit.map(Some).map_err(|_| Refusal::too_many("too many requests are in work"))
 }
 
 async fn read_body(
@@ -202,7 +202,7 @@ async fn read_body(
     let reserved = permits(length.unwrap_or(limits.body_bytes_max));
     let permit = Arc::clone(&shared.memory)
         .try_acquire_many_owned(reserved)
-        .map_err(|_| Refusal::overload("too many requests are in work"))?;
+        .map_err(|_| Refusal::too_many("too many requests are in work"))?;
     // `to_bytes` tells a body that is too large and one that broke off by its error's source.
     match tokio::time::timeout(limits.body_timeout, to_bytes(body, limits.body_bytes_max)).await {
         Ok(Ok(bytes)) => Ok((bytes, permit)),

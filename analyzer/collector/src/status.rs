@@ -34,8 +34,10 @@ pub(crate) enum Rejection {
     TooLarge,
     /// A request in another format or encoding.
     MediaType,
-    /// A request while the log or memory was full.
+    /// A request while the log or the disk was full, or the collector about to stop.
     Overload,
+    /// A request while senders had more in work than memory and queue allow.
+    TooMany,
     /// A request that the log could not make durable.
     Storage,
     /// A request whose body did not arrive in time.
@@ -44,13 +46,14 @@ pub(crate) enum Rejection {
     Unknown,
 }
 
-const REJECTIONS: [(Rejection, &str); 9] = [
+const REJECTIONS: [(Rejection, &str); 10] = [
     (Rejection::BadRecord, "bad_record"),
     (Rejection::OtherEvent, "other_event"),
     (Rejection::Malformed, "malformed"),
     (Rejection::TooLarge, "too_large"),
     (Rejection::MediaType, "media_type"),
     (Rejection::Overload, "overload"),
+    (Rejection::TooMany, "too_many"),
     (Rejection::Storage, "storage"),
     (Rejection::Timeout, "timeout"),
     (Rejection::Unknown, "unknown_writer"),

@@ -303,3 +303,83 @@ async fn an_orderly_stop_answers_what_is_in_work_and_ends_connections_that_wait(
     assert!(request("bb").send().await.is_err());
     assert_eq!(ids(&data), ["a"]);
 }
+
+#[tokio::test]
+async fn bounds_of_the_document_hold_on_the_wire() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "apiVersion: weir/v1\nkind: Collector\nlimits: {connectionsMax: 3, headerTimeoutMs: 300, idleTimeoutMs: 500, \
+                headerBytesMax: 8192, bodyBytesMax: 4096, bodyTimeoutMs: 400, recordsMax: 2}";
+    let document = weir_collector::configuration::Collector::parse("collector.yaml", text).unwrap();
+    let mut options = options(&folder.path().join("data"));
+    (options.limits, options.connections) = document.bounds(options.limits);
+    let collector = Collector::start(options).await.unwrap();
+    let address = collector.address();
+    let long = Duration::from_secs(20);
+    let status = async |stream: &mut TcpStream| {
+        let mut bytes = vec![0; 4_096];
+        let read = tokio::time::timeout(long, stream.read(&mut bytes)).await.unwrap().unwrap_or(0);
+        String::from_utf8_lossy(&bytes[..read]).split(' ').nth(1).unwrap_or_default().to_owned()
+    };
+    let connected = async || TcpStream::connect(address).await.unwrap();
+    let post = |length: usize| {
+        format!(
+            "POST /v1/logs HTTP/1.1\r\nhost: x\r\ncontent-type: {PROTOBUF}\r\ncontent-length: {length}\r\n\r\n"
+        )
+    };
+
+    // A head that never ends in time; one after a good request counts, too.
+    let mut silent = connected().await;
+    assert!(is_closed(&mut silent, long).await);
+    let mut once = connected().await;
+    once.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    assert_eq!(status(&mut once).await, "200");
+    assert!(is_closed(&mut once, long).await);
+
+    // A body that drips is cut off by the time for a body, although something moves.
+    let mut dripping = connected().await;
+    dripping.write_all(post(1_000).as_bytes()).await.unwrap();
+    let (mut reader, mut writer) = dripping.split();
+    let drip = async {
+        for _ in 0..100 {
+            if writer.write_all(b"x").await.is_err() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let mut answer = vec![0; 4_096];
+    let read = tokio::select! {
+        () = drip => panic!("the body was waited for"),
+        read = reader.read(&mut answer) => read.unwrap(),
+    };
+    assert!(answer[..read].starts_with(b"HTTP/1.1 408 "), "{}", String::from_utf8_lossy(&answer[..read]));
+
+    // Sizes: of the head, of the body, of the number of records.
+    let mut large = connected().await;
+    large
+        .write_all(format!("GET /healthz HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(9_000)).as_bytes())
+        .await
+        .unwrap();
+    assert_eq!(status(&mut large).await, "431");
+    let mut large = connected().await;
+    large.write_all(post(4_097).as_bytes()).await.unwrap();
+    assert_eq!(status(&mut large).await, "413");
+    let legs: Vec<_> = (0..3).map(|n| leg(&format!("s{n}"), n, "yes")).collect();
+    for (legs, expected) in [(&legs[..2], "200"), (&legs[..], "413")] {
+        let body = batch("w", legs);
+        let mut stream = connected().await;
+        stream.write_all(post(body.len()).as_bytes()).await.unwrap();
+        stream.write_all(&body).await.unwrap();
+        assert_eq!(status(&mut stream).await, expected);
+    }
+
+    // Three at once: the fourth is served when one of them has ended.
+    let mut first = connected().await;
+    let _others = (connected().await, connected().await);
+    first.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    assert_eq!(status(&mut first).await, "200");
+    let mut fourth = connected().await;
+    fourth.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    assert_eq!(status(&mut fourth).await, "200");
+    collector.stop().await.unwrap();
+}

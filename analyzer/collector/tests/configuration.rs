@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::path::Path;
+use std::time::Duration;
 
 use weir_collector::configuration::{Capture, Collector};
 use weir_collector::redact::{Finds, Redactor};
+use weir_collector::{ConnectionLimits, Limits};
 use weir_sample::Sample;
 
 const HEAD: &str = "apiVersion: weir/v1\nkind: Collector\n";
@@ -113,4 +115,43 @@ fn numbers_only_leaves_no_text_of_a_body() {
     assert!(!format!("{row:?}").contains("private"), "{row:?}");
     assert_eq!((row.request_chars, row.response_chars, row.response_words), (Some(19), Some(19), Some(3)));
     assert_eq!((row.prompt_tokens, row.refusal.as_deref()), (Some(3), Some("[not kept]")));
+}
+
+#[test]
+fn the_document_sets_the_bounds_of_requests_and_connections_and_without_it_they_are_the_usual_ones() {
+    let bounds = |text: &str| {
+        Collector::parse("collector.yaml", &format!("{HEAD}{text}")).unwrap().bounds(Limits::default())
+    };
+    assert_eq!(bounds(""), (Limits::default(), ConnectionLimits::default()));
+    let text = "limits: {connectionsMax: 5, headerTimeoutMs: 1000, idleTimeoutMs: 2000, headerBytesMax: 9000, bodyBytesMax: 2000, \
+                bodyTimeoutMs: 3000, decodedBytesMax: 4000, ratioMax: 7, recordsMax: 8, messagesMax: 90, inflightBytesMax: 5000, \
+                queueRequestsMax: 6}";
+    let (limits, connections) = bounds(text);
+    let expected = Limits {
+        body_bytes_max: 2_000,
+        body_timeout: Duration::from_secs(3),
+        decoded_bytes_max: 4_000,
+        ratio_max: 7,
+        records_max: 8,
+        messages_max: 90,
+        inflight_bytes_max: 5_000,
+        queue_requests_max: 6,
+        ..Limits::default()
+    };
+    assert_eq!(limits, expected);
+    let expected = ConnectionLimits {
+        connections_max: 5,
+        header_timeout: Duration::from_secs(1),
+        idle_timeout: Duration::from_secs(2),
+        header_bytes_max: 9_000,
+    };
+    assert_eq!(connections, expected);
+    insta::assert_snapshot!(problems(
+        "limits: {connectionsMax: 0, headerTimeoutMs: 5, bodyBytesMax: 4096, inflightBytesMax: 2048, recordMax: 4}"
+    ));
+}
+
+#[test]
+fn an_embedding_is_refused_with_the_reason_and_the_way_to_have_one() {
+    insta::assert_snapshot!(problems("capture: numbers\nembedding: true"));
 }

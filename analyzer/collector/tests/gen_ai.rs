@@ -141,3 +141,111 @@ async fn a_call_that_says_too_little_or_something_wrong_is_refused_alone() {
         [Some("good")]
     );
 }
+
+/// An attribute of text.
+fn text(key: &str, value: &str) -> Value {
+    json!({"key": key, "value": {"stringValue": value}})
+}
+
+fn whole(key: &str, value: u64) -> Value {
+    json!({"key": key, "value": {"intValue": value.to_string()}})
+}
+
+fn control() -> Value {
+    json!({"attributes": [text("weir.variant", "control"), text("service.name", "desk")]})
+}
+
+const TRACE: &str = "5b8efff798038103d269b633813fc60c";
+
+#[tokio::test]
+async fn messages_of_before_1_37_are_read_from_events_of_spans_and_from_log_records_of_one_call() {
+    let data = tempfile::tempdir().unwrap();
+    let collector = start(data.path()).await;
+    let chat = [
+        text("gen_ai.operation.name", "chat"),
+        text("gen_ai.system", "openai"),
+        text("gen_ai.request.model", "m"),
+    ];
+    let event = |name: &str, attributes: &[Value]| json!({"name": name, "attributes": attributes});
+    let span = |id: u64, events: &[Value]| {
+        json!({"traceId": TRACE, "spanId": format!("{id:016x}"), "attributes": chat, "events": events,
+            "startTimeUnixNano": "1790000000000000000", "endTimeUnixNano": "1790000000500000000"})
+    };
+    let choice = r#"{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":"Tomorrow."}}"#;
+    let spans = json!({"resourceSpans": [{"resource": control(), "scopeSpans": [{"spans": [
+        span(1, &[
+            event("gen_ai.user.message", &[text("content", "When? Mail jane@example.com")]),
+            event("gen_ai.choice", &[text("gen_ai.event.content", choice)]),
+        ]),
+        span(2, &[
+            event("gen_ai.content.prompt", &[text("gen_ai.prompt", r#"[{"role":"user","content":"When?"}]"#)]),
+            event("gen_ai.content.completion", &[text("gen_ai.completion", r#"[{"role":"assistant","content":"Tomorrow."}]"#)]),
+            event("exception", &[text("exception.message", "nothing of ours")]),
+        ]),
+    ]}]}]});
+    assert_eq!(send(&collector, "/v1/traces", &spans).await, (200, json!({})));
+    let record = |id: u64, name: &str, body: Value| {
+        json!({"timeUnixNano": "1790000001000000000", "traceId": TRACE, "spanId": format!("{id:016x}"), "eventName": name,
+            "attributes": [text("gen_ai.system", "openai")], "body": body})
+    };
+    let body = |fields: &[Value]| json!({"kvlistValue": {"values": fields}});
+    let call = json!({"key": "tool_calls", "value": {"arrayValue": {"values": [body(&[
+        text("id", "c1"),
+        json!({"key": "function", "value": body(&[text("name", "find_order"), text("arguments", "{\"order\":\"A-17\"}")])}),
+    ])]}}});
+    let answer = json!({"key": "message", "value": body(&[text("role", "assistant"), call])});
+    let mut alone = record(9, "gen_ai.user.message", body(&[text("content", "of no call")]));
+    alone["spanId"] = json!("");
+    let logs = json!({"resourceLogs": [{"resource": control(), "scopeLogs": [{"logRecords": [
+        record(3, "gen_ai.system.message", body(&[text("content", "Be kind.")])),
+        record(4, "gen_ai.user.message", body(&[text("content", "the answer comes later")])),
+        record(3, "gen_ai.user.message", body(&[text("content", "Where is A-17?")])),
+        alone,
+        record(3, "gen_ai.choice", body(&[whole("index", 0), text("finish_reason", "tool_calls"), answer])),
+    ]}]}]});
+    let (status, told) = send(&collector, "/v1/logs", &logs).await;
+    assert_eq!((status, &told["partialSuccess"]["rejectedLogRecords"]), (200, &json!("2")), "{told}");
+    let why = told["partialSuccess"]["errorMessage"].as_str().unwrap();
+    assert!(why.contains("record 3: event gen_ai.user.message has no trace and span identifier"), "{why}");
+    assert!(why.contains("record 1: messages of a call came without gen_ai.choice"), "{why}");
+    collector.stop().await.unwrap();
+    let mut rows = samples(data.path());
+    rows.sort_by(|a, b| a.span_id.cmp(&b.span_id));
+    insta::assert_snapshot!(shown(&rows));
+}
+
+#[tokio::test]
+async fn spans_of_openinference_are_rows_where_a_model_was_called() {
+    let data = tempfile::tempdir().unwrap();
+    let collector = start(data.path()).await;
+    let span = |id: u64, kind: &str, attributes: &[Value]| {
+        let attributes: Vec<_> = std::iter::once(text("openinference.span.kind", kind))
+            .chain(attributes.iter().cloned())
+            .collect();
+        json!({"traceId": TRACE, "spanId": format!("{id:016x}"), "attributes": attributes,
+            "startTimeUnixNano": "1790000000000000000", "endTimeUnixNano": "1790000000250000000"})
+    };
+    let spans = json!({"resourceSpans": [{"resource": control(), "scopeSpans": [{"spans": [
+        span(1, "LLM", &[
+            text("llm.model_name", "m-1"),
+            text("llm.provider", "openai"),
+            text("session.id", "s-1"),
+            text("input.value", "{\"messages\":[]}"),
+            text("llm.input_messages.0.message.role", "user"),
+            text("llm.input_messages.0.message.content", "Where is A-17? Mail jane@example.com"),
+            text("llm.output_messages.0.message.role", "assistant"),
+            text("llm.output_messages.0.message.content", "On its way."),
+            whole("llm.token_count.prompt", 12),
+            whole("llm.token_count.completion", 4),
+            whole("llm.token_count.prompt_details.cache_read", 8),
+        ]),
+        span(2, "LLM", &[text("llm.model_name", "m-1"), text("input.value", "Hello"), text("output.value", "Hi.")]),
+        span(3, "CHAIN", &[text("input.value", "Hello"), text("output.value", "Hi.")]),
+    ]}]}]});
+    assert_eq!(send(&collector, "/v1/traces", &spans).await, (200, json!({})));
+    assert!(collector.metrics().contains("weir_collector_other_spans_total 1"));
+    collector.stop().await.unwrap();
+    let mut rows = samples(data.path());
+    rows.sort_by(|a, b| a.span_id.cmp(&b.span_id));
+    insta::assert_snapshot!(shown(&rows));
+}

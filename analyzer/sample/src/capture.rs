@@ -158,12 +158,14 @@ pub(crate) fn add_answer(sample: &mut Sample, answer: Answer) {
 
 fn add_question(sample: &mut Sample, leg: &weir_wire::Leg, budget: &Cell<usize>) {
     let Some(bytes) = leg.request_body_bytes else { return };
+    // Where the policy has it captured; else the bytes tell.
+    let encoding = leg.tags.iter().find(|(name, _)| name == "request.header.content-encoding");
     let question = text::question(Body {
         head: &leg.request_body,
         tail: &leg.request_body_tail,
         bytes,
         content_type: &leg.request_content_type,
-        content_encoding: "",
+        content_encoding: encoding.map_or("", |(_, encoding)| encoding),
         budget: Some(budget),
     });
     sample.request_bytes = Some(integer(bytes));

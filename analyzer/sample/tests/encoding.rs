@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use proptest::prelude::*;
 use weir_sample::ResponseFormat;
 use weir_sample::encoding::*;
-use weir_sample::text::{Answer, Body, DECODED_BYTES_MAX, answer};
+use weir_sample::text::{Answer, Body, DECODED_BYTES_MAX, answer, question};
 
 const WORDS: [(&str, Encoding); 4] = [
     ("gzip", Encoding::Gzip),
@@ -201,4 +201,36 @@ proptest! {
         let read = read(&encoded, word);
         prop_assert!(read.text.is_some() || read.flags.to_column().is_some());
     }
+}
+
+#[test]
+fn a_request_in_br_is_read_by_its_header_or_by_what_it_becomes_and_other_bytes_stay_what_they_are() {
+    let json = br#"{"model":"m","messages":[{"role":"user","content":"Where is order A-17?"}]}"#;
+    let packed = encode(Encoding::Brotli, json);
+    let read = |bytes: &[u8], encoding: &str| {
+        question(Body {
+            head: bytes,
+            bytes: bytes.len() as u64,
+            content_type: "application/json",
+            content_encoding: encoding,
+            ..Body::default()
+        })
+    };
+    let plain = read(json, "");
+    for encoding in ["br", ""] {
+        let asked = read(&packed, encoding);
+        assert_eq!(
+            (asked.format, &asked.text, &asked.model),
+            (plain.format, &plain.text, &plain.model),
+            "{encoding}"
+        );
+    }
+    // Half of it is no text, and no damage is hidden.
+    let half = read(&packed[..packed.len() / 2], "");
+    assert_ne!(half.text, plain.text);
+    // Bytes that are something else, and a bomb, change nothing.
+    let noise: Vec<u8> = (0..2_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8 | 0x80).collect();
+    assert_eq!(read(&noise, "").format, read(&noise, "identity").format);
+    let bomb = encode(Encoding::Brotli, &vec![b'a'; DECODED_BYTES_MAX + 1]);
+    assert_eq!(read(&bomb, "").text, read(&bomb, "identity").text);
 }

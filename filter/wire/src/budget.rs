@@ -1,7 +1,7 @@
 //! How many messages a request holds, counted without allocating: an empty message takes two bytes on the wire and a hundred in
 //! memory, so that a request's size alone bounds nothing.
 //!
-//! Counted are resources, scopes, records or spans, attributes, values and their items, by the official field numbers; what the
+//! Counted are resources, scopes, records or spans and their events, attributes, values and their items, by the official field numbers; what the
 //! decoder skips is not. Malformed bytes, and values nested deeper than [`DEPTH_MAX`], are left to the decoder, which refuses them.
 
 /// Deeper than the decoder goes.
@@ -14,6 +14,7 @@ enum Message {
     ResourceItems,
     ScopeItems,
     Item,
+    SpanEvent,
     Resource,
     Scope,
     KeyValue,
@@ -68,6 +69,8 @@ fn child(message: Message, tag: u64, signal: Signal) -> Option<Message> {
         (Message::ScopeItems, 2) => Message::Item,
         (Message::Resource | Message::KeyValueList, 1) | (Message::Scope, 3) => Message::KeyValue,
         (Message::Item, tag) if tag == attributes => Message::KeyValue,
+        (Message::Item, 11) if signal == Signal::Traces => Message::SpanEvent,
+        (Message::SpanEvent, 3) => Message::KeyValue,
         (Message::Item, 5) if signal == Signal::Logs => Message::AnyValue,
         (Message::KeyValue, 2) | (Message::ArrayValue, 1) => Message::AnyValue,
         (Message::AnyValue, 5) => Message::ArrayValue,

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::arguments::folder;
 use clap::{Args, ValueEnum};
 
 /// `weir collect`
@@ -12,7 +13,7 @@ pub(crate) struct CollectArguments {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4318")]
     pub(crate) listen: SocketAddr,
     /// The data folder
-    #[arg(long, value_name = "DIR", env = "WEIR_DATA")]
+    #[arg(long, value_name = "DIR", env = "WEIR_DATA", value_parser = folder)]
     pub(crate) data: PathBuf,
     /// Write Parquet at least this often
     #[arg(long, value_name = "MS", default_value_t = 5_000)]
@@ -71,11 +72,14 @@ pub(crate) struct ImportArguments {
     #[arg(long, value_enum, default_value = "jsonl")]
     pub(crate) format: ImportFormat,
     /// The data folder
-    #[arg(long, value_name = "DIR", env = "WEIR_DATA")]
+    #[arg(long, value_name = "DIR", env = "WEIR_DATA", value_parser = folder)]
     pub(crate) data: PathBuf,
     /// The experiment that the legs belong to
     #[arg(long, value_name = "NAME", default_value = "imported")]
     pub(crate) experiment: String,
+    /// What is kept of the texts: a document of kind Collector
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
     /// Leave out lines that cannot be read, and count them, instead of importing nothing
     #[arg(long)]
     pub(crate) skip_bad_lines: bool,

@@ -9,7 +9,7 @@ use weir_collector::{
 };
 
 use crate::arguments::{CollectArguments, LogLines};
-use crate::commands::stopped;
+use crate::commands::{stopped, store};
 use crate::exit::{Exit, Failure, OrExit as _, Outcome};
 
 /// Runs the command.
@@ -23,18 +23,16 @@ pub(crate) async fn run(arguments: &CollectArguments) -> Outcome {
             ),
             tokens: arguments.tokens.clone(),
         };
-    // Not `vars`, which panics where a variable is not UTF-8.
-    let settings = || {
-        std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-    };
-    options.store = arguments.store.clone().map(|url| StoreOptions { url, settings: settings().collect() });
+    options.store =
+        arguments.store.clone().map(|url| StoreOptions { url, settings: store::settings().collect() });
     let scheme = if options.access.tls.is_some() { "https" } else { "http" };
     options.flush_interval = Duration::from_millis(arguments.flush_interval_ms);
     options.flush_rows = arguments.flush_rows;
     // Before anything is listened on or written: a collector without its rules does not start.
     if let Some(config) = &arguments.config {
-        options.rules = Document::load(config).or_usage()?;
+        let (document, rules) = Document::load(config).or_usage()?;
+        options.rules = rules;
+        (options.limits, options.connections) = document.bounds(options.limits);
     }
     options.limits.wal_bytes_max = arguments.log_mib_max << 20;
     options.limits.disk_free_bytes_min = arguments.disk_free_mib_min << 20;

@@ -2,18 +2,24 @@
 
 use std::sync::LazyLock;
 
+use weir_collector::configuration::Collector as Document;
+use weir_collector::redact::Rules;
 use weir_collector::{ImportError, ImportOptions, import_jsonl};
 use weir_report::{Progress, Unit};
 
 use crate::arguments::{ImportArguments, ImportFormat};
-use crate::exit::{Exit, Failure, Outcome};
+use crate::exit::{Exit, Failure, OrExit as _, Outcome};
 
 /// Runs the command.
 pub(crate) fn run(arguments: &ImportArguments) -> Outcome {
     let ImportFormat::Jsonl = arguments.format;
-    let options = ImportOptions { skip_bad_lines: arguments.skip_bad_lines, progress: Some(progress) };
+    let rules = match &arguments.config {
+        Some(config) => Document::load(config).or_usage()?.1,
+        None => Rules::default(),
+    };
+    let options = ImportOptions { skip_bad_lines: arguments.skip_bad_lines, rules, progress: Some(progress) };
     let summary =
-        import_jsonl(&arguments.files, &arguments.data, &arguments.experiment, options).map_err(refused)?;
+        import_jsonl(&arguments.files, &arguments.data, &arguments.experiment, &options).map_err(refused)?;
     for problem in &summary.problems {
         eprintln!("warning: left out: {problem}");
     }

@@ -1,5 +1,6 @@
 //! Answers to OTLP requests, in the request's encoding: acknowledgements with what was rejected, and refusals as
-//! `google.rpc.Status`, told apart by their HTTP status: 429 and 503 may be sent again after `Retry-After`, the others may not.
+//! `google.rpc.Status`, told apart by their HTTP status: 429 (senders want more than their bounds allow) and 503 (the collector
+//! cannot: log, disk, stop) may be sent again after `Retry-After`, the others may not.
 
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
@@ -34,8 +35,14 @@ impl Refusal {
         Self { rejection, message }
     }
 
+    /// The collector cannot take anything at the moment.
     pub(crate) fn overload(message: &str) -> Self {
         Self::new(Rejection::Overload, message.to_owned())
+    }
+
+    /// Senders want more at once than their bounds allow.
+    pub(crate) fn too_many(message: &str) -> Self {
+        Self::new(Rejection::TooMany, message.to_owned())
     }
 
     /// The answer. Where the request's encoding is not known it is plain text.
@@ -69,6 +76,7 @@ impl Refusal {
 fn codes(rejection: Rejection) -> (StatusCode, i32) {
     const INVALID_ARGUMENT: i32 = 3;
     const DEADLINE_EXCEEDED: i32 = 4;
+    const RESOURCE_EXHAUSTED: i32 = 8;
     const UNAVAILABLE: i32 = 14;
     const UNAUTHENTICATED: i32 = 16;
     match rejection {
@@ -76,6 +84,7 @@ fn codes(rejection: Rejection) -> (StatusCode, i32) {
         Rejection::MediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, INVALID_ARGUMENT),
         Rejection::Unknown => (StatusCode::UNAUTHORIZED, UNAUTHENTICATED),
         Rejection::Timeout => (StatusCode::REQUEST_TIMEOUT, DEADLINE_EXCEEDED),
+        Rejection::TooMany => (StatusCode::TOO_MANY_REQUESTS, RESOURCE_EXHAUSTED),
         Rejection::Overload | Rejection::Storage => (StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE),
         _ => (StatusCode::BAD_REQUEST, INVALID_ARGUMENT),
     }

@@ -11,7 +11,7 @@ use weir_wire::otlp::{
     AnyValue, ArrayValue, InstrumentationScope, KeyValue, KeyValueList, LogRecord, Resource, any_value::Value,
 };
 
-use super::trace::{Span, Status};
+use super::trace::{Span, SpanEvent, Status};
 use super::tree::{Json, values_at_most};
 use super::{Item, ItemGroup};
 
@@ -106,6 +106,7 @@ fn span(mut from: Json) -> Result<Span, String> {
         start_time_unix_nano: nanoseconds(from.take("startTimeUnixNano"), "startTimeUnixNano")?,
         end_time_unix_nano: nanoseconds(from.take("endTimeUnixNano"), "endTimeUnixNano")?,
         attributes: attributes(from.take("attributes"))?,
+        events: list(from.take("events"), "events")?.into_iter().map(event).collect::<Result<_, _>>()?,
         status: match status {
             Json::Object(_) => Some(Status {
                 message: text(status.take("message"), "status.message")?,
@@ -113,6 +114,14 @@ fn span(mut from: Json) -> Result<Span, String> {
             }),
             _ => None,
         },
+    })
+}
+
+fn event(mut from: Json) -> Result<SpanEvent, String> {
+    let from = object(&mut from, "event")?;
+    Ok(SpanEvent {
+        name: text(from.take("name"), "name")?,
+        attributes: attributes(from.take("attributes")).map_err(|why| format!("event: {why}"))?,
     })
 }
 

@@ -1,5 +1,5 @@
-//! The messages of OTLP/HTTP traces (protobuf), as far as they are read, with the official field numbers. Events and links
-//! of spans are not decoded: nothing of them becomes a column.
+//! The messages of OTLP/HTTP traces (protobuf), as far as they are read, with the official field numbers. Links of spans are not
+//! decoded: nothing of them becomes a column.
 
 use weir_wire::otlp::{KeyValue, Resource};
 
@@ -54,9 +54,23 @@ pub(crate) struct Span {
     /// Attributes.
     #[prost(message, repeated, tag = "9")]
     pub(crate) attributes: Vec<KeyValue>,
+    /// What happened in it.
+    #[prost(message, repeated, tag = "11")]
+    pub(crate) events: Vec<SpanEvent>,
     /// How it ended.
     #[prost(message, optional, tag = "15")]
     pub(crate) status: Option<Status>,
+}
+
+/// `opentelemetry.proto.trace.v1.Span.Event`.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct SpanEvent {
+    /// Its name.
+    #[prost(string, tag = "2")]
+    pub(crate) name: String,
+    /// Attributes.
+    #[prost(message, repeated, tag = "3")]
+    pub(crate) attributes: Vec<KeyValue>,
 }
 
 /// `opentelemetry.proto.trace.v1.Status`.

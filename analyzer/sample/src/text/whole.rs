@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use super::{Body, Flag, Flags, json};
-use crate::encoding::{self, DecodeLimits, End};
+use crate::encoding::{self, DecodeLimits, Encoding, End};
 
 /// Largest body after decoding, bytes; the rest is left out, and flagged.
 pub const DECODED_BYTES_MAX: usize = 4 << 20;
@@ -49,7 +49,8 @@ impl<'a> Whole<'a> {
     fn decode(&mut self, body: Body<'a>) {
         let layers = match encoding::parse_header(body.content_encoding) {
             Ok(layers) if layers.is_empty() && body.content_encoding.trim().is_empty() => {
-                encoding::sniff(&self.bytes).into_iter().collect()
+                let found = encoding::sniff(&self.bytes);
+                found.or_else(|| self.looks_like_brotli(body)).into_iter().collect()
             }
             Ok(layers) => layers,
             Err(_) => {
@@ -86,6 +87,17 @@ impl<'a> Whole<'a> {
         self.cut |= flag.is_some();
         self.bytes = decoded.bytes.into();
         self.tail = &[];
+    }
+
+    /// Brotli has no mark of its own: it is what becomes text where the bytes are none.
+    fn looks_like_brotli(&self, body: Body<'_>) -> Option<Encoding> {
+        if self.missing > 0 || self.bytes.is_empty() || std::str::from_utf8(&self.bytes).is_ok() {
+            return None;
+        }
+        let budget = body.budget.map_or(DECODED_BYTES_MAX, std::cell::Cell::get);
+        let limits = DecodeLimits { bytes_max: DECODED_BYTES_MAX.min(budget), ratio_max: DECODED_RATIO_MAX };
+        let decoded = encoding::decode_whole(&self.bytes, Encoding::Brotli, limits).ok()?;
+        (!decoded.is_empty() && std::str::from_utf8(&decoded).is_ok()).then_some(Encoding::Brotli)
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -1,7 +1,8 @@
 //! GenAI spans and events of OpenTelemetry's semantic conventions to calls, by their attributes.
 //!
 //! What is a call: a span or an event `gen_ai.client.inference.operation.details` whose `gen_ai.operation.name` is `chat`,
-//! `generate_content` or `text_completion`, or that has no operation and a `gen_ai.request.model`. Agents, tools and embeddings
+//! `generate_content` or `text_completion`, or that has no operation and a `gen_ai.request.model`; and a span of OpenInference whose
+//! `openinference.span.kind` is `LLM`. Agents, tools and embeddings
 //! are none: what models said in them has spans of its own.
 //!
 //! Where it belongs: attributes of Weir count first, on the span or event, then on the resource.
@@ -15,18 +16,24 @@
 //! | inclusion_probability | `weir.inclusion_probability`, else the sampling threshold `ot=th:` of the trace state, else 1 |
 //!
 //! Messages are read from `gen_ai.input.messages`, `gen_ai.output.messages` and `gen_ai.system_instructions`, structures or JSON
-//! text; else from `gen_ai.prompt` and `gen_ai.completion`, whole or in single attributes (`gen_ai.prompt.0.content`).
+//! text; else from `gen_ai.prompt` and `gen_ai.completion`, whole or in single attributes; else in the older forms of `messages`.
+//! Log records of the older form, one per message, are one call where they name the same trace and span within one request.
 //!
 //! A call whose variant nothing names is refused: a guess would compare a model with itself.
 
-use std::collections::BTreeMap;
+mod messages;
 
-use serde_json::{Map, Value as Tree, json};
+use std::collections::HashMap;
+
+use serde_json::{Map, Value as Tree};
 use weir_sample::gen_ai::Call;
 use weir_wire::names;
 use weir_wire::otlp::{AnyValue, KeyValue, LogRecord, any_value::Value};
 
 use crate::otlp::trace::Span;
+
+pub(crate) use messages::{CHOICE, Told, is_message};
+use messages::{flattened, open_inference};
 
 /// Name of the event that tells one call.
 pub(crate) const EVENT: &str = "gen_ai.client.inference.operation.details";
@@ -55,6 +62,9 @@ pub(crate) fn from_span(span: Span, resource: &[KeyValue]) -> Option<Result<Call
     if !attributes.is_call() {
         return None;
     }
+    let mut told = Told::default();
+    span.events.iter().for_each(|event| told.event(&event.name, None, &event.attributes));
+    let (input, output) = told.sides();
     let failed = span.status.as_ref().is_some_and(|status| status.code == 2);
     let lasted_ns = span.end_time_unix_nano.checked_sub(span.start_time_unix_nano);
     Some(attributes.call().map(|call| {
@@ -64,6 +74,8 @@ pub(crate) fn from_span(span: Span, resource: &[KeyValue]) -> Option<Result<Call
             latency_ms: lasted_ns.map(|ns| ns as f64 / 1e6),
             failed: failed || call.failed,
             sample_id: sample_id(&call, &trace_id, &span_id),
+            input: call.input.or(input),
+            output: call.output.or(output),
             inclusion_probability: call.inclusion_probability.or_else(|| sampled(&span.trace_state)),
             trace_id,
             span_id,
@@ -78,17 +90,79 @@ pub(crate) fn from_event(record: &LogRecord, resource: &[KeyValue]) -> Option<Re
     if !attributes.is_call() {
         return None;
     }
-    let time = [record.time_unix_nano, record.observed_time_unix_nano];
     Some(attributes.call().map(|call| {
         let (trace_id, span_id) = (hex(&record.trace_id), hex(&record.span_id));
         Call {
-            start_unix_nano: time.into_iter().find(|time| *time > 0).unwrap_or(0),
+            start_unix_nano: started(record),
             sample_id: sample_id(&call, &trace_id, &span_id),
             trace_id,
             span_id,
             ..call
         }
     }))
+}
+
+/// The calls of a group's log records that tell one message each: by trace and span, in the order of their first records.
+#[derive(Debug, Default)]
+pub(crate) struct Conversations {
+    calls: Vec<(LogRecord, usize, Told)>,
+    places: HashMap<(Vec<u8>, Vec<u8>), usize>,
+}
+
+impl Conversations {
+    /// Takes a record; `index` is its place in the request.
+    ///
+    /// # Errors
+    /// A record that does not say which call it belongs to.
+    pub(crate) fn add(&mut self, index: usize, mut record: LogRecord) -> Result<(), String> {
+        if record.trace_id.is_empty() || record.span_id.is_empty() {
+            let name = &record.event_name;
+            return Err(format!(
+                "event {name} has no trace and span identifier, so that its call is not known\n  hint: log it within the span of the call"
+            ));
+        }
+        let body = record.body.take().map(|body| tree(&body, 0));
+        let key = (record.trace_id.clone(), record.span_id.clone());
+        let at = *self.places.entry(key).or_insert(self.calls.len());
+        if at == self.calls.len() {
+            self.calls.push((LogRecord { body: None, ..record.clone() }, index, Told::default()));
+        }
+        if let Some((_, _, told)) = self.calls.get_mut(at) {
+            told.event(&record.event_name, body, &record.attributes);
+        }
+        Ok(())
+    }
+
+    /// The calls with the places of their first records.
+    pub(crate) fn calls(self, resource: &[KeyValue]) -> impl Iterator<Item = (usize, Result<Call, String>)> {
+        self.calls.into_iter().map(|(record, index, told)| {
+            if !told.has_answer() {
+                let why = format!(
+                    "messages of a call came without {CHOICE}, which tells the answer\n  hint: let the exporter send what belongs to a call together (a longer delay of its batches), or send spans with messages"
+                );
+                return (index, Err(why));
+            }
+            let (input, output) = told.sides();
+            let attributes = Attributes { own: &record.attributes, resource };
+            let call = attributes.call().map(|call| {
+                let (trace_id, span_id) = (hex(&record.trace_id), hex(&record.span_id));
+                Call {
+                    start_unix_nano: started(&record),
+                    input,
+                    output,
+                    sample_id: sample_id(&call, &trace_id, &span_id),
+                    trace_id,
+                    span_id,
+                    ..call
+                }
+            });
+            (index, call)
+        })
+    }
+}
+
+fn started(record: &LogRecord) -> u64 {
+    [record.time_unix_nano, record.observed_time_unix_nano].into_iter().find(|time| *time > 0).unwrap_or(0)
 }
 
 fn sample_id(call: &Call, trace_id: &str, span_id: &str) -> String {
@@ -110,9 +184,21 @@ struct Attributes<'a> {
 impl Attributes<'_> {
     fn is_call(&self) -> bool {
         match self.text("gen_ai.operation.name").as_str() {
+            "" if self.is_open_inference() => true,
             "" => !self.text("gen_ai.request.model").is_empty(),
             operation => OPERATIONS.contains(&operation),
         }
+    }
+
+    fn is_open_inference(&self) -> bool {
+        self.text("openinference.span.kind").eq_ignore_ascii_case("LLM")
+    }
+
+    /// A side of the conversation: by the conventions, or as those before and beside them have it.
+    fn side(&self, names: &[&str], prefix: &str, side: &str, role: &str) -> Option<Tree> {
+        self.tree(names)
+            .or_else(|| flattened(self.own, prefix))
+            .or_else(|| self.is_open_inference().then(|| open_inference(self.own, side, role)).flatten())
     }
 
     fn call(&self) -> Result<Call, String> {
@@ -137,24 +223,38 @@ impl Attributes<'_> {
             ttft_ms: self.number("gen_ai.response.time_to_first_chunk")?.map(|seconds| seconds * 1e3),
             failed: !error_type.is_empty(),
             streamed: self.boolean("gen_ai.request.stream"),
-            provider: self.first(&["gen_ai.provider.name", "gen_ai.system"]),
-            request_model: self.text("gen_ai.request.model"),
+            provider: self.first(&["gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system"]),
+            request_model: self.first(&["gen_ai.request.model", "llm.model_name"]),
             response_model: self.text("gen_ai.response.model"),
             response_id: self.text("gen_ai.response.id"),
-            finish_reason: finish_reasons.as_ref().map(first_word).unwrap_or_default(),
+            finish_reason: finish_reasons.as_ref().map_or_else(|| self.text("llm.finish_reason"), first_word),
             error_type,
-            prompt_tokens: self.integer(&["gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens"])?,
-            completion_tokens: self
-                .integer(&["gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens"])?,
-            cached_tokens: self.integer(&["gen_ai.usage.cache_read.input_tokens"])?,
-            reasoning_tokens: self.integer(&["gen_ai.usage.reasoning.output_tokens"])?,
+            prompt_tokens: self.integer(&[
+                "gen_ai.usage.input_tokens",
+                "gen_ai.usage.prompt_tokens",
+                "llm.token_count.prompt",
+            ])?,
+            completion_tokens: self.integer(&[
+                "gen_ai.usage.output_tokens",
+                "gen_ai.usage.completion_tokens",
+                "llm.token_count.completion",
+            ])?,
+            cached_tokens: self.integer(&[
+                "gen_ai.usage.cache_read.input_tokens",
+                "llm.token_count.prompt_details.cache_read",
+            ])?,
+            reasoning_tokens: self.integer(&[
+                "gen_ai.usage.reasoning.output_tokens",
+                "llm.token_count.completion_details.reasoning",
+            ])?,
             system: self.tree(&["gen_ai.system_instructions"]),
-            input: self
-                .tree(&["gen_ai.input.messages", "gen_ai.prompt"])
-                .or_else(|| flattened(self.own, "gen_ai.prompt.")),
-            output: self
-                .tree(&["gen_ai.output.messages", "gen_ai.completion"])
-                .or_else(|| flattened(self.own, "gen_ai.completion.")),
+            input: self.side(&["gen_ai.input.messages", "gen_ai.prompt"], "gen_ai.prompt.", "input", "user"),
+            output: self.side(
+                &["gen_ai.output.messages", "gen_ai.completion"],
+                "gen_ai.completion.",
+                "output",
+                "assistant",
+            ),
             tags: vec![
                 ("gen_ai.operation.name".to_owned(), self.text("gen_ai.operation.name")),
                 ("service.version".to_owned(), self.either("service.version")),
@@ -298,57 +398,6 @@ fn tree(value: &AnyValue, depth: usize) -> Tree {
     }
 }
 
-/// Messages in single attributes, as instrumentations before the conventions have them: `gen_ai.prompt.0.role`,
-/// `gen_ai.completion.0.content`, `gen_ai.completion.0.tool_calls.0.name`.
-fn flattened(own: &[KeyValue], prefix: &str) -> Option<Tree> {
-    let mut messages: BTreeMap<u16, Message> = BTreeMap::new();
-    for attribute in own {
-        let Some((number, field)) = attribute.key.strip_prefix(prefix).and_then(numbered) else { continue };
-        let Some(Value::StringValue(text)) = attribute.value.as_ref().and_then(|value| value.value.as_ref())
-        else {
-            continue;
-        };
-        let message = messages.entry(number).or_default();
-        match field {
-            "role" => message.role.clone_from(text),
-            "content" => message.content.clone_from(text),
-            "finish_reason" => message.finish_reason.clone_from(text),
-            _ => match field.strip_prefix("tool_calls.").and_then(numbered) {
-                Some((call, "name")) => message.calls.entry(call).or_default().0.clone_from(text),
-                Some((call, "arguments")) => message.calls.entry(call).or_default().1.clone_from(text),
-                _ => {}
-            },
-        }
-    }
-    let list: Vec<Tree> = messages.into_values().map(Message::tree).collect();
-    (!list.is_empty()).then_some(Tree::Array(list))
-}
-
-fn numbered(text: &str) -> Option<(u16, &str)> {
-    let (number, rest) = text.split_once('.')?;
-    Some((number.parse().ok()?, rest))
-}
-
-/// A message in single attributes.
-#[derive(Default)]
-struct Message {
-    role: String,
-    content: String,
-    finish_reason: String,
-    /// Name and arguments.
-    calls: BTreeMap<u16, (String, String)>,
-}
-
-impl Message {
-    /// The message as the conventions have it.
-    fn tree(self) -> Tree {
-        let text = (!self.content.is_empty()).then(|| json!({"type": "text", "content": self.content}));
-        let call = |(name, arguments)| json!({"type": "tool_call", "name": name, "arguments": arguments});
-        let parts: Vec<Tree> = text.into_iter().chain(self.calls.into_values().map(call)).collect();
-        json!({"role": self.role, "parts": parts, "finish_reason": self.finish_reason})
-    }
-}
-
 /// A service's name as an experiment's: 1 to 63 of a-z, 0-9 and -.
 fn experiment_of(service: &str) -> String {
     let allowed = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
@@ -388,25 +437,6 @@ mod tests {
         ] {
             assert_eq!(sampled(state), chance, "{state}");
         }
-    }
-
-    #[test]
-    fn messages_in_single_attributes_are_messages() {
-        let own = [
-            KeyValue::string("gen_ai.completion.1.content", "other"),
-            KeyValue::string("gen_ai.completion.0.role", "assistant"),
-            KeyValue::string("gen_ai.completion.0.finish_reason", "tool_calls"),
-            KeyValue::string("gen_ai.completion.0.tool_calls.0.name", "look"),
-            KeyValue::string("gen_ai.completion.0.tool_calls.0.arguments", "{}"),
-            KeyValue::string("gen_ai.completion.x.content", "ignored"),
-        ];
-        let expected = json!([
-            {"role": "assistant", "parts": [{"type": "tool_call", "name": "look", "arguments": "{}"}],
-                "finish_reason": "tool_calls"},
-            {"role": "", "parts": [{"type": "text", "content": "other"}], "finish_reason": ""},
-        ]);
-        assert_eq!(flattened(&own, "gen_ai.completion."), Some(expected));
-        assert_eq!(flattened(&own, "gen_ai.prompt."), None);
     }
 
     #[test]
