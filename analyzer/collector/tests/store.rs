@@ -68,12 +68,21 @@ impl Moto {
         panic!("moto does not listen");
     }
 
-    /// Every sample of the bucket.
-    async fn rows(&self) -> Vec<Sample> {
+    fn bucket(&self) -> Box<dyn ObjectStore> {
         let settings =
             settings(self.address).into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value));
         let url = url::Url::parse("s3://samples").unwrap();
-        let (store, _) = object_store::parse_url_opts(&url, settings).unwrap();
+        object_store::parse_url_opts(&url, settings).unwrap().0
+    }
+
+    async fn remove(&self, name: &str) {
+        let key = object_store::path::Path::parse(format!("team/a/{name}")).unwrap();
+        self.bucket().delete(&key).await.unwrap();
+    }
+
+    /// Every sample of the bucket.
+    async fn rows(&self) -> Vec<Sample> {
+        let store = self.bucket();
         let objects: Vec<_> = store.list(None).try_collect().await.unwrap();
         let mut rows = Vec::new();
         for object in objects {
@@ -308,7 +317,7 @@ async fn what_is_in_a_store_is_read_merged_and_erased_as_in_a_folder() {
     client.put(object(".upkeep.lock")).body("2026-11-21T09:00:00Z").send().await.unwrap();
     let refused = compact(compacting.clone()).await.unwrap_err().to_string();
     assert!(refused.contains("since 2026-11-21T09:00:00Z") && refused.contains("\n  hint:"), "{refused}");
-    client.delete(object(".upkeep.lock")).send().await.unwrap();
+    moto.remove(".upkeep.lock").await;
 
     let would = compact(CompactOptions { dry_run: true, ..compacting.clone() }).await.unwrap();
     assert_eq!((would.merged_files, would.new_files), (3, 1));
@@ -337,7 +346,7 @@ async fn what_is_in_a_store_is_read_merged_and_erased_as_in_a_folder() {
     };
     assert_eq!((forgotten.samples, forgotten.rewritten_files), (10, 1));
     assert_eq!(forgotten.unsearched.len(), 1, "{forgotten:?}");
-    client.delete(object("samples/experiment=e-1/foreign.parquet")).send().await.unwrap();
+    moto.remove("samples/experiment=e-1/foreign.parquet").await;
     let others: Vec<_> =
         all.iter().enumerate().filter(|(n, _)| n % 3 != 0).map(|(_, id)| id.clone()).collect();
     assert_eq!(rows_of(&read().await.folder), others);

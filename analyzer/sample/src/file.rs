@@ -180,6 +180,19 @@ pub fn write_file_on<R: Record>(
     write_merged_on(disk, path, experiment, rows, &BTreeSet::new())
 }
 
+/// [`write_merged_on`] on the operating system's.
+///
+/// # Errors
+/// Those of [`write_file`].
+pub fn write_merged<R: Record>(
+    path: &Path,
+    experiment: &str,
+    rows: Vec<R>,
+    replaces: &BTreeSet<String>,
+) -> Result<WrittenFile, FileError> {
+    write_merged_on(&RealDisk, path, experiment, rows, replaces)
+}
+
 /// As [`write_file_on`], for a file that stands for others of its folder: from the moment it appears those do not count
 /// (see [`crate::replaced`]). They are not deleted here.
 ///

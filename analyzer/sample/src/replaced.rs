@@ -30,7 +30,13 @@ pub fn is_merged(path: &Path) -> bool {
 
 /// The names that a file stands for; none where it is not a merged file, or not a readable one.
 #[must_use]
-pub fn replaces(disk: &dyn Disk, path: &Path) -> BTreeSet<String> {
+pub fn replaces(path: &Path) -> BTreeSet<String> {
+    replaces_on(&RealDisk, path)
+}
+
+/// [`replaces`] on a given file system.
+#[must_use]
+pub fn replaces_on(disk: &dyn Disk, path: &Path) -> BTreeSet<String> {
     let read = || {
         let metadata = ParquetMetaDataReader::new().parse_and_finish(&disk.open(path).ok()?).ok()?;
         let pairs = metadata.file_metadata().key_value_metadata()?;
@@ -80,7 +86,7 @@ pub fn without_replaced_on(disk: &dyn Disk, paths: Vec<PathBuf>) -> Vec<PathBuf>
         // The usual case, a merged file alone, costs no look into it.
         if files > 1 {
             for path in merged {
-                replaced.extend(replaces(disk, path).into_iter().map(|name| folder.join(name)));
+                replaced.extend(replaces_on(disk, path).into_iter().map(|name| folder.join(name)));
             }
         }
     }

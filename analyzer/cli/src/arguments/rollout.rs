@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::arguments::folder;
 use clap::Args;
 
 use super::{DataArguments, OutputArguments, PanelArguments, TextOrJson};

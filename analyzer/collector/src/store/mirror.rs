@@ -11,6 +11,7 @@ use std::path::{Component, Path, PathBuf};
 use object_store::ObjectMeta;
 use weir_sample::disk::{Disk as _, RealDisk, private_file};
 use weir_sample::durable::{DurableError, create_folder, write_atomically};
+use weir_sample::layout::FIGURES_FOLDER;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{Store, StoreError, StoreOptions, with_store};
@@ -65,13 +66,13 @@ fn mirror_of(
     for kind in FOLDERS {
         objects.extend(store.list(kind)?);
     }
-    let mut wanted = BTreeSet::new();
+    let (mut wanted, mut rewritten) = (BTreeSet::new(), false);
     let all = objects.len() as u64;
     for (count, (name, meta)) in (1..).zip(objects) {
         // A name that leads elsewhere is nobody's.
         if Path::new(&name).components().all(|part| matches!(part, Component::Normal(_))) {
             let path = done.folder.join(&name);
-            fetch(store, &name, &meta, &path, &mut done)?;
+            rewritten |= fetch(store, &name, &meta, &path, &mut done)?;
             wanted.insert(note(&path));
             wanted.insert(path);
         }
@@ -80,23 +81,34 @@ fn mirror_of(
     for kind in FOLDERS {
         remove_others(&done.folder.join(kind), &wanted, &mut done.removed)?;
     }
+    let figures = done.folder.join(FIGURES_FOLDER);
+    if (rewritten || done.removed > 0) && figures.exists() {
+        // Somebody may have been forgotten; what looks have measured names the exchanges.
+        std::fs::remove_dir_all(&figures).map_err(|source| DurableError {
+            path: figures,
+            action: "remove",
+            source,
+        })?;
+    }
     Ok(done)
 }
 
+/// True when another file was there.
 fn fetch(
     store: &Store,
     name: &str,
     meta: &ObjectMeta,
     path: &Path,
     done: &mut Mirrored,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     // Without a tag the time has to do.
     let tag = meta.e_tag.clone().unwrap_or_else(|| meta.last_modified.to_string());
     let tag = format!("{tag} {}", meta.size);
     let note = note(path);
-    if path.exists() && std::fs::read_to_string(&note).is_ok_and(|noted| noted == tag) {
+    let was_there = path.exists();
+    if was_there && std::fs::read_to_string(&note).is_ok_and(|noted| noted == tag) {
         done.kept += 1;
-        return Ok(());
+        return Ok(false);
     }
     let is_ours = name.ends_with(".parquet");
     let bytes = if is_ours {
@@ -117,7 +129,7 @@ fn fetch(
     }
     done.fetched += u64::from(is_ours);
     done.fetched_bytes += bytes.len() as u64;
-    Ok(())
+    Ok(was_there)
 }
 
 fn note(path: &Path) -> PathBuf {

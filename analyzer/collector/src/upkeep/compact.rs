@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use weir_sample::disk::{Disk, RealDisk};
 use weir_sample::durable::sync_folder_on;
-use weir_sample::replaced::{MERGED_PREFIX, is_merged, replaces};
+use weir_sample::replaced::{MERGED_PREFIX, is_merged, replaces_on};
 use weir_sample::row::encode_row;
 use weir_sample::{Kind, Partition, Record, Sample, Score, check_file_on, read_file_on, write_merged_on};
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
@@ -229,7 +229,7 @@ fn merge_group<R: Retry>(
             }
         }
         // What a merged file stood for stays out for good: a log that is replayed may write it again.
-        replaced.append(&mut replaces(disk, path));
+        replaced.append(&mut replaces_on(disk, path));
         replaced.insert(name);
     }
     let folder = partition.folder(data_dir);

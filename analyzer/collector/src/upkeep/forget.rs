@@ -12,9 +12,11 @@ use std::time::Duration;
 use weir_sample::disk::{Disk, RealDisk};
 use weir_sample::durable::{DurableError, sync_folder_on};
 use weir_sample::layout::FIGURES_FOLDER;
-use weir_sample::replaced::replaces;
+use weir_sample::replaced::replaces_on;
 use weir_sample::search::each_identity;
-use weir_sample::{Kind, Partition, Record, Sample, Score, list_files_on, read_file_on, write_merged_on};
+use weir_sample::{
+    FileError, Kind, Partition, Record, Sample, Score, list_files_on, read_file_on, write_merged_on,
+};
 
 use super::sweep::{sweep, sweep_temporary};
 use super::{UpkeepError, UpkeepLock, log, partitions, remove};
@@ -140,18 +142,16 @@ impl Found {
                     found.exchanges.insert(sample_id.to_owned());
                 }
             });
-            if let Err(error) = read {
-                summary.unsearched.push(first_line(&error.to_string()));
-            } else if carries {
+            if is_searched(read, summary)? && carries {
                 found.samples.insert(path.clone(), true);
             }
             step();
         }
         for path in &samples {
             let mut belongs = false;
-            // What could not be read was told above.
-            let _ = each_identity::<Sample>(disk, path, |id, _| belongs |= found.exchanges.contains(id));
-            if belongs {
+            let read = each_identity::<Sample>(disk, path, |id, _| belongs |= found.exchanges.contains(id));
+            // What is damaged was told above.
+            if is_searched(read, &mut ForgetSummary::default())? && belongs {
                 found.samples.entry(path.clone()).or_insert(false);
             }
             step();
@@ -159,9 +159,7 @@ impl Found {
         for path in scores {
             let mut belongs = false;
             let read = each_identity::<Score>(disk, &path, |id, _| belongs |= found.exchanges.contains(id));
-            if let Err(error) = read {
-                summary.unsearched.push(first_line(&error.to_string()));
-            } else if belongs {
+            if is_searched(read, summary)? && belongs {
                 found.scores.insert(path);
             }
             step();
@@ -195,6 +193,19 @@ impl Found {
     }
 }
 
+/// Whether a file was searched. One that is damaged or none of ours is told; one that the system does not give ends the search
+/// before anything is erased, since what is in it could not be found afterwards.
+fn is_searched(read: Result<(), FileError>, summary: &mut ForgetSummary) -> Result<bool, UpkeepError> {
+    match read {
+        Ok(()) => Ok(true),
+        Err(FileError::Durable(error)) => Err(error.into()),
+        Err(error) => {
+            summary.unsearched.push(first_line(&error.to_string()));
+            Ok(false)
+        }
+    }
+}
+
 /// Writes a file anew without the rows that `is_theirs` says, or removes it when none is left. Returns how many went.
 fn without<R: Record>(
     disk: &dyn Disk,
@@ -225,7 +236,7 @@ fn without<R: Record>(
         let folder = path.parent().and_then(|folder| Partition::of_folder(&options.data_dir, folder));
         let experiment = folder.map(|partition| partition.experiment);
         let experiment = experiment.or_else(|| rows.first().map(|row| row.experiment().to_owned()));
-        write_merged_on(disk, path, &experiment.unwrap_or_default(), rows, &replaces(disk, path))?;
+        write_merged_on(disk, path, &experiment.unwrap_or_default(), rows, &replaces_on(disk, path))?;
     }
     Ok(gone)
 }

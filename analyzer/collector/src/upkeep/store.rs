@@ -15,20 +15,20 @@ use crate::store::{ROOT, Store, StoreDisk, StoreError, StoreOptions, with_store}
 /// The object that says that an upkeep is under way.
 const LOCK: &str = ".upkeep.lock";
 
-/// As [`super::compact`], in a store; `options.data_dir` is not heeded. Must not be called on a tokio runtime.
+/// As `compact`, in a store; `options.data_dir` is not heeded. Must not be called on a tokio runtime.
 ///
 /// # Errors
-/// As [`super::compact`], and what the store refuses.
+/// As `compact`, and what the store refuses.
 pub fn compact_store(store: &StoreOptions, options: &CompactOptions) -> Result<CompactSummary, UpkeepError> {
     let options = CompactOptions { data_dir: PathBuf::from(ROOT), ..options.clone() };
     locked(store, options.dry_run, |disk| compact_on(disk, &options))
 }
 
-/// As [`super::forget`], in a store; `options.data_dir` is not heeded. What collectors have in their logs is not in the store yet:
+/// As `forget`, in a store; `options.data_dir` is not heeded. What collectors have in their logs is not in the store yet:
 /// forget in their data folders first. Must not be called on a tokio runtime.
 ///
 /// # Errors
-/// As [`super::forget`], and what the store refuses.
+/// As `forget`, and what the store refuses.
 pub fn forget_in_store(store: &StoreOptions, options: &ForgetOptions) -> Result<ForgetSummary, UpkeepError> {
     let options = ForgetOptions { data_dir: PathBuf::from(ROOT), ..options.clone() };
     locked(store, options.dry_run, |disk| {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use weir_sample::disk::Disk;
 use weir_sample::durable::{DurableError, sync_folder_on};
-use weir_sample::replaced::{MERGED_PREFIX, is_merged, replaces};
+use weir_sample::replaced::{MERGED_PREFIX, is_merged, replaces_on};
 use weir_sample::{Kind, Partition};
 
 use super::remove;
@@ -24,7 +24,7 @@ pub(crate) fn sweep(
         return Ok((files, 0));
     }
     let replaced: BTreeSet<String> =
-        files.iter().filter(|path| is_merged(path)).flat_map(|path| replaces(disk, path)).collect();
+        files.iter().filter(|path| is_merged(path)).flat_map(|path| replaces_on(disk, path)).collect();
     let (gone, kept): (Vec<_>, Vec<_>) = files
         .into_iter()
         .partition(|path| path.file_name().is_some_and(|name| replaced.contains(&*name.to_string_lossy())));
@@ -37,7 +37,7 @@ pub(crate) fn sweep(
     Ok((kept, gone.len() as u64))
 }
 
-/// Removes temporary files of merges at once, and others that are old; returns how many.
+/// Removes temporary files of merges at once, and others that are old; returns how many. Makes durable what an earlier run removed.
 pub(crate) fn sweep_temporary(disk: &dyn Disk, data_dir: &Path) -> Result<u64, DurableError> {
     let mut removed = 0;
     for kind in [Kind::Samples, Kind::Scores] {
@@ -62,6 +62,10 @@ fn below(disk: &dyn Disk, data_dir: &Path, folder: &Path) -> Result<u64, Durable
             remove(disk, &path)?;
             removed += 1;
         }
+    }
+    if is_ours {
+        // What an interrupted run removed may be back after a power cut, and this run would not know that it was there.
+        sync_folder_on(disk, folder)?;
     }
     Ok(removed)
 }
