@@ -355,7 +355,8 @@ async fn what_is_in_a_store_is_read_merged_and_erased_as_in_a_folder() {
     assert_eq!((old.removed_hours, old.removed_files), (1, 1));
     let empty = read().await;
     assert_eq!(rows_of(&empty.folder), Vec::<String>::new());
-    assert!(client.get(object("samples/notes.txt")).send().await.unwrap().status().is_success());
+    let notes = object_store::path::Path::parse("team/a/samples/notes.txt").unwrap();
+    assert_eq!(moto.bucket().head(&notes).await.unwrap().size, 4);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
