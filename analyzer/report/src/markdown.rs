@@ -13,6 +13,7 @@ use crate::words;
 const GATES_MAX: usize = 100;
 const SEGMENTS_MAX: usize = 10;
 const EXEMPLARS_MAX: usize = 3;
+const GROUPS_MAX: usize = 5;
 const EXEMPLAR_CHARACTERS_MAX: usize = 600;
 const TIMELINE_MAX: usize = 40;
 const LINE_CHARACTERS_MAX: usize = 300;
@@ -35,6 +36,7 @@ pub(crate) fn render(report: &Report) -> String {
     gates(&mut text, report);
     segments(&mut text, report);
     judging(&mut text, report);
+    meaning(&mut text, report);
     for (metric, reason) in report.absent.iter().take(GATES_MAX) {
         let _ = writeln!(text, "- Not measured: {}: {}", line(metric), line(reason));
     }
@@ -161,6 +163,49 @@ fn judging(text: &mut String, report: &Report) {
     text.push('\n');
 }
 
+fn meaning(text: &mut String, report: &Report) {
+    let Some(meaning) = &report.meaning else { return };
+    text.push_str("### Meaning\n\n");
+    for test in &meaning.tests {
+        let _ = writeln!(text, "- {}: {}", line(&test.name), words::meaning_test(test));
+    }
+    if let Some(over_time) = words::meaning_over_time(meaning) {
+        let _ = writeln!(text, "- over time: {over_time}");
+    }
+    for wire in &report.tripwires {
+        let (name, severity) = (line(&wire.name), words::severity(wire.severity));
+        let _ = writeln!(text, "- **Tripwire** {name} ({severity}): {}", line(&wire.text));
+    }
+    for what in &meaning.not_looked_at {
+        let _ = writeln!(text, "- Not looked at: {}", line(what));
+    }
+    if !meaning.moved.is_empty() {
+        text.push_str(
+            "\n| What moved most | Pairs | Distance | Control to itself | Shift |\n|---|--:|--:|--:|--:|\n",
+        );
+    }
+    for group in meaning.moved.iter().take(GROUPS_MAX) {
+        let _ = writeln!(
+            text,
+            "| {} {} | {} | {} | {} | {} |",
+            line(&group.dimension),
+            line(&group.value),
+            count(group.pairs),
+            numbers::value("score", group.distance),
+            numbers::value_or_dash("score", group.noise_distance),
+            numbers::value("score", group.shift)
+        );
+    }
+    if let Some(exemplar) = meaning.moved.first().and_then(|group| group.exemplars.first()) {
+        text.push_str("\n<details><summary>Furthest apart there</summary>\n");
+        let title = format!("distance {}", numbers::value("score", exemplar.distance));
+        let texts = [&exemplar.request_text, &exemplar.control_text, &exemplar.candidate_text];
+        sides(text, &title, &exemplar.sample_id, texts);
+        text.push_str("\n</details>\n");
+    }
+    text.push('\n');
+}
+
 fn facts(text: &mut String, report: &Report) {
     let health = &report.evaluation.health;
     let from = &report.generated_from;
@@ -207,12 +252,14 @@ fn facts(text: &mut String, report: &Report) {
 }
 
 fn pair(text: &mut String, exemplar: &Exemplar) {
-    let _ = writeln!(text, "\n**{}**, sample {}\n", line(&exemplar.gate), line(&exemplar.sample_id));
-    for (side, side_text) in [
-        ("Request", &exemplar.request_text),
-        ("Control", &exemplar.control_text),
-        ("Candidate", &exemplar.candidate_text),
-    ] {
+    let texts = [&exemplar.request_text, &exemplar.control_text, &exemplar.candidate_text];
+    sides(text, &exemplar.gate, &exemplar.sample_id, texts);
+}
+
+/// Request, control's answer and the candidate's.
+fn sides(text: &mut String, title: &str, sample_id: &str, texts: [&String; 3]) {
+    let _ = writeln!(text, "\n**{}**, sample {}\n", line(title), line(sample_id));
+    for (side, side_text) in ["Request", "Control", "Candidate"].into_iter().zip(texts) {
         let _ = writeln!(text, "{side}:\n\n{}", markdown_block(&shorten(side_text, EXEMPLAR_CHARACTERS_MAX)));
     }
 }

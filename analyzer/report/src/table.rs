@@ -20,6 +20,7 @@ const SEGMENTS_MAX: usize = 8;
 const EXEMPLARS_MAX: usize = 3;
 /// Variants and segments of a judge's agreement.
 const PARTS_MAX: usize = 8;
+const GROUPS_MAX: usize = 5;
 
 /// Draws the report.
 pub(crate) fn render(report: &Report, options: &RenderOptions) -> String {
@@ -29,6 +30,7 @@ pub(crate) fn render(report: &Report, options: &RenderOptions) -> String {
     gates(&mut page, &report.evaluation.gates);
     segments(&mut page, report);
     judging(&mut page, report);
+    meaning(&mut page, report);
     absent(&mut page, report);
     let worst = report.exemplars.iter().filter(|one| one.kind == ExemplarKind::Worst);
     exemplars(&mut page, &worst.collect::<Vec<_>>());
@@ -320,6 +322,54 @@ fn judging(page: &mut Page, report: &Report) {
         for part in judge.parts.iter().take(PARTS_MAX) {
             page.wrapped("      ", &terminal(&judges::part(part)));
         }
+    }
+}
+
+fn meaning(page: &mut Page, report: &Report) {
+    let Some(meaning) = &report.meaning else { return };
+    page.heading("Meaning");
+    for test in &meaning.tests {
+        page.wrapped(&format!("  {:<19} ", shorten(&terminal(&test.name), 19)), &words::meaning_test(test));
+    }
+    let groups = &meaning.moved;
+    if !groups.is_empty() {
+        page.line("  what moved most: distance, control to itself, pairs");
+    }
+    for group in groups.iter().take(GROUPS_MAX) {
+        let lead = format!(
+            "  {:>6} {:>6} {:>7}  ",
+            numbers::value("score", group.distance),
+            numbers::value_or_dash("score", group.noise_distance),
+            count(group.pairs)
+        );
+        page.wrapped(&lead, &terminal(&format!("{} {}", group.dimension, group.value)));
+    }
+    if let Some(exemplar) = groups.first().and_then(|group| group.exemplars.first()) {
+        let distance = numbers::value("score", exemplar.distance);
+        page.wrapped(
+            "  ",
+            &format!("furthest apart there: sample {}, {distance}", terminal(&exemplar.sample_id)),
+        );
+        let (request, control) = (&exemplar.request_text, &exemplar.control_text);
+        for (side, text) in
+            [("request", request), ("control", control), ("candidate", &exemplar.candidate_text)]
+        {
+            let text = shorten(&terminal(text), 2 * page.width.saturating_sub(16));
+            page.wrapped(&format!("    {side:<10}"), if text.is_empty() { "(empty)" } else { &text });
+        }
+    }
+    if let Some(line) = words::meaning_over_time(meaning) {
+        page.wrapped("  over time  ", &line);
+    }
+    for wire in &report.tripwires {
+        let line = format!("{} ({}): {}", wire.name, words::severity(wire.severity), wire.text);
+        page.wrapped("  tripwire ", &terminal(&line));
+    }
+    for what in &meaning.not_looked_at {
+        page.wrapped("  not looked at: ", &terminal(what));
+    }
+    if meaning.without_text > 0 {
+        page.line(&format!("  {} answers without text have no distance", count(meaning.without_text)));
     }
 }
 

@@ -2,6 +2,7 @@
 
 use weir_gate::{Better, Comparison, Evaluation, GateResult, Outcome, SegmentResult, Severity, Verdict};
 
+use crate::meaning::{Meaning, MeaningPeriod, MeaningTest};
 use crate::numbers;
 
 /// The verdict in one or two words.
@@ -208,4 +209,33 @@ pub(crate) fn plot(gate: &GateResult) -> Option<Plot> {
         high: (place(high), high > half),
         estimate: place(estimate),
     })
+}
+
+/// What a test of meaning found.
+pub(crate) fn meaning_test(test: &MeaningTest) -> String {
+    let (Some(p), Some(level)) = (test.p, test.level) else {
+        return "too little data for a first look".to_owned();
+    };
+    format!(
+        "{} at n = {} (p {}, level {})",
+        if test.detected { "moved" } else { "not found" },
+        numbers::count(test.n),
+        numbers::probability(p),
+        numbers::probability(level)
+    )
+}
+
+/// Distances in the parts of the time, the candidate's and control's own; none where there is one part or none.
+pub(crate) fn meaning_over_time(meaning: &Meaning) -> Option<String> {
+    let all = |value: fn(&MeaningPeriod) -> Option<f64>| -> String {
+        let values: Vec<String> =
+            meaning.over_time.iter().map(|period| numbers::value_or_dash("score", value(period))).collect();
+        values.join(" ")
+    };
+    let noise = if meaning.over_time.iter().any(|period| period.noise_distance.is_some()) {
+        format!("; control to itself {}", all(|period| period.noise_distance))
+    } else {
+        String::new()
+    };
+    (meaning.over_time.len() > 1).then(|| format!("{}{noise}", all(|period| Some(period.distance))))
 }

@@ -254,3 +254,20 @@ fn a_corrected_score_is_told_with_the_judges_own_and_its_labels_in_every_view() 
     let json = drawn(&report, Format::Json);
     assert_eq!(parse(&json).unwrap().evaluation.gates[0].correction, report.evaluation.gates[0].correction);
 }
+
+#[test]
+fn a_report_from_before_there_was_a_meaning_section_is_read() {
+    let mut older: serde_json::Value =
+        serde_json::from_str(&drawn(&fixed::rollback(), Format::Json)).unwrap();
+    older.as_object_mut().unwrap().remove("meaning").unwrap();
+    let map = older["prompts"].as_object_mut().unwrap();
+    map.remove("clusters").unwrap();
+    for point in map["points"].as_array_mut().unwrap() {
+        let point = point.as_object_mut().unwrap();
+        point.remove("noise").unwrap();
+        point.remove("cluster").unwrap();
+    }
+    let report = parse(&older.to_string()).unwrap();
+    assert_eq!((&report.meaning, report.prompts.unwrap().points[0].cluster), (&None, None));
+    assert_eq!(report.evaluation, fixed::rollback().evaluation);
+}

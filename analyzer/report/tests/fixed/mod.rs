@@ -1,8 +1,10 @@
 //! Fixed reports: a rollback, a hold, and one whose every text is hostile.
 
+mod meaning;
+
 use weir_gate::{
     Better, CaptureHealth, Comparison, Evaluation, FindingKind, GateResult, Outcome, Reason, SegmentFinding,
-    SegmentResult, Severity, Verdict,
+    SegmentResult, Severity, Tripwire, Verdict,
 };
 use weir_report::{
     Distribution, Exemplar, ExemplarKind, Histogram, JudgeCalibration, JudgePart, PromptMap, PromptPoint,
@@ -56,6 +58,8 @@ pub(crate) fn rollback() -> Report {
         step: Some(Step { name: "5 %".into(), number: 2, of: 3, candidate_percent: 5.0 }),
         trajectories: vec![trajectory()],
         prompts: Some(prompts()),
+        meaning: Some(meaning::meaning(None)),
+        tripwires: vec![tripwire("refusals", "refusals: 21 % of the candidate's, 3 % of control's")],
         judges: vec![judge()],
         ..Report::new("", Provenance::default(), evaluation)
     }
@@ -432,6 +436,8 @@ pub(crate) fn hostile() -> Report {
         agreement: Some(f64::NAN),
         ..JudgeCalibration::default()
     }];
+    report.meaning = Some(meaning::meaning(Some(HOSTILE)));
+    report.tripwires = vec![tripwire(HOSTILE, HOSTILE)];
     for exemplar in &mut report.exemplars {
         exemplar.remarks = vec![HOSTILE.into()];
     }
@@ -441,6 +447,10 @@ pub(crate) fn hostile() -> Report {
 
 fn reason(text: &str, gate: &str) -> Reason {
     Reason { text: text.into(), gate: Some(gate.into()) }
+}
+
+fn tripwire(name: &str, text: &str) -> Tripwire {
+    Tripwire { name: name.into(), text: text.into(), severity: Severity::Major }
 }
 
 fn entry(at: &str, kind: &str, text: &str) -> TimelineEntry {
