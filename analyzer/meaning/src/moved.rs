@@ -12,10 +12,11 @@ use crate::measured::{Measured, mean};
 use crate::plane::plane;
 
 /// Prompt clusters at most.
-const CLUSTERS_MAX: usize = 12;
-const CLUSTER_PROMPTS: usize = 25;
+pub const CLUSTERS_MAX: usize = 12;
+/// Prompts for each cluster.
+pub const CLUSTER_PROMPTS: usize = 25;
 /// Values of a segment's dimension at most.
-const VALUES_MAX: usize = 24;
+pub const VALUES_MAX: usize = 24;
 /// Parts of the time.
 const PERIODS: usize = 12;
 /// Pairs shown of each group.

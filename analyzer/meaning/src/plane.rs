@@ -7,7 +7,7 @@
 use crate::drift::{Random, mean};
 
 /// Rounds of power iteration for each direction.
-const ROUNDS: usize = 60;
+pub const ROUNDS: usize = 60;
 
 /// The places of vectors of one length; `(0, 0)` for all where they do not differ.
 #[must_use]
