@@ -23,7 +23,7 @@ pub mod text;
 
 pub use file::{
     FileError, FileFacts, WrittenFile, check_file, check_file_on, list_all_files, list_all_files_on,
-    list_files, list_files_on, read_bytes, read_file, read_file_on, write_file, write_file_on,
+    list_files, list_files_on, read_bytes, read_file, read_file_on, write_file, write_file_on, write_merged,
     write_merged_on, write_samples, write_samples_on,
 };
 pub use layout::{Partition, experiment_folder, is_experiment};
