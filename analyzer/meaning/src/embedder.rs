@@ -12,6 +12,7 @@ use fastembed::{
     InitOptionsUserDefined, Pooling, QuantizationMode, TextEmbedding, TokenizerFiles,
     UserDefinedEmbeddingModel,
 };
+use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::MeaningError;
@@ -34,18 +35,45 @@ pub enum EmbedderChoice {
     Lexical,
     /// An ONNX model in a folder.
     Onnx(PathBuf),
+    /// A model of [`crate::hub::MODELS`], to be fetched where it is not in the cache.
+    Named(String),
 }
 
 impl EmbedderChoice {
-    /// From the command line: a name, and a folder where the name is not `lexical`.
+    /// From the command line: the kind of embedder, and a model's folder or name where it is not `lexical`. What is no
+    /// folder and looks like no path is a name.
     ///
     /// # Errors
-    /// A name that is neither, or no folder.
-    pub fn of(name: Option<&str>, folder: Option<&Path>) -> Result<Self, MeaningError> {
-        match (name, folder) {
+    /// A kind that there is not, no model, or a name that cannot be fetched.
+    pub fn of(kind: Option<&str>, model: Option<&Path>) -> Result<Self, MeaningError> {
+        match (kind, model) {
             (Some("lexical"), None) => Ok(Self::Lexical),
-            (None | Some("onnx"), Some(folder)) => Ok(Self::Onnx(folder.to_path_buf())),
-            (name, _) => Err(MeaningError::UnknownEmbedder { name: name.unwrap_or("onnx").to_owned() }),
+            (None | Some("onnx"), Some(model)) => {
+                let name = model.to_string_lossy();
+                if model.is_dir() || name.contains(['/', '\\']) || name.starts_with('.') {
+                    Ok(Self::Onnx(model.to_path_buf()))
+                } else if crate::hub::MODELS.iter().any(|(known, _)| *known == name) {
+                    Ok(Self::Named(name.into_owned()))
+                } else {
+                    Err(MeaningError::UnknownModel { name: name.into_owned() })
+                }
+            }
+            (kind, _) => Err(MeaningError::UnknownEmbedder { name: kind.unwrap_or("onnx").to_owned() }),
+        }
+    }
+
+    /// The same with a folder in place of a name, fetched where it is not in the cache.
+    ///
+    /// # Errors
+    /// [`crate::hub::Hub::model`].
+    pub fn fetched(
+        self,
+        hub: &crate::hub::Hub,
+        progress: &mut (dyn FnMut(u64, u64) + Send),
+    ) -> Result<Self, MeaningError> {
+        match self {
+            Self::Named(name) => Ok(Self::Onnx(hub.model(&name, progress)?)),
+            other => Ok(other),
         }
     }
 }
@@ -66,7 +94,8 @@ enum Kind {
 }
 
 impl Embedder {
-    /// Makes the embedder; loads the runtime and the model where there is one. `threads` is at least 1.
+    /// Makes the embedder; loads the runtime and the model where there is one, and fetches it where it is a name that is
+    /// not in the cache. `threads` is at least 1.
     ///
     /// # Errors
     /// No runtime, no model, or a model and a tokenizer that do not work.
@@ -76,6 +105,10 @@ impl Embedder {
                 Ok(Self { identity: format!("lexical-1-{}", lexical::DIMENSIONS), kind: Kind::Lexical })
             }
             EmbedderChoice::Onnx(folder) => Self::onnx(folder, threads.max(1)),
+            EmbedderChoice::Named(name) => {
+                let folder = crate::hub::Hub::from_environment().model(name, &mut |_, _| {})?;
+                Self::onnx(&folder, threads.max(1))
+            }
         }
     }
 
@@ -95,6 +128,8 @@ impl Embedder {
             special_tokens_map_file: read("special_tokens_map.json")?,
             tokenizer_config_file: read("tokenizer_config.json")?,
         };
+        fits(&tokenizer_files.tokenizer_file, &tokenizer_files.config_file)
+            .map_err(|message| wrong(folder, message))?;
         let model_file = read(file)?;
         let digest = xxh3_64(&model_file) ^ xxh3_64(&tokenizer_files.tokenizer_file).rotate_left(1);
         runtime::load()?;
@@ -147,6 +182,28 @@ impl Embedder {
             }
         }
     }
+}
+
+/// Whether a tokenizer has about as many tokens as the model has rows for; files that do not say are left to the first text.
+fn fits(tokenizer: &[u8], config: &[u8]) -> Result<(), String> {
+    let read = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).unwrap_or_default();
+    let (tokenizer, config) = (read(tokenizer), read(config));
+    let vocabulary = tokenizer.pointer("/model/vocab");
+    let ids =
+        vocabulary.and_then(Value::as_object).map(|words| words.values().filter_map(Value::as_u64).max());
+    let listed = vocabulary.and_then(Value::as_array).map(|words| (words.len() as u64).checked_sub(1));
+    let (Some(last), Some(rows)) =
+        (ids.or(listed).flatten(), config.get("vocab_size").and_then(Value::as_u64))
+    else {
+        return Ok(());
+    };
+    // Tables of embeddings are rounded up a little.
+    if last >= rows || (last + 1) * 10 < rows * 9 {
+        return Err(format!(
+            "the tokenizer is of another model: its last token is {last}, the model has {rows} tokens"
+        ));
+    }
+    Ok(())
 }
 
 /// Length-sorted batches, dealt to the sessions in turn.

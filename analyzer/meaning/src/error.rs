@@ -31,13 +31,34 @@ pub enum MeaningError {
         /// What is wrong.
         message: String,
     },
-    /// A name without a folder.
+    /// A name without a model.
     #[error(
-        "no embedder {name:?}; allowed: lexical, or onnx with a folder\n  hint: download a sentence-transformers model as ONNX (such as Xenova/all-MiniLM-L6-v2 from huggingface.co) and name its folder with --embedding-model DIR"
+        "no embedder {name:?}; allowed: lexical, or onnx with a model\n  hint: --embedding-model all-MiniLM-L6-v2 fetches one, --embedding-model DIR reads the folder of a sentence-transformers model as ONNX"
     )]
     UnknownEmbedder {
         /// The name that was asked for.
         name: String,
+    },
+    /// A name that is neither a folder nor a model that can be fetched.
+    #[error(
+        "no embedding model {name:?}: it is no folder, and the models that can be fetched are {}\n  hint: name the folder of an ONNX sentence-transformers model, or one of these",
+        names()
+    )]
+    UnknownModel {
+        /// The name that was asked for.
+        name: String,
+    },
+    /// A model that could not be fetched, or is not what was fetched.
+    #[error(
+        "{address}: {message}\n  hint: without a network, put the files of {address} ({files}) into one folder and name it with --embedding-model DIR, or use --embedder lexical, which needs no model"
+    )]
+    Hub {
+        /// The model's page.
+        address: String,
+        /// What went wrong.
+        message: String,
+        /// The files that are needed.
+        files: String,
     },
     /// The model failed on texts.
     #[error("the embedding model failed: {0}")]
@@ -75,4 +96,8 @@ pub enum MeaningError {
         /// What is wrong.
         message: String,
     },
+}
+
+fn names() -> String {
+    crate::hub::MODELS.map(|(name, _)| name).join(", ")
 }

@@ -35,8 +35,14 @@ pub struct Findings {
     pub noise_distance: Option<f64>,
     /// Whether the candidate is farther from control than control from itself, where both copies are there.
     pub beyond_noise: Sequential,
-    /// Whether the candidate's answers moved in a common direction.
+    /// The same between exchanges: copies for the candidate and copies for noise are drawn apart, and few exchanges have both.
+    #[serde(default)]
+    pub beyond_noise_apart: Sequential,
+    /// Whether the candidate's answers are spread otherwise than control's: the kernel test.
     pub systematic: Sequential,
+    /// Whether the candidate's answers moved in a common direction: the mean difference.
+    #[serde(default)]
+    pub mean_shift: Sequential,
     /// Whether the cohorts that were served can be told apart.
     pub cohorts: Sequential,
     /// Prompt clusters and segments, the largest shift first.
@@ -63,7 +69,9 @@ impl Findings {
             || "no noise copies to compare with".to_owned(),
             |noise| format!("control to itself {noise:.3}"),
         );
-        let answer = match (self.beyond_noise.detected, self.systematic.detected, self.noise_distance) {
+        let beyond = self.beyond_noise.detected || self.beyond_noise_apart.detected;
+        let common = self.systematic.detected || self.mean_shift.detected;
+        let answer = match (beyond, common, self.noise_distance) {
             (true, true, _) => "answers moved beyond the model's own noise, in a common direction",
             (true, false, _) => "answers moved beyond the model's own noise",
             (false, true, Some(_)) => {
@@ -79,9 +87,9 @@ impl Findings {
     #[must_use]
     pub fn diverged(&self) -> bool {
         if self.noise_pairs >= crate::drift::FIRST_LOOK {
-            self.beyond_noise.detected
+            self.beyond_noise.detected || self.beyond_noise_apart.detected
         } else {
-            self.systematic.detected || self.cohorts.detected
+            self.systematic.detected || self.mean_shift.detected || self.cohorts.detected
         }
     }
 }

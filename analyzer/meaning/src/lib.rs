@@ -3,7 +3,7 @@
 //! [`embed`] reads the texts of an experiment, embeds each distinct one once (`cache`), writes `distance:embedding` of every
 //! shadow and noise leg into the scores table (the distance of that leg's answer to control's primary answer) and the whole
 //! set's findings into `DATA/meaning/experiment=E/drift.json` ([`Findings`]).
-//! What is not here: verdicts, networks. Divergence alone is never better or worse; the gates and the scores decide.
+//! What is not here: verdicts; networks, but for fetching a model that was asked for by name ([`hub`]). Divergence alone is never better or worse; the gates and the scores decide.
 //!
 //! Invariants: the embedder is the one that was asked for, never another; an answer without text has no distance and is
 //! counted; same samples, embedder and seed give the same findings.
@@ -14,6 +14,7 @@ pub mod drift;
 pub mod embedder;
 mod error;
 pub mod findings;
+pub mod hub;
 pub mod legs;
 pub mod lexical;
 mod measured;

@@ -10,7 +10,7 @@ use weir_sample::{Kind, Leg, Score, Variant, WrittenFile, list_files, read_file,
 
 use crate::DISTANCE_CRITERION;
 use crate::cache::{Vectors, vectors};
-use crate::drift::{classifier, kernel_swap, sign_flip};
+use crate::drift::{above, classifier, kernel_swap, mean_flip, sign_flip};
 use crate::embedder::Embedder;
 use crate::error::MeaningError;
 use crate::findings::{Findings, SCHEMA, SCHEMAS_READ};
@@ -154,6 +154,8 @@ fn findings(
         .filter_map(|(left, right)| Some((vectors.of(left)?, vectors.of(right)?)))
         .collect();
     let excess: Vec<f64> = measured.iter().filter_map(|one| Some(one.shadow? - one.noise?)).collect();
+    let shadow: Vec<f64> = measured.iter().filter_map(|one| one.shadow).collect();
+    let noise: Vec<f64> = measured.iter().filter_map(|one| one.noise).collect();
     let served = |variant: Variant| -> Vec<&[f32]> {
         let answers = measured.iter().filter_map(|one| one.exchange.primary.as_ref());
         answers
@@ -177,7 +179,9 @@ fn findings(
         distance: mean(measured.iter().filter_map(|one| one.shadow)),
         noise_distance: mean(measured.iter().filter_map(|one| one.noise)),
         beyond_noise: sign_flip(&excess, options.alpha, options.seed),
+        beyond_noise_apart: above(&noise, &shadow, options.alpha),
         systematic: kernel_swap(&pairs, options.alpha, options.seed),
+        mean_shift: mean_flip(&pairs, options.alpha, options.seed),
         cohorts: classifier(&served(Variant::Control), &served(Variant::Candidate), options.alpha),
         moved: moved(measured, &prompts),
         over_time: over_time(measured),

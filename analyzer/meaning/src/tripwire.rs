@@ -247,7 +247,7 @@ fn language(text: &str) -> Option<&'static str> {
         return None;
     }
     let share = |range: std::ops::RangeInclusive<char>| {
-        letters.iter().filter(|letter| range.contains(letter)).count() * 2 > letters.len()
+        letters.iter().filter(|letter| range.contains(*letter)).count() * 2 > letters.len()
     };
     let scripts = [
         ('\u{400}'..='\u{52f}', "cyrillic"),

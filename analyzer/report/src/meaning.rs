@@ -41,7 +41,7 @@ pub struct Meaning {
 /// One test at its last look.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MeaningTest {
-    /// What it asks: `beyond noise`, `common direction`, `served cohorts`.
+    /// What it asks: `beyond noise`, `beyond noise, apart` (between exchanges), `other spread`, `common direction`, `served cohorts`.
     pub name: String,
     /// Whether it found a change at any look.
     pub detected: bool,

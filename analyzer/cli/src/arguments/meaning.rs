@@ -9,11 +9,11 @@ use super::{DataArguments, TextOrJson};
 /// Which embedder makes the vectors.
 #[derive(Debug, Args)]
 pub(crate) struct EmbedderArguments {
-    /// onnx (a model in a folder) or lexical (built in: wording, not meaning; needs nothing)
+    /// onnx (a model) or lexical (built in: wording, not meaning; needs nothing)
     #[arg(long, value_name = "NAME", env = "WEIR_EMBEDDER")]
     pub(crate) embedder: Option<String>,
-    /// The folder of an ONNX sentence-transformers model
-    #[arg(long, value_name = "DIR", env = "WEIR_EMBEDDING_MODEL")]
+    /// An ONNX sentence-transformers model: its folder, or a name such as all-MiniLM-L6-v2, which is fetched once
+    #[arg(long, value_name = "DIR|NAME", env = "WEIR_EMBEDDING_MODEL")]
     pub(crate) embedding_model: Option<PathBuf>,
     /// Threads of the model; without it one per processor
     #[arg(long, value_name = "N")]

@@ -54,8 +54,8 @@ pub(crate) struct WatchArguments {
     /// --embedding-model
     #[arg(long, value_name = "NAME")]
     pub(crate) embedder: Option<String>,
-    /// The folder of an ONNX sentence-transformers model; embeds new answers before a look
-    #[arg(long, value_name = "DIR")]
+    /// An ONNX sentence-transformers model, its folder or name; embeds new answers before a look
+    #[arg(long, value_name = "DIR|NAME")]
     pub(crate) embedding_model: Option<PathBuf>,
     /// Begin with the first step even if an earlier watch got further
     #[arg(long)]

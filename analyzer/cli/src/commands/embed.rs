@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use weir_meaning::hub::Hub;
 use weir_meaning::{EmbedOptions, Embedder, EmbedderChoice, Findings};
 
 use crate::arguments::{EmbedArguments, EmbedderArguments, TextOrJson};
@@ -38,9 +39,17 @@ pub(crate) fn run(arguments: &EmbedArguments) -> Outcome {
     Ok(Exit::Pass)
 }
 
-/// The embedder that the arguments name.
+/// The embedder that the arguments name; a model by name is fetched first where it is not in the cache.
 pub(crate) fn choice(arguments: &EmbedderArguments) -> Result<EmbedderChoice, Failure> {
-    EmbedderChoice::of(arguments.embedder.as_deref(), arguments.embedding_model.as_deref()).or_usage()
+    let choice = EmbedderChoice::of(arguments.embedder.as_deref(), arguments.embedding_model.as_deref());
+    let shown = weir_report::Progress::new("fetching the model", weir_report::Unit::Bytes);
+    // Nothing to show where the hub does not say how much there is.
+    let mut heard = |done: u64, all: u64| {
+        if all > 0 {
+            shown.at(done, all);
+        }
+    };
+    choice.or_usage()?.fetched(&Hub::from_environment(), &mut heard).or_usage()
 }
 
 /// The experiment that is asked for, or the only one.
@@ -71,13 +80,15 @@ fn text(findings: &Findings) -> String {
     let mut lines = vec![format!("meaning: {}", findings.sentence())];
     let tests = [
         ("beyond noise", &findings.beyond_noise),
-        ("common direction", &findings.systematic),
+        ("  between exchanges", &findings.beyond_noise_apart),
+        ("other spread", &findings.systematic),
+        ("common direction", &findings.mean_shift),
         ("served cohorts", &findings.cohorts),
     ];
     for (name, test) in tests {
         lines.push(match test.looks.last() {
             Some(look) => format!(
-                "  {name:<17} {} at n = {} (p {:.4}, level {:.4}, statistic {:.4})",
+                "  {name:<19} {} at n = {} (p {:.4}, level {:.4}, statistic {:.4})",
                 if test.detected { "moved" } else { "not found" },
                 look.n,
                 look.p,
@@ -85,7 +96,7 @@ fn text(findings: &Findings) -> String {
                 look.statistic
             ),
             None => format!(
-                "  {name:<17} too little data: the first look is at {}",
+                "  {name:<19} too little data: the first look is at {}",
                 weir_meaning::drift::FIRST_LOOK
             ),
         });
