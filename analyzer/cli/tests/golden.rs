@@ -198,7 +198,7 @@ fn an_uncalibrated_judge_is_said_to_be_one_and_a_label_for_an_unknown_sample_is_
     let none = weir(&["embed", "--data", data, "--embedder", "word2vec"]);
     assert_eq!(none.status.code(), Some(2));
     assert!(
-        text(&none).contains("no embedder \"word2vec\"; allowed: lexical, or onnx with a folder"),
+        text(&none).contains("no embedder \"word2vec\"; allowed: lexical, or onnx with a model"),
         "{}",
         text(&none)
     );
