@@ -220,7 +220,9 @@ fn a_part_that_is_no_parquet_is_named_and_skipped_and_nothing_is_promoted_on_wha
     let (code, text) = weir(folder.path(), &["analyze", "--data", "data"]);
     assert_eq!(code, 3, "{text}");
     let said = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    for part in ["1 part file cannot be read", "part-other.parquet", "hint:", "biased capture decides nothing"] {
+    for part in
+        ["1 part file cannot be read", "part-other.parquet", "hint:", "biased capture decides nothing"]
+    {
         assert!(said.contains(part), "{part}: {text}");
     }
     assert!(parts.join("part-other.parquet").exists(), "nothing foreign is deleted");
