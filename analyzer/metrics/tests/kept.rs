@@ -173,7 +173,7 @@ impl World {
         let merged = folder.join(format!("part-compact-{}.parquet", self.files));
         self.files += 1;
         write_merged(&merged, "support", rows, &names).unwrap();
-        // One of the sources stays for now, as it does when a merge is cut short: it does not count any more.
+        // One of the sources is left in place, as by a merge that was cut short: it must not count any more.
         for source in sources.iter().skip(1) {
             fs::remove_file(source).unwrap();
         }
