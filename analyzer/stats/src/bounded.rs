@@ -2,13 +2,16 @@
 //!
 //! Source: I. Waudby-Smith, A. Ramdas, "Estimating means of bounded random variables by betting", JRSS-B 86 (2024).
 //!
-//! - [`betting`]: the hedged capital sequence (their Theorem 3) with a mixture of three bet schedules; the one in use.
+//! - [`betting`]: the hedged capital sequence (their section 4) of gamblers who never change their bets, a fixed mixture of them
+//!   (their diversified Kelly bets; F. Orabona, K.-S. Jun, "Tight concentrations and confidence sequences from the regret of
+//!   universal portfolio", IEEE Transactions on Information Theory 70 (2024), say what such a mixture loses); the one in use.
 //! - [`empirical_bernstein`]: the predictable plug-in sequence (their Theorem 2, equations 13 to 15), closed form.
 //!
-//! Why betting: with values that never vary (flags of a healthy service) its interval has 0.29 times the length of the
-//! other, and with values that vary at most 1.15 times; `tests/widths.rs` measures both. Cost: O(n) per evaluation, some ten evaluations per end.
-
-use std::sync::OnceLock;
+//! Why bets that never change: their capital does not depend on the order of the values, so that it is found from how many
+//! values there are of each size, at a cost that does not grow with n once they are counted. From some hundred to some million
+//! values the interval is at most 1.3 times as wide as that of the bet that hindsight would choose.
+//! Why betting at all: with values that never vary (flags of a healthy service) its interval has 0.3 times the length of the
+//! other, and with values that vary at most 1.15 times; `tests/widths.rs` measures it.
 
 use crate::error::{StatsError, check_alpha, check_bounds};
 use crate::estimate::Estimate;
@@ -18,42 +21,36 @@ use crate::strata::Stratified;
 
 /// Largest share of the capital that a bet may lose in one step.
 const STAKE_MAX: f64 = 0.9;
-/// The adaptive schedule behaves from the start as if this many values had been seen; keeps the first bets small.
-const HEAD_START: f64 = 30.0;
-/// The schedules: weight of each in the mixture, and for the fixed ones the n at which it is the best.
-const ADAPTIVE_WEIGHT: f64 = 0.6;
-const FIXED: [(f64, f64); 2] = [(0.2, 1_000.0), (0.2, 20_000.0)];
+/// The boldest gambler bets [`STAKE_MAX`] always, with this weight in the mixture.
+const BOLDEST_WEIGHT: f64 = 0.25;
+/// The bets of the others, each half of the one before: the best ones at some ten to some hundred million values.
+const BETS: usize = 14;
+const LARGEST_BET: f64 = 4.0;
+/// The weight of each of them is this part of the one's before.
+const WEIGHT_DECAY: f64 = 0.85;
 /// Largest bet of the empirical-Bernstein sequence, as the paper recommends.
 const BERNSTEIN_BET_MAX: f64 = 0.5;
-/// Values whose logarithm is taken together.
-const GROUP: usize = 16;
-/// Values for which the adaptive schedule is kept in a table.
-const SLOWING_KEPT: usize = 1 << 15;
+/// Values are shared out to the points between the least and the greatest one.
+const INTERVALS: usize = 128;
 /// Ends of the search for the bounds, in the unit scale.
 const SMALLEST: f64 = 1e-12;
 const TOLERANCE: f64 = 1e-13;
 
 /// Hedged capital confidence sequence for the mean of values in 0 to 1.
 ///
-/// The capital of a gambler who bets that the mean is above `m` is the mixture over three schedules of
-/// `prod_t (1 + min(bet_t, 0.9 / m) (x_t - m))`; each is a martingale if the mean is `m`, and falls as `m` grows, so
-/// that the values of `m` at which it stays below `2 / alpha` form an interval. The other end mirrors it.
-/// `bet_t = sqrt(2 ln(2 / alpha) / (v_t s_t))`, `v_t` the regularised variance of the values before `t`, and
-/// `s_t` = `(t + 30) ln(1 + t + 30)`, `1000` and `20000` with weights 0.6, 0.2 and 0.2.
+/// The capital of a gambler who bets that the mean is above `m` is the mixture of `prod_t (1 + min(bet, 0.9 / m) (x_t - m))` over
+/// bets that are fixed: 4, 2, 1, ... `4 / 2^13`, with weights in the ratio 0.85 from each to the next that sum to 0.75, and one
+/// without end, with weight 0.25. Each is a martingale if the mean is `m`, and falls as `m` grows, so that the values of
+/// `m` at which it stays below `2 / alpha` form an interval. The other end mirrors it.
 ///
-/// Where the values drift so much that no constant mean is plausible, the two ends are given in ascending order.
+/// The capital is taken from a [`Tally`] of the values and is at most the one above, so that the sequence holds as well; of
+/// values on the tally's points (flags, differences of flags) it is the same.
 ///
 /// # Errors
 /// No values, values that are not finite or outside 0 to 1, `alpha` outside (0, 1).
 pub fn betting(values: &[f64], alpha: f64) -> Result<Estimate, StatsError> {
     check_unit(values, alpha)?;
-    let bets = Bets::new(values, alpha);
-    let threshold = ln(2.0 / alpha);
-    let mirrored: Vec<f64> = values.iter().map(|value| 1.0 - value).collect();
-    let mean = Moments::of(values.iter().copied()).mean;
-    let low = bets.lower_end(values, mean, threshold);
-    let high = 1.0 - bets.lower_end(&mirrored, 1.0 - mean, threshold);
-    Ok(Estimate { value: mean, low: low.min(high), high: low.max(high), n: values.len() })
+    Ok(Tally::of(values.iter().copied()).interval(alpha))
 }
 
 /// Predictable plug-in empirical-Bernstein confidence sequence for the mean of values in 0 to 1.
@@ -92,8 +89,10 @@ pub fn empirical_bernstein(values: &[f64], alpha: f64) -> Result<Estimate, Stats
 pub fn mean(values: &[f64], (low, high): (f64, f64), alpha: f64) -> Result<Estimate, StatsError> {
     check_bounds(values.iter().copied(), low, high)?;
     let scale = high - low;
-    let unit: Vec<f64> = values.iter().map(|value| to_unit((value - low) / scale)).collect();
-    Ok(betting(&unit, alpha)?.affine(scale, low))
+    check_alpha(alpha)?;
+    check_some(values.len())?;
+    let unit = values.iter().map(|value| to_unit((value - low) / scale));
+    Ok(Tally::of(unit).interval(alpha).affine(scale, low))
 }
 
 /// [`betting`] for the mean of `second - first` of pairs of values in `low..=high`.
@@ -107,8 +106,10 @@ pub fn paired_difference(
 ) -> Result<Estimate, StatsError> {
     check_bounds(pairs.iter().flat_map(|pair| [pair.0, pair.1]), low, high)?;
     let scale = high - low;
-    let unit: Vec<f64> = pairs.iter().map(|(x, y)| to_unit(0.5 + (y - x) / (2.0 * scale))).collect();
-    Ok(betting(&unit, alpha)?.affine(2.0 * scale, -scale))
+    check_alpha(alpha)?;
+    check_some(pairs.len())?;
+    let unit = pairs.iter().map(|(x, y)| to_unit(0.5 + (y - x) / (2.0 * scale)));
+    Ok(Tally::of(unit).interval(alpha).affine(2.0 * scale, -scale))
 }
 
 /// Difference of stratified means, candidate minus control, of values in `low..=high`: [`betting`] for each arm of
@@ -136,105 +137,129 @@ pub fn unpaired_difference(
     Ok(sum)
 }
 
-/// The bets of every schedule before they are limited by the mean that is tested.
-struct Bets {
-    adaptive: Vec<f64>,
-    /// `sqrt(2 ln(2 / alpha) / v_t)`: a fixed schedule divides it by the root of its n.
-    rate: Vec<f64>,
+/// How many values in 0 to 1 there are of each size.
+///
+/// A value between two points is shared out to both in parts that keep its place. The logarithm of what a bet makes of a value is
+/// concave in it, so that the parts together never win more than the value itself.
+#[derive(Clone, Debug, PartialEq)]
+struct Tally {
+    n: usize,
+    mean: f64,
+    /// Points in ascending order, each with its weight, which is above zero.
+    points: Vec<(f64, f64)>,
 }
 
-impl Bets {
-    fn new(values: &[f64], alpha: f64) -> Self {
-        let level = 2.0 * ln(2.0 / alpha);
-        let mut plug_in = PlugIn::default();
-        let mut bets =
-            Self { adaptive: Vec::with_capacity(values.len()), rate: Vec::with_capacity(values.len()) };
-        for (&value, slowing) in values.iter().zip(slowing()) {
-            // The level over the variance, with one division.
-            let rate = (level * (plug_in.seen + 1.0) / (0.25 + plug_in.squares)).sqrt();
-            bets.rate.push(rate);
-            bets.adaptive.push(rate * slowing);
-            plug_in.add(value);
+impl Tally {
+    /// Of at least one value, all of them in 0 to 1.
+    fn of(values: impl Iterator<Item = f64> + Clone) -> Self {
+        let start = (0_usize, 0.0, 1.0_f64, 0.0_f64);
+        let (n, sum, least, greatest) = values.clone().fold(start, |(n, sum, least, greatest), value| {
+            (n + 1, sum + value, least.min(value), greatest.max(value))
+        });
+        let step = (greatest - least) / INTERVALS as f64;
+        let per_step = if step > 0.0 { step.recip() } else { 0.0 };
+        // One more, for what is shared out beyond the last point: nothing.
+        let mut weights = [0.0; INTERVALS + 2];
+        for value in values {
+            let place = (value - least) * per_step;
+            let below = place.floor();
+            let above = place - below;
+            if let Some([first, second]) =
+                weights.get_mut(below as usize..).and_then(<[f64]>::first_chunk_mut)
+            {
+                *first += 1.0 - above;
+                *second += above;
+            }
         }
-        bets
+        let points = weights.iter().enumerate().filter(|(_, weight)| **weight > 0.0);
+        let at = |place: usize| (least + place as f64 * step).min(greatest);
+        Self {
+            n,
+            mean: sum / n.max(1) as f64,
+            points: points.map(|(place, weight)| (at(place), *weight)).collect(),
+        }
     }
 
-    /// Logarithm of the capital of the gambler who bets that the mean is above `m`.
-    fn log_capital(&self, values: &[f64], m: f64) -> f64 {
-        let [adaptive, first, second] = log_products(values, &self.adaptive, &self.rate, m);
-        let parts = [ln(ADAPTIVE_WEIGHT) + adaptive, ln(FIXED[0].0) + first, ln(FIXED[1].0) + second];
-        let most = parts.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        most + ln(parts.iter().map(|part| exp(part - most)).sum::<f64>())
+    fn interval(&self, alpha: f64) -> Estimate {
+        let threshold = ln(2.0 / alpha);
+        let mirrored: Vec<(f64, f64)> =
+            self.points.iter().map(|(value, weight)| (1.0 - value, *weight)).collect();
+        let low = Gamblers { points: &self.points, n: self.n, mean: self.mean }.lower_end(threshold);
+        let high = Gamblers { points: &mirrored, n: self.n, mean: 1.0 - self.mean }.lower_end(threshold);
+        Estimate { value: self.mean, low, high: 1.0 - high, n: self.n }
+    }
+}
+
+/// Gamblers who bet on a mean above the one that is tested.
+struct Gamblers<'a> {
+    points: &'a [(f64, f64)],
+    n: usize,
+    mean: f64,
+}
+
+impl Gamblers<'_> {
+    /// Logarithm of their capital, together.
+    fn log_capital(&self, m: f64) -> f64 {
+        let most = STAKE_MAX / m;
+        // Those who are held back to the same bet are one.
+        let mut logs = [f64::NEG_INFINITY; BETS + 1];
+        let mut held_back = BOLDEST_WEIGHT;
+        let mut rest = logs.iter_mut();
+        for (bet, weight) in bets() {
+            if bet >= most {
+                held_back += weight;
+            } else if let Some(log) = rest.next() {
+                *log = ln(weight) + self.log_product(bet, m);
+            }
+        }
+        if let Some(log) = rest.next() {
+            *log = ln(held_back) + self.log_product(most, m);
+        }
+        let top = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        top + ln(logs.iter().map(|log| exp(log - top)).sum::<f64>())
     }
 
-    /// The least mean that the gambler cannot rule out.
-    fn lower_end(&self, values: &[f64], mean: f64, threshold: f64) -> f64 {
-        let excess = |m: f64| self.log_capital(values, m) - threshold;
-        let step = (threshold / values.len() as f64).min(0.25);
-        let mut above = mean.clamp(SMALLEST, 1.0);
+    fn log_product(&self, bet: f64, m: f64) -> f64 {
+        self.points.iter().map(|(value, weight)| weight * ln_1p(bet * (value - m))).sum()
+    }
+
+    /// The least mean that they cannot rule out. At the values' own mean their capital is at most 1, so that the end is below.
+    fn lower_end(&self, threshold: f64) -> f64 {
+        let excess = |m: f64| self.log_capital(m) - threshold;
+        let squares: f64 = self
+            .points
+            .iter()
+            .map(|(value, weight)| weight * (value - self.mean) * (value - self.mean))
+            .sum();
+        let n = self.n as f64;
+        // About where it is: the spread's part of the half width and the range's.
+        let mut reach = ((2.0 * threshold * squares).sqrt() + threshold) / n;
+        let mut above = self.mean.clamp(SMALLEST, 1.0);
         let mut excess_above = excess(above);
-        // Only under drift is the mean itself ruled out; at 1 the capital never grows.
-        while excess_above >= 0.0 {
-            if above >= 1.0 {
-                return 1.0;
-            }
-            above = (above + step).min(1.0);
-            excess_above = excess(above);
-        }
-        let (mut below, mut excess_below, mut reach) = (above, excess_above, step);
-        let guess = self.guess(values, mean, threshold);
-        if guess > SMALLEST && guess < above {
-            let excess_guess = excess(guess);
-            // The capital's logarithm is nearly a line there; a little more than the line says is likely beyond the end.
-            let slope = (excess_guess - excess_above) / (above - guess);
-            (below, excess_below, reach) = (guess, excess_guess, 1.2 * (excess_guess / slope).abs());
-            if excess_guess >= 0.0 && guess + reach < above {
-                let excess_next = excess(guess + reach);
-                if excess_next < 0.0 {
-                    (above, excess_above) = (guess + reach, excess_next);
-                } else {
-                    (below, excess_below) = (guess + reach, excess_next);
-                }
-            }
-            reach = reach.max(TOLERANCE);
-        }
-        while excess_below < 0.0 {
-            if below <= SMALLEST {
+        loop {
+            if above <= SMALLEST {
                 return 0.0;
             }
+            let below = (above - reach).max(SMALLEST);
+            let excess_below = excess(below);
+            if excess_below >= 0.0 {
+                return crossing(excess, (below, excess_below), (above, excess_above));
+            }
             (above, excess_above) = (below, excess_below);
-            below = (below - reach).max(SMALLEST);
             reach *= 2.0;
-            excess_below = excess(below);
         }
-        crossing(excess, (below, excess_below), (above, excess_above))
     }
 }
 
-impl Bets {
-    /// About where the adaptive schedule alone has reached the threshold, by the first two terms of each logarithm.
-    fn guess(&self, values: &[f64], mean: f64, threshold: f64) -> f64 {
-        let (mut bets, mut won, mut lost) = (0.0_f64, 0.0_f64, 0.0_f64);
-        for (value, bet) in values.iter().zip(&self.adaptive) {
-            let bet = bet.min(STAKE_MAX);
-            let gain = bet * (value - mean);
-            bets += bet;
-            won += gain;
-            lost += gain * gain / 2.0;
-        }
-        mean + (won - lost - threshold + ln(ADAPTIVE_WEIGHT)) / bets
-    }
-}
-
-/// By how much the adaptive schedule bets less as time goes on, from the first value: `1 / sqrt((t + 30) ln(1 + t + 30))`.
-fn slowing() -> impl Iterator<Item = f64> {
-    static TABLE: OnceLock<Vec<f64>> = OnceLock::new();
-    let at = |t: usize| {
-        let t = t as f64 + 1.0 + HEAD_START;
-        (t * ln(1.0 + t)).sqrt().recip()
-    };
-    let table = TABLE.get_or_init(|| (0..SLOWING_KEPT).map(at).collect());
-    table.iter().copied().chain((SLOWING_KEPT..).map(at))
+/// The bets that are not the boldest, with their weights.
+fn bets() -> impl Iterator<Item = (f64, f64)> {
+    let powers = |factor: f64| std::iter::successors(Some(1.0), move |power| Some(power * factor));
+    let sum: f64 = powers(WEIGHT_DECAY).take(BETS).sum();
+    let scale = (1.0 - BOLDEST_WEIGHT) / sum;
+    powers(0.5)
+        .zip(powers(WEIGHT_DECAY))
+        .take(BETS)
+        .map(move |(half, weight)| (LARGEST_BET * half, weight * scale))
 }
 
 /// Mean and variance of the values so far, each with one imagined value (a half, and a variance of a quarter), so that
@@ -261,46 +286,6 @@ impl PlugIn {
         let deviation = value - self.mean();
         self.squares += deviation * deviation;
     }
-}
-
-/// For each schedule `sum ln(1 + min(bet, 0.9 / m) (x - m))`, `bet` being the adaptive one, or the rate times a fixed factor.
-///
-/// A logarithm is taken of products: a factor is at least 0.1 and at most 1e12, so that a product of sixteen, times one
-/// that was within 1e-100 to 1e100, neither vanishes nor overflows. Each product is made of two interleaved halves, so that a
-/// processor that multiplies two numbers at once gives the same bits as one that does not.
-#[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
-fn log_products(values: &[f64], adaptive: &[f64], rates: &[f64], m: f64) -> [f64; 3] {
-    let most = STAKE_MAX / m;
-    let factors = [FIXED[0].1.sqrt().recip(), FIXED[1].1.sqrt().recip()];
-    let (mut sums, mut products) = ([0.0_f64; 3], [1.0_f64; 3]);
-    let at_most = |bet: f64| if bet < most { bet } else { most };
-    let groups = values.chunks(GROUP).zip(adaptive.chunks(GROUP)).zip(rates.chunks(GROUP));
-    for ((values, adaptive), rates) in groups {
-        let mut halves = [[1.0_f64; 2]; 3];
-        let pairs = values.chunks(2).zip(adaptive.chunks(2)).zip(rates.chunks(2));
-        for ((values, adaptive), rates) in pairs {
-            for (lane, ((value, adaptive), rate)) in values.iter().zip(adaptive).zip(rates).enumerate() {
-                let far = value - m;
-                let bets = [*adaptive, rate * factors[0], rate * factors[1]];
-                for (halves, bet) in halves.iter_mut().zip(bets) {
-                    if let Some(half) = halves.get_mut(lane) {
-                        *half *= 1.0 + at_most(bet) * far;
-                    }
-                }
-            }
-        }
-        for ((sum, product), [one, other]) in sums.iter_mut().zip(&mut products).zip(halves) {
-            *product *= one * other;
-            if !(1e-100..=1e100).contains(product) {
-                *sum += ln(*product);
-                *product = 1.0;
-            }
-        }
-    }
-    for (sum, product) in sums.iter_mut().zip(products) {
-        *sum += ln(product);
-    }
-    sums
 }
 
 /// Where a falling function crosses zero, by the Illinois variant of false position with a bisection guard; returns
@@ -343,8 +328,10 @@ fn to_unit(value: f64) -> f64 {
 
 fn check_unit(values: &[f64], alpha: f64) -> Result<(), StatsError> {
     check_alpha(alpha)?;
-    if values.is_empty() {
-        return Err(StatsError::TooFew { n: 0, minimum: 1 });
-    }
+    check_some(values.len())?;
     check_bounds(values.iter().copied(), 0.0, 1.0)
+}
+
+fn check_some(n: usize) -> Result<(), StatsError> {
+    if n == 0 { Err(StatsError::TooFew { n, minimum: 1 }) } else { Ok(()) }
 }

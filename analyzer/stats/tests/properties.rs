@@ -11,7 +11,7 @@ proptest! {
     #[test]
     fn the_betting_interval_is_ordered_finite_and_mirrors(values in prop::collection::vec(0.0_f64..=1.0, 1..300)) {
         let found = bounded::betting(&values, 0.01).unwrap();
-        prop_assert!(0.0 <= found.low && found.low <= found.high && found.high <= 1.0);
+        prop_assert!(0.0 <= found.low && found.low <= found.value && found.value <= found.high && found.high <= 1.0);
         let mirrored: Vec<f64> = values.iter().map(|value| 1.0 - value).collect();
         let mirror = bounded::betting(&mirrored, 0.01).unwrap();
         prop_assert!((found.low - (1.0 - mirror.high)).abs() < 1e-9);
@@ -120,8 +120,10 @@ fn weights_are_the_shares_of_the_strata_and_not_of_the_candidate() {
 }
 
 #[test]
-fn drift_gives_ordered_ends_and_no_panic() {
+fn the_order_of_bounded_values_does_not_matter() {
     let values: Vec<f64> = (0..2_000).map(|index| if index < 1_000 { 1.0 } else { 0.0 }).collect();
-    let found = bounded::betting(&values, 0.01).unwrap();
-    assert!(found.low <= found.high, "{found:?}");
+    let mixed: Vec<f64> = (0..2_000).map(|index| f64::from(index % 2)).collect();
+    let (found, other) = (bounded::betting(&values, 0.01).unwrap(), bounded::betting(&mixed, 0.01).unwrap());
+    assert_eq!((found.low, found.high), (other.low, other.high));
+    assert!(found.low < 0.5 && 0.5 < found.high, "{found:?}");
 }

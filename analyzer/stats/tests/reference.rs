@@ -26,6 +26,8 @@ struct MeanCase {
     alpha: f64,
     values: Vec<f64>,
     betting: Expected,
+    /// By each value as it is.
+    unshared: Expected,
     bernstein: Expected,
 }
 
@@ -82,7 +84,11 @@ fn bounded_means_agree_with_the_reference() {
     assert_eq!(cases.len(), 16);
     for case in &cases {
         let what = format!("{} at {}", case.name, case.alpha);
-        assert_close(&what, bounded::betting(&case.values, case.alpha).unwrap(), &case.betting);
+        let found = bounded::betting(&case.values, case.alpha).unwrap();
+        assert_close(&what, found, &case.betting);
+        let unshared = &case.unshared;
+        assert!(found.low <= unshared.low + 1e-12 && found.high >= unshared.high - 1e-12, "{what}");
+        assert!(found.width() <= 1.001 * (unshared.high - unshared.low), "{what}");
         assert_close(&what, bounded::empirical_bernstein(&case.values, case.alpha).unwrap(), &case.bernstein);
     }
 }

@@ -49,3 +49,29 @@ fn betting_is_hardly_wider_for_values_that_vary() {
         assert!(ratio < 1.15, "{name}: {ratio}");
     }
 }
+
+#[test]
+fn the_mixture_is_hardly_wider_than_the_bet_that_hindsight_would_choose() {
+    let level = (2.0 / ALPHA).ln();
+    for p in [0.01, 0.1, 0.5] {
+        for n in [300_usize, 1_000, 5_000, 20_000, 100_000, 1_000_000] {
+            let ones = (p * n as f64).round();
+            let values: Vec<f64> = (0..n).map(|index| f64::from(u8::from((index as f64) < ones))).collect();
+            let found = betting(&values, ALPHA).unwrap();
+            // The least mean that no single bet rules out: each bet has the whole capital.
+            let best = |m: f64| {
+                let log =
+                    |bet: f64| ones * (bet * (1.0 - m)).ln_1p() + (n as f64 - ones) * (-bet * m).ln_1p();
+                (1..2_000).map(|step| log(0.9 / m * 0.99_f64.powi(step))).fold(0.0_f64, f64::max)
+            };
+            let (mut below, mut above) = (1e-9, p);
+            for _ in 0..40 {
+                let middle = (below + above) / 2.0;
+                if best(middle) >= level { below = middle } else { above = middle }
+            }
+            let ratio = (p - found.low) / (p - below);
+            println!("{p} of {n} flags: {ratio:.3} of the width below the mean");
+            assert!((0.999..1.3).contains(&ratio), "{p} of {n}: {ratio}");
+        }
+    }
+}

@@ -30,34 +30,47 @@ def predictable_variances(x):
     return np.array(out)
 
 
-def log_capital(x, variances, m, alpha):
-    t = np.arange(1, len(x) + 1)
-    rate = np.sqrt(2 * math.log(2 / alpha) / variances)
-    schedules = [
-        (0.6, rate / np.sqrt((t + 30) * np.log(t + 31))),
-        (0.2, rate / math.sqrt(1000)),
-        (0.2, rate / math.sqrt(20000)),
+def log_capital(x, weights, m):
+    """Bets 4, 2, ... (fourteen of them) and the boldest, in a mixture."""
+    decay = [0.85**k for k in range(14)]
+    gamblers = [(0.25, 0.9 / m)]
+    gamblers += [(0.75 * w / math.fsum(decay), min(4.0 / 2**k, 0.9 / m)) for k, w in enumerate(decay)]
+    logs = [
+        math.log(part) + math.fsum(w * math.log1p(bet * (v - m)) for v, w in zip(x, weights))
+        for part, bet in gamblers
     ]
-    logs = []
-    for weight, bets in schedules:
-        stake = np.minimum(bets, 0.9 / m)
-        logs.append(math.log(weight) + math.fsum(math.log1p(s * (v - m)) for s, v in zip(stake, x)))
     top = max(logs)
     return top + math.log(math.fsum(math.exp(v - top) for v in logs))
 
 
-def betting_low(x, alpha):
-    variances = predictable_variances(x)
+def betting_low(x, weights, alpha):
     goal = math.log(2 / alpha)
-    excess = lambda m: log_capital(x, variances, m, alpha) - goal
+    excess = lambda m: log_capital(x, weights, m) - goal
     if excess(1e-12) < 0:
         return 0.0
     return brentq(excess, 1e-12, 1.0, xtol=1e-15, rtol=1e-14, maxiter=500)
 
 
-def betting(x, alpha):
+def share_out(x):
+    """Each value as two weights on the points of 128 intervals between the least and the greatest one."""
+    least, greatest = min(x), max(x)
+    if least == greatest:
+        return np.array([least]), np.array([float(len(x))])
+    points = np.linspace(least, greatest, 129)
+    weights = np.zeros(129)
+    for value in x:
+        right = min(int(np.searchsorted(points, value, side="right")), 128)
+        part = (value - points[right - 1]) / (points[right] - points[right - 1])
+        weights[right - 1] += 1 - part
+        weights[right] += part
+    return points, weights
+
+
+def betting(x, alpha, shared=True):
     x = np.asarray(x, float)
-    return {"value": float(np.mean(x)), "low": betting_low(x, alpha), "high": 1 - betting_low(1 - x, alpha)}
+    points, weights = share_out(x) if shared else (x, np.ones(len(x)))
+    low = betting_low(points, weights, alpha)
+    return {"value": float(np.mean(x)), "low": low, "high": 1 - betting_low(1 - points, weights, alpha)}
 
 
 def empirical_bernstein(x, alpha):
@@ -182,6 +195,7 @@ def main():
                     "alpha": alpha,
                     "values": numbers(x),
                     "betting": plain(betting(x, alpha)),
+                    "unshared": plain(betting(x, alpha, shared=False)),
                     "bernstein": plain(empirical_bernstein(x, alpha)),
                 }
             )
