@@ -22,9 +22,6 @@ pub(crate) fn explain(result: &GateResult, minimum_evidence: u64, notes: &[Strin
         text.push_str(&change(result));
         text.push_str(": ");
         text.push_str(&conclusion(result, minimum_evidence));
-        if moved_while_watched(result) {
-            text.push_str("; it changed while it was watched, and the interval is still on its way there");
-        }
     }
     for note in notes {
         text.push_str("; ");
@@ -150,15 +147,6 @@ fn undecided(result: &GateResult, minimum_evidence: u64) -> String {
         Some(more) => format!("undecided, about {} more {what}", thousands(rounded(more))),
         None if at_margin(result) => "undecided, cannot become inside at the present estimate".to_owned(),
         None => "undecided, no forecast".to_owned(),
-    }
-}
-
-/// A confidence sequence is about a mean that holds still. Where the mean moved, what was seen before holds the interval
-/// back, and the estimate can lie outside of it.
-fn moved_while_watched(result: &GateResult) -> bool {
-    match (result.estimate, result.interval) {
-        (Some(estimate), Some((low, high))) => estimate < low || estimate > high,
-        _ => false,
     }
 }
 

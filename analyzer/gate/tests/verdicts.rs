@@ -341,15 +341,13 @@ fn below_the_minimum_evidence_a_breach_counts_only_if_its_interval_holds_at_ever
 }
 
 #[test]
-fn a_change_while_it_is_watched_is_told_beside_an_interval_that_lags_behind() {
+fn a_change_while_it_is_watched_leaves_the_estimate_inside_its_interval() {
     let mut moved = flags("json_valid", 100);
     let late: Vec<(f64, f64)> = moved.pairs.iter().map(|(control, _)| (*control, 0.0)).collect();
     moved.pairs.extend(late);
     let evaluation = judged(vec![valid(Severity::Critical)], &[moved]);
     let result = &evaluation.gates[0];
     let (estimate, (low, high)) = (result.estimate.unwrap(), result.interval.unwrap());
-    assert!(estimate < low || estimate > high, "{estimate} {low} {high}");
-    assert!(result.explanation.contains("it changed while it was watched"), "{}", result.explanation);
-    let still = judged(vec![valid(Severity::Critical)], &[flags("json_valid", 90)]);
-    assert!(!still.gates[0].explanation.contains("it changed"), "{}", still.gates[0].explanation);
+    assert!(low < estimate && estimate < high, "{estimate} {low} {high}");
+    assert_eq!(result.outcome, Outcome::Breach);
 }
