@@ -8,14 +8,21 @@ use weir_tests::client::{Client, post};
 use weir_tests::http::{chunk, chunked_head, request};
 use weir_tests::server::{Step, json_reply};
 use weir_tests::traffic::exchange_all;
-use weir_tests::world::{Plan, World, policy, revised};
+use weir_tests::world::{Copies, Plan, World, policy_with, revised};
 
 const WITHIN: Duration = Duration::from_secs(15);
 
+weir_tests::by_mirror_and_by_callout!(
+    a_candidate_that_fails_is_taken_away_reported_and_comes_back_with_a_policy_only,
+    an_answer_that_the_candidate_breaks_off_counts_and_one_that_the_client_leaves_does_not,
+    a_candidate_that_hangs_is_taken_away_though_its_clients_leave_before_any_answer,
+    copies_stay_within_their_limits_and_no_client_notices
+);
+
 /// Everybody is the candidate's; one worker, so that it sees every answer.
-fn guarded(guard: Value) -> Plan {
+fn guarded(copies: Copies, guard: Value) -> Plan {
     let fields = json!({"guard": guard, "shadow": {"percent": 0}, "sampling": {"percent": 0}});
-    Plan { workers: 1, ..Plan::new(policy("canary", 100.0, fields)) }
+    Plan { workers: 1, ..Plan::new(policy_with(copies, "canary", 100.0, fields)) }
 }
 
 async fn variant(world: &World) -> String {
@@ -40,9 +47,8 @@ async fn wait_for(world: &World, name: &str, count: u64) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_candidate_that_fails_is_taken_away_reported_and_comes_back_with_a_policy_only() {
-    let plan = guarded(json!({"answersMin": 5, "failurePercentMax": 20}));
+async fn a_candidate_that_fails_is_taken_away_reported_and_comes_back_with_a_policy_only(copies: Copies) {
+    let plan = guarded(copies, json!({"answersMin": 5, "failurePercentMax": 20}));
     let document = plan.policy.clone();
     let world = World::start(plan).await.unwrap();
     assert_eq!(variant(&world).await, "candidate");
@@ -75,10 +81,12 @@ async fn a_candidate_that_fails_is_taken_away_reported_and_comes_back_with_a_pol
     assert_eq!(world.sink.errors(), Vec::<String>::new());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_the_candidate_breaks_off_counts_and_one_that_the_client_leaves_does_not() {
+async fn an_answer_that_the_candidate_breaks_off_counts_and_one_that_the_client_leaves_does_not(
+    copies: Copies,
+) {
     let begin = [chunked_head(200, "text/event-stream"), chunk(b"data: one\n\n")].concat();
-    let world = World::start(guarded(json!({"answersMin": 5, "failurePercentMax": 20}))).await.unwrap();
+    let world =
+        World::start(guarded(copies, json!({"answersMin": 5, "failurePercentMax": 20}))).await.unwrap();
     let hangs = vec![Step::Write(begin.clone()), Step::Hang];
     world.candidate.reply_with(move |_| hangs.clone());
     for _ in 0..12 {
@@ -98,10 +106,9 @@ async fn an_answer_that_the_candidate_breaks_off_counts_and_one_that_the_client_
     wait_for(&world, "weir_guard_trips_total", 1).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_candidate_that_hangs_is_taken_away_though_its_clients_leave_before_any_answer() {
+async fn a_candidate_that_hangs_is_taken_away_though_its_clients_leave_before_any_answer(copies: Copies) {
     let guard = json!({"answersMin": 5, "slowMs": 50, "slowPercentMax": 20});
-    let world = World::start(guarded(guard)).await.unwrap();
+    let world = World::start(guarded(copies, guard)).await.unwrap();
     world.candidate.reply_with(|_| vec![Step::Hang]);
     for _ in 0..5 {
         let mut client = Client::connect(world.address()).await.unwrap();
@@ -112,12 +119,13 @@ async fn a_candidate_that_hangs_is_taken_away_though_its_clients_leave_before_an
     assert_eq!(variant(&world).await, "control");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn copies_stay_within_their_limits_and_no_client_notices() {
+async fn copies_stay_within_their_limits_and_no_client_notices(copies: Copies) {
     const COUNT: u64 = 60;
     let shadow = json!({"percent": 100, "methods": ["POST"], "inFlightMax": 2});
     let fields = json!({"shadow": shadow, "sampling": {"percent": 0}});
-    let world = World::start(Plan { workers: 1, ..Plan::new(policy("shadow", 0.0, fields)) }).await.unwrap();
+    let world = World::start(Plan { workers: 1, ..Plan::new(policy_with(copies, "shadow", 0.0, fields)) })
+        .await
+        .unwrap();
     world.candidate.reply_with(|_| vec![Step::Hang]);
     let user = ("x-user-id", "one");
     let posts = (0..COUNT).map(|number| request("POST", &format!("/{number}"), &[user], b"{}"));

@@ -8,10 +8,15 @@ use serde_json::json;
 use weir_policy::{Policy, Variant};
 use weir_tests::http::request;
 use weir_tests::traffic::exchange_all;
-use weir_tests::world::{Plan, World, policy};
+use weir_tests::world::{Copies, Plan, World, policy_with};
 
 const COUNT: usize = 300;
 const WITHIN: Duration = Duration::from_secs(10);
+
+weir_tests::by_mirror_and_by_callout!(
+    counters_appear_with_their_labels_and_agree_with_what_happened,
+    the_heartbeat_grows_without_traffic
+);
 
 /// `weir_*` lines of the page: name with labels in alphabetical order, and value.
 async fn scraped(world: &World) -> BTreeMap<String, u64> {
@@ -26,9 +31,9 @@ async fn scraped(world: &World) -> BTreeMap<String, u64> {
     page.lines().filter(|line| line.starts_with("weir_")).filter_map(line).collect()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn counters_appear_with_their_labels_and_agree_with_what_happened() {
-    let document = policy(
+async fn counters_appear_with_their_labels_and_agree_with_what_happened(copies: Copies) {
+    let document = policy_with(
+        copies,
         "canary",
         0.0,
         json!({
@@ -58,15 +63,16 @@ async fn counters_appear_with_their_labels_and_agree_with_what_happened() {
     assert_eq!(expected.len(), 4, "both cohorts reach both variants");
     exchange_all(world.address(), 4, requests).await.unwrap();
     let primary = expected.values().sum::<u64>();
-    let copies: u64 =
+    let shadows: u64 =
         expected.iter().filter(|(name, _)| name.contains("\"control\"")).map(|(_, count)| count).sum();
-    assert!(world.sink.wait_for_legs(WITHIN, usize::try_from(primary + copies).unwrap()).await);
-    expected.insert("weir_mirrored_total{leg=\"shadow\"}".to_owned(), copies);
-    expected.insert("weir_pairs_total{leg=\"shadow\"}".to_owned(), copies);
-    expected.insert("weir_samples_total{leg=\"shadow\",variant=\"candidate\"}".to_owned(), copies);
-    expected.insert("weir_samples_total{leg=\"primary\",variant=\"control\"}".to_owned(), copies);
-    expected.insert("weir_samples_total{leg=\"primary\",variant=\"candidate\"}".to_owned(), primary - copies);
-    expected.insert("weir_sent_total{variant=\"control\"}".to_owned(), copies);
+    assert!(world.sink.wait_for_legs(WITHIN, usize::try_from(primary + shadows).unwrap()).await);
+    expected.insert("weir_mirrored_total{leg=\"shadow\"}".to_owned(), shadows);
+    expected.insert("weir_pairs_total{leg=\"shadow\"}".to_owned(), shadows);
+    expected.insert("weir_samples_total{leg=\"shadow\",variant=\"candidate\"}".to_owned(), shadows);
+    expected.insert("weir_samples_total{leg=\"primary\",variant=\"control\"}".to_owned(), shadows);
+    expected
+        .insert("weir_samples_total{leg=\"primary\",variant=\"candidate\"}".to_owned(), primary - shadows);
+    expected.insert("weir_sent_total{variant=\"control\"}".to_owned(), shadows);
     expected.insert("weir_sent_total{variant=\"candidate\"}".to_owned(), primary);
     expected.insert("weir_config_revision{}".to_owned(), 42);
     expected.insert("weir_pending_pairs{}".to_owned(), 0);
@@ -86,9 +92,8 @@ async fn counters_appear_with_their_labels_and_agree_with_what_happened() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_heartbeat_grows_without_traffic() {
-    let world = World::start(Plan::new(policy("shadow", 0.0, json!({})))).await.unwrap();
+async fn the_heartbeat_grows_without_traffic(copies: Copies) {
+    let world = World::start(Plan::new(policy_with(copies, "shadow", 0.0, json!({})))).await.unwrap();
     let beats = || async { scraped(&world).await.get("weir_heartbeat_total{}").copied().unwrap_or(0) };
     let first = beats().await;
     let deadline = tokio::time::Instant::now() + WITHIN;

@@ -8,11 +8,19 @@ use bytes::Bytes;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use weir_tests::world::{Filter, Plan, World, policy};
+use tokio::task::JoinSet;
+use weir_tests::sink::count_of;
+use weir_tests::world::{Copies, Filter, Plan, World, policy_with};
+use weir_wire::LegKind;
 
 const WITHIN: Duration = Duration::from_secs(5);
 /// Nothing more comes after this.
 const QUIET: Duration = Duration::from_millis(300);
+
+weir_tests::by_mirror_and_by_callout!(
+    every_turn_that_http_can_take_is_the_same_for_client_and_control_with_and_without_the_filter,
+    grpc_passes_with_its_trailers_and_both_its_answers_are_captured
+);
 
 /// What one end of a connection does, in order.
 #[derive(Clone, Copy)]
@@ -211,7 +219,7 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-async fn world(filter: Filter) -> World {
+async fn world(copies: Copies, filter: Filter) -> World {
     let fields = json!({"responseHeaders": {"variant": false, "revision": false}});
     let edit = |bootstrap: String| {
         bootstrap.replace(
@@ -219,7 +227,8 @@ async fn world(filter: Filter) -> World {
             "codec_type: AUTO\n          upgrade_configs: [{upgrade_type: websocket}]",
         )
     };
-    World::start(Plan { workers: 1, filter, edit, ..Plan::new(policy("shadow", 0.0, fields)) }).await.unwrap()
+    let policy = policy_with(copies, "shadow", 0.0, fields);
+    World::start(Plan { workers: 1, filter, edit, ..Plan::new(policy) }).await.unwrap()
 }
 
 /// What client and control read.
@@ -236,9 +245,15 @@ async fn played(world: &mut World, case: &Case) -> [String; 2] {
     [comparable(&client), comparable(&control)]
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_turn_that_http_can_take_is_the_same_for_client_and_control_with_and_without_the_filter() {
-    let (mut with, mut without) = (world(Filter::Weir).await, world(Filter::Absent).await);
+async fn total(world: &World, name: &str) -> u64 {
+    let stats = world.envoy.admin().stats(&format!("^wasmcustom.{name}")).await.unwrap();
+    stats.values().map(|value| value.parse::<u64>().unwrap()).sum()
+}
+
+async fn every_turn_that_http_can_take_is_the_same_for_client_and_control_with_and_without_the_filter(
+    copies: Copies,
+) {
+    let (mut with, mut without) = (world(copies, Filter::Weir).await, world(copies, Filter::Absent).await);
     let mut captured = 0;
     for case in cases() {
         let (one, other) = tokio::join!(played(&mut with, &case), played(&mut without, &case));
@@ -253,17 +268,27 @@ async fn every_turn_that_http_can_take_is_the_same_for_client_and_control_with_a
             captured += 1;
         }
     }
-    let primaries = |received: &[weir_tests::sink::Received]| {
-        received.iter().filter(|it| it.leg.leg == weir_wire::LegKind::Primary).count() >= captured
+    // Two questions never came whole: a mirror sends what there is of them, a call nothing. Nor has one a call whose header
+    // is longer than the filter keeps.
+    let (shadows, answers) = match copies {
+        Copies::ByMirror => (captured, captured - 2),
+        Copies::ByCallout => (captured - 3, captured - 3),
     };
-    assert!(
-        with.sink.wait_until(Duration::from_secs(10), primaries).await,
-        "{} legs of {captured}",
-        with.sink.count()
-    );
+    let all = |received: &[weir_tests::sink::Received]| {
+        count_of(received, LegKind::Primary) >= captured && count_of(received, LegKind::Shadow) >= shadows
+    };
+    with.sink.wait_until(Duration::from_secs(10), all).await;
     let received = with.sink.received();
-    let primaries = received.iter().filter(|it| it.leg.leg == weir_wire::LegKind::Primary).count();
-    assert_eq!(primaries, captured, "an upgrade is neither captured nor copied");
+    assert_eq!(
+        (count_of(&received, LegKind::Primary), count_of(&received, LegKind::Shadow)),
+        (captured, shadows),
+        "an upgrade is neither captured nor copied"
+    );
+    let answered = received.iter().filter(|it| it.leg.leg == LegKind::Shadow && it.leg.status == 200);
+    assert_eq!(answered.count(), answers, "who asks whole gets an answer of the candidate");
+    let too_large = total(&with, "weir_skipped_total;leg=shadow;reason=too_large").await;
+    assert_eq!(too_large as usize, captured - shadows);
+    assert_eq!(total(&with, "weir_pending_pairs").await, 0, "nothing is waited for");
     assert_eq!(with.sink.errors(), Vec::<String>::new());
     assert!(with.candidate.requests().iter().all(|copy| copy.head.header("upgrade").is_none()));
 }
@@ -364,44 +389,67 @@ async fn ask_h2(world: &World) -> Vec<String> {
     all
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn grpc_passes_with_its_trailers_and_is_captured() {
+/// Control and candidate speak HTTP/2, the sink does not.
+fn over_http2(bootstrap: String) -> String {
+    let mut edited = String::new();
+    for cluster in bootstrap.split_inclusive("\"http_protocol_options\":{}") {
+        let named = cluster.rfind("\"name\":\"weir-collector\"").is_none();
+        let (plain, http2) = ("\"http_protocol_options\":{}", "\"http2_protocol_options\":{}");
+        edited.push_str(&if named { cluster.replace(plain, http2) } else { cluster.to_owned() });
+    }
+    assert_ne!(edited, bootstrap);
+    edited
+}
+
+async fn grpc_passes_with_its_trailers_and_both_its_answers_are_captured(copies: Copies) {
     let mut told = Vec::new();
     for filter in [Filter::Weir, Filter::Absent] {
         let captures = matches!(filter, Filter::Weir);
         let fields = json!({"responseHeaders": {"variant": false, "revision": false}});
-        let edit = |bootstrap: String| {
-            let edited =
-                bootstrap.replacen("\"http_protocol_options\":{}", "\"http2_protocol_options\":{}", 1);
-            assert_ne!(edited, bootstrap, "control's cluster comes first");
-            edited
-        };
-        let plan = Plan { workers: 1, filter, edit, ..Plan::new(policy("shadow", 0.0, fields)) };
+        let document = policy_with(copies, "shadow", 0.0, fields);
+        let plan = Plan { workers: 1, filter, edit: over_http2, ..Plan::new(document) };
         let mut world = World::start(plan).await.unwrap();
-        world.control.stop().await;
-        let listener = TcpListener::bind(world.control.address()).await.unwrap();
-        let serving = tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve_h2(stream));
-            }
-        });
+        let mut serving = JoinSet::new();
+        for server in [&mut world.control, &mut world.candidate] {
+            server.stop().await;
+            let listener = TcpListener::bind(server.address()).await.unwrap();
+            serving.spawn(async move {
+                while let Ok((stream, _)) = listener.accept().await {
+                    tokio::spawn(serve_h2(stream));
+                }
+            });
+        }
         told.push(ask_h2(&world).await);
-        serving.abort();
         if captures {
-            let primaries = |received: &[weir_tests::sink::Received]| {
-                received.iter().filter(|it| it.leg.leg == weir_wire::LegKind::Primary).count() == 5
-            };
-            assert!(
-                world.sink.wait_until(Duration::from_secs(10), primaries).await,
-                "{}",
-                world.sink.count()
-            );
-            for it in world.sink.received().iter().filter(|it| it.leg.leg == weir_wire::LegKind::Primary) {
-                assert_eq!(it.leg.complete, !it.leg.path.ends_with("Breaks"), "{}", it.leg.path);
-                assert_eq!(it.leg.response_content_type, "application/grpc");
-            }
+            assert_grpc_legs(&world, copies).await;
         }
     }
     assert_eq!(told[0], told[1]);
     assert!(told[1][0].contains("grpc-status") && told[1][1].contains("Some(1) []"), "{:#?}", told[1]);
+}
+
+/// Five exchanges, of which one breaks off on both sides.
+async fn assert_grpc_legs(world: &World, copies: Copies) {
+    let all = |received: &[weir_tests::sink::Received]| received.len() == 10;
+    assert!(world.sink.wait_until(Duration::from_secs(10), all).await, "{}", world.sink.count());
+    for it in world.sink.received() {
+        let (leg, called) = (&it.leg, it.leg.leg == LegKind::Shadow && copies == Copies::ByCallout);
+        let breaks = leg.path.ends_with("Breaks");
+        assert_eq!(leg.complete, !breaks, "{} {:?}", leg.path, leg.leg);
+        if breaks && called {
+            // An answer to a call comes whole or not at all.
+            assert_eq!((leg.status, leg.response_body_bytes, leg.complete), (0, 0, false));
+            continue;
+        }
+        assert_eq!(leg.response_content_type, "application/grpc", "{} {:?}", leg.path, leg.leg);
+        let told = String::from_utf8_lossy(&leg.response_body);
+        match (leg.path.as_str(), leg.leg) {
+            ("/service/TrailersOnly", _) => assert_eq!(leg.response_body_bytes, 0),
+            // The question's trailers go along with a mirror's copy, and not with a call.
+            ("/service/Stream", LegKind::Shadow) if called => assert!(told.contains("10008 None"), "{told}"),
+            ("/service/Stream", _) => assert!(told.contains("10008 Some(1)"), "{told}"),
+            (_, LegKind::Shadow) => assert!(told.contains("x-weir-leg"), "{told}"),
+            (_, _) => assert!(told.contains("8 None []"), "{told}"),
+        }
+    }
 }

@@ -9,23 +9,28 @@ use weir_tests::client::post;
 use weir_tests::http::{chunked_head, request, response};
 use weir_tests::server::{Step, json_reply};
 use weir_tests::traffic::exchange_all;
-use weir_tests::world::{Plan, World, policy};
+use weir_tests::world::{Copies, Plan, World, policy_with};
 use weir_wire::{Leg, LegKind};
 
 const WITHIN: Duration = Duration::from_secs(15);
 /// Longer than a batch waits.
 const SETTLED: Duration = Duration::from_millis(600);
 
+weir_tests::by_mirror_and_by_callout!(
+    rules_keep_failures_slow_broken_and_refused_exchanges_and_nothing_else,
+    a_cap_bounds_the_samples_of_a_second_and_their_probabilities_give_the_traffic_back,
+    headers_flags_host_and_attempt_are_tags_of_both_legs
+);
+
 fn tags(leg: &Leg) -> BTreeMap<&str, &str> {
     leg.tags.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn rules_keep_failures_slow_broken_and_refused_exchanges_and_nothing_else() {
+async fn rules_keep_failures_slow_broken_and_refused_exchanges_and_nothing_else(copies: Copies) {
     let always =
         json!({"statuses": ["5xx"], "slowMs": 2000, "responseFlags": ["UC", "UF"], "truncated": true});
     let fields = json!({"shadow": {"percent": 0}, "sampling": {"percent": 0, "always": always}});
-    let plan = Plan { workers: 1, ..Plan::new(policy("canary", 0.001, fields)) };
+    let plan = Plan { workers: 1, ..Plan::new(policy_with(copies, "canary", 0.001, fields)) };
     let world = World::start(plan).await.unwrap();
     world.control.reply_with(|request| match request.head.second_word() {
         "/fails" => json_reply(502, "{}"),
@@ -53,11 +58,10 @@ async fn rules_keep_failures_slow_broken_and_refused_exchanges_and_nothing_else(
     assert_eq!(sequences, [0, 1, 2, 3], "what was forgotten leaves no hole");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_cap_bounds_the_samples_of_a_second_and_their_probabilities_give_the_traffic_back() {
+async fn a_cap_bounds_the_samples_of_a_second_and_their_probabilities_give_the_traffic_back(copies: Copies) {
     const COUNT: usize = 2_000;
     let fields = json!({"shadow": {"percent": 0}, "sampling": {"percent": 100, "perSecondMax": 40}});
-    let plan = Plan { workers: 1, ..Plan::new(policy("canary", 0.001, fields)) };
+    let plan = Plan { workers: 1, ..Plan::new(policy_with(copies, "canary", 0.001, fields)) };
     let world = World::start(plan).await.unwrap();
     let start = std::time::Instant::now();
     let one = |number: usize| request("POST", &format!("/{number}"), &[("x-user-id", "one")], b"{}");
@@ -72,10 +76,11 @@ async fn a_cap_bounds_the_samples_of_a_second_and_their_probabilities_give_the_t
     assert!(chances.iter().all(|chance| *chance > 0.0 && *chance <= 1.0));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn headers_flags_host_and_attempt_are_tags_of_both_legs() {
+async fn headers_flags_host_and_attempt_are_tags_of_both_legs(copies: Copies) {
     let capture = json!({"requestHeaders": ["x-app"], "responseHeaders": ["x-model"], "upstream": true});
-    let world = World::start(Plan::new(policy("shadow", 0.0, json!({"capture": capture})))).await.unwrap();
+    let world = World::start(Plan::new(policy_with(copies, "shadow", 0.0, json!({"capture": capture}))))
+        .await
+        .unwrap();
     for (server, model) in [(&world.control, "one"), (&world.candidate, "two")] {
         server.reply_with(move |_| {
             vec![Step::Write(response(200, &[("x-model", model), ("x-other", "1")], b"{}"))]
@@ -94,6 +99,8 @@ async fn headers_flags_host_and_attempt_are_tags_of_both_legs() {
                 ("request.header.x-app", "shop"),
                 ("response.header.x-model", "one"),
             ],
+            // The answer to a call comes without a stream that could be asked.
+            _ if copies == Copies::ByCallout => vec![("response.header.x-model", "two")],
             _ => vec![
                 ("envoy.attempt", "1"),
                 ("envoy.upstream_host", candidate.as_str()),

@@ -8,7 +8,11 @@
 //! - A copy leaves at the next tick, up to `flushIntervalMs` later; its time counts from there.
 //! - An answer comes whole: no time to its first byte, no chunks. Envoy gives up beyond some 32 MiB, and after
 //!   `shadow.timeoutMs`; both are legs without an answer.
-//! - A policy push loses the answers that are on their way: half pairs, counted as such in time.
+//! - A policy push loses the answers that are on their way: half pairs, counted as such at once. They are not asked for
+//!   again: the candidate has seen the question.
+//! - A question's trailers are not copied, and an answer's are not seen (nor does a mirror's leg hold them). gRPC is copied
+//!   where the whole question is there before its answer; an upgrade never is, by either transport.
+//! - Nothing is known of the upstream host and the attempt.
 //!
 //! Bounds: [`WAITING_MAX`] copies that wait and [`BYTES_MAX`] of them, [`FLIGHTS_MAX`] under way (fewer by
 //! `shadow.inFlightMax`), `sampleAgeMsMax` of waiting.
@@ -26,7 +30,7 @@ use crate::exchange::Exchange;
 use crate::filter::Filter;
 use crate::headers::{Headers, encode};
 use crate::host::{Host, Map};
-use crate::metrics::{Count, Skip};
+use crate::metrics::{Count, Half, Skip};
 
 /// Largest header map of a question that is copied.
 pub(crate) const HEADERS_BYTES_MAX: usize = 16 * 1024;
@@ -38,13 +42,12 @@ pub(crate) const BYTES_MAX: usize = 2 << 20;
 pub(crate) const FLIGHTS_MAX: usize = 100;
 
 /// Headers that belong to a connection, or to Envoy.
-const NOT_COPIED: [&str; 9] = [
+const NOT_COPIED: [&str; 8] = [
     "connection",
     "content-length",
     "expect",
     "keep-alive",
     "proxy-connection",
-    "te",
     "trailer",
     "transfer-encoding",
     "upgrade",
@@ -79,11 +82,6 @@ struct Flight {
 }
 
 impl Callouts {
-    /// A root is gone, and with it the answers that it waits for.
-    pub(crate) fn root_gone(&mut self, root: u32) {
-        self.flights.retain(|flight| flight.root != root);
-    }
-
     fn wait(&mut self, waiting: Waiting) -> bool {
         let bytes = waiting.headers.len() + waiting.body.len();
         let fits = self.waiting.len() < WAITING_MAX && self.bytes + bytes <= BYTES_MAX;
@@ -164,6 +162,14 @@ impl<H: Host> Filter<H> {
         }
     }
 
+    /// A root is gone, and with it the answers that it waits for.
+    pub(crate) fn callouts_lost(&mut self, root: u32) {
+        for lost in self.callouts.flights.extract_if(.., |flight| flight.root == root) {
+            self.metrics.count(Count::HalfPairs(lost.leg, Half::Push));
+            self.pending.forget(&lost.exchange, lost.leg);
+        }
+    }
+
     /// The answer to a call, with its size. `false`: no copy has asked for it.
     pub(crate) fn callout_answered(&mut self, token: u32, headers: u32, body_size: usize) -> bool {
         let Some(place) = self.callouts.flights.iter().position(|flight| flight.token == token) else {
@@ -199,14 +205,15 @@ fn question(
     body: &[u8],
 ) -> (Vec<u8>, Vec<u8>) {
     let rewriting = active.rewriting.as_ref().filter(|_| leg == LegKind::Shadow);
-    let copied = |name: &[u8]| {
+    let copied = |name: &[u8], value: &[u8]| {
         !active.policy.owns_header(name)
+            && (name != b"te" || value == b"trailers")
             && !name.starts_with(b"x-envoy-")
             && !NOT_COPIED.iter().any(|other| other.as_bytes() == name)
     };
     let mut pairs: Vec<(Vec<u8>, Vec<u8>)> = headers
         .pairs()
-        .filter(|(name, _)| copied(name))
+        .filter(|(name, value)| copied(name, value))
         .map(|(name, value)| (name.to_vec(), value.to_vec()))
         .collect();
     let mut set = |name: &str, value: &[u8]| {

@@ -25,7 +25,7 @@
 //! | `weir_mirrored_total` | leg (shadow, noise) | exchanges whose copy was asked for |
 //! | `weir_skipped_total` | leg (primary, shadow, noise), reason | captures and copies that were not made |
 //! | `weir_pairs_total` | leg (shadow, noise) | exchanges of which both legs ended |
-//! | `weir_half_pairs_total` | leg (the one that never ended), reason (age, full) | the others |
+//! | `weir_half_pairs_total` | leg (the one that never ended), reason (age, full, push) | the others |
 //! | `weir_unmatched_total` | leg | upstream exchanges that no downstream exchange is known of, or a repeated attempt |
 //! | `weir_samples_total` | leg, variant | legs put into the outbox |
 //! | `weir_sent_total` | variant | legs that the sink confirmed |
@@ -127,6 +127,8 @@ pub enum Half {
     Age,
     /// The table was full.
     Full,
+    /// A policy push took the root that waited for the answer to its call.
+    Push,
 }
 
 /// A counter without free labels.
@@ -387,15 +389,15 @@ impl Count {
             Self::Pairs(leg) => 11 + leg as usize,
             Self::Unmatched(leg) => 14 + leg as usize,
             Self::HalfPairs(leg, why) => 17 + 3 * (why as usize) + leg as usize,
-            Self::Samples(leg, variant) => 23 + 3 * (variant as usize) + leg as usize,
-            Self::Sent(variant) => 29 + variant as usize,
-            Self::Drops(variant, why) => 31 + 2 * (why as usize) + variant as usize,
-            Self::GuardHeld => 39,
-            Self::SetApart(why) => 40 + why as usize,
-            Self::Crowded => 47,
-            Self::Resent => 48,
-            Self::NotRewritten => 49,
-            Self::Skipped(leg, why) => 50 + 3 * (why as usize) + leg as usize,
+            Self::Samples(leg, variant) => 26 + 3 * (variant as usize) + leg as usize,
+            Self::Sent(variant) => 32 + variant as usize,
+            Self::Drops(variant, why) => 34 + 2 * (why as usize) + variant as usize,
+            Self::GuardHeld => 42,
+            Self::SetApart(why) => 43 + why as usize,
+            Self::Crowded => 50,
+            Self::Resent => 51,
+            Self::NotRewritten => 52,
+            Self::Skipped(leg, why) => 53 + 3 * (why as usize) + leg as usize,
         }
     }
 
@@ -442,6 +444,7 @@ impl Count {
                 match why {
                     Half::Age => "age",
                     Half::Full => "full",
+                    Half::Push => "push",
                 }
             ),
             Self::Samples(leg, variant) => {
@@ -546,7 +549,7 @@ mod tests {
                 ]
                 .map(|why| Count::Skipped(leg, why)),
             );
-            all.extend([Count::HalfPairs(leg, Half::Age), Count::HalfPairs(leg, Half::Full)]);
+            all.extend([Half::Age, Half::Full, Half::Push].map(|why| Count::HalfPairs(leg, why)));
             all.extend(VARIANTS.map(|variant| Count::Samples(leg, variant)));
         }
         all.extend(

@@ -66,6 +66,11 @@ impl<H: Host> Filter<H> {
     /// The answer to a call, or, without headers, the news that there will be none.
     pub fn on_call_response(&mut self, root: u32, token: u32, headers: u32, body_size: usize) {
         if self.callout_answered(token, headers, body_size) {
+            // Its place is free: what waits for one need not wait for the tick.
+            if self.latest_of(root).is_some() {
+                let now = self.now();
+                self.send_callouts(root, now);
+            }
             return;
         }
         let Some((latest, active)) = &self.latest else {
@@ -88,7 +93,7 @@ impl<H: Host> Filter<H> {
     pub(crate) fn delete_root(&mut self, root: u32) {
         self.roots.retain(|(id, _)| *id != root);
         self.outbox.root_gone(root);
-        self.callouts.root_gone(root);
+        self.callouts_lost(root);
         if self.latest.as_ref().is_some_and(|(id, _)| *id == root) {
             self.latest = self.roots.iter().rev().find_map(|(id, role)| match role {
                 Role::Policy(active) => Some((*id, Rc::clone(active))),

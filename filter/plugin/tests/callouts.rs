@@ -16,6 +16,8 @@ const ASKS: &[(&str, &str)] = &[
     ("x-request-id", "r-1"),
     ("content-type", "application/json"),
     ("content-length", "8"),
+    ("te", "trailers"),
+    ("te", "deflate"),
     ("x-envoy-internal", "true"),
     ("authorization", "kept as a mirror keeps it"),
 ];
@@ -61,6 +63,7 @@ fn a_question_is_sent_from_the_tick_with_what_the_client_asked_and_its_answer_is
             "x-user-id",
             "x-request-id",
             "content-type",
+            "te",
             "authorization",
             "x-weir-leg"
         ]
@@ -134,10 +137,25 @@ fn calls_are_bounded_and_a_push_loses_only_what_is_on_its_way() {
     proxy.host.advance_ms(500);
     proxy.filter.on_tick(9);
     assert_eq!(proxy.host.0.called.borrow().len(), 200, "what waited is sent by the next root");
+    assert_eq!(proxy.host.metric("weir_half_pairs_total;leg=shadow;reason=push"), 100);
     proxy.host.advance_ms(6_000);
     proxy.filter.on_tick(9);
-    assert_eq!(proxy.host.metric("weir_half_pairs_total;leg=shadow;reason=age"), 256);
+    assert_eq!(proxy.host.metric("weir_half_pairs_total;leg=shadow;reason=age"), 156);
     assert_eq!(proxy.host.metric("weir_pending_pairs"), 0);
+}
+
+#[test]
+fn an_answer_makes_place_for_the_next_question_at_once() {
+    let mut proxy = Proxy::new(CALLOUT);
+    for _ in 0..102 {
+        primary(&mut proxy, b"question");
+    }
+    proxy.tick();
+    let token = last_token(&proxy);
+    for (answers, calls) in [(1, 101), (2, 102), (3, 102)] {
+        answered(&mut proxy, token + 1 - answers, "200", b"answer");
+        assert_eq!(proxy.host.0.called.borrow().len(), calls);
+    }
 }
 
 #[test]
