@@ -23,71 +23,62 @@ pub(crate) enum Quantity {
 
 /// The effect for the pairs.
 pub(crate) fn of_pairs(series: &MetricSeries, quantity: Quantity) -> f64 {
-    let rows: Vec<(f64, f64, u32)> = series
-        .pairs
-        .iter()
-        .zip(&series.pair_clusters)
-        .filter(|((control, candidate), _)| control.is_finite() && candidate.is_finite())
-        .map(|((control, candidate), cluster)| (*control, *candidate, *cluster))
-        .collect();
-    if rows.is_empty() {
-        return 1.0;
-    }
-    let of = |value: &dyn Fn(f64, f64) -> f64| {
-        let values: Vec<(f64, u32)> = rows
-            .iter()
-            .map(|(control, candidate, cluster)| (value(*control, *candidate), *cluster))
-            .collect();
-        design_effect(&minus_mean(&values))
-    };
+    let rows = || rows(series);
     match quantity {
-        Quantity::Difference => of(&|control, candidate| candidate - control),
-        Quantity::Candidate => of(&|_, candidate| candidate),
+        Quantity::Difference => {
+            one(rows().map(|(control, candidate, cluster)| (candidate - control, cluster)))
+        }
+        Quantity::Candidate => one(rows().map(|(_, candidate, cluster)| (candidate, cluster))),
         Quantity::Ratio => {
             let (control, candidate) =
-                rows.iter().fold((0.0, 0.0), |(x, y), (control, candidate, _)| (x + control, y + candidate));
+                rows().fold((0.0, 0.0), |(x, y), (control, candidate, _)| (x + control, y + candidate));
             let ratio = if control > 0.0 { candidate / control } else { 1.0 };
-            of(&|control, candidate| candidate - ratio * control)
+            one(rows().map(move |(control, candidate, cluster)| (candidate - ratio * control, cluster)))
         }
         Quantity::Percentile(share) => {
-            let (low, high) =
-                (at(rows.iter().map(|row| row.0), share), at(rows.iter().map(|row| row.1), share));
-            of(&|control, _| flag(control <= low)).max(of(&|_, candidate| flag(candidate <= high)))
+            let levels = (at(rows().map(|row| row.0), share), at(rows().map(|row| row.1), share));
+            of_pairs_at(series, levels)
         }
     }
+}
+
+/// The effect for percentiles of the pairs that are known: of the variant that it is larger for.
+pub(crate) fn of_pairs_at(series: &MetricSeries, (low, high): (f64, f64)) -> f64 {
+    let rows = || rows(series);
+    let of_control = one(rows().map(move |(control, _, cluster)| (flag(control <= low), cluster)));
+    of_control.max(one(rows().map(move |(_, candidate, cluster)| (flag(candidate <= high), cluster))))
+}
+
+/// Values of the pairs whose cluster is known.
+fn rows(series: &MetricSeries) -> impl Iterator<Item = (f64, f64, u32)> + Clone + '_ {
+    let rows = series.pairs.iter().zip(&series.pair_clusters);
+    rows.filter(|((control, candidate), _)| control.is_finite() && candidate.is_finite())
+        .map(|((control, candidate), cluster)| (*control, *candidate, *cluster))
 }
 
 /// The effect for the cohorts: of the arm that it is larger for.
 pub(crate) fn of_strata(series: &MetricSeries, quantity: Quantity) -> f64 {
     let arm = |values: fn(&Stratum) -> (&[f64], &[u32])| {
-        let mut residuals = Vec::new();
-        for stratum in &series.strata {
+        let groups = series.strata.iter().map(|stratum| {
             let (values, clusters) = values(stratum);
-            let rows: Vec<(f64, u32)> = values
-                .iter()
-                .copied()
-                .zip(clusters.iter().copied())
-                .filter(|(value, _)| value.is_finite())
-                .collect();
-            residuals.extend(match quantity {
-                Quantity::Difference | Quantity::Ratio | Quantity::Candidate => minus_mean(&rows),
-                Quantity::Percentile(share) => {
-                    let percentile = at(rows.iter().map(|row| row.0), share);
-                    let flags: Vec<(f64, u32)> =
-                        rows.iter().map(|(value, cluster)| (flag(*value <= percentile), *cluster)).collect();
-                    minus_mean(&flags)
-                }
-            });
-        }
-        design_effect(&residuals)
+            let rows =
+                values.iter().copied().zip(clusters.iter().copied()).filter(|(value, _)| value.is_finite());
+            let percentile = match quantity {
+                Quantity::Difference | Quantity::Ratio | Quantity::Candidate => None,
+                Quantity::Percentile(share) => Some(at(rows.clone().map(|row| row.0), share)),
+            };
+            rows.map(move |(value, cluster)| {
+                (percentile.map_or(value, |percentile| flag(value <= percentile)), cluster)
+            })
+        });
+        design_effect(groups)
     };
     let control = arm(|stratum| (&stratum.control, &stratum.control_clusters));
     control.max(arm(|stratum| (&stratum.candidate, &stratum.candidate_clusters)))
 }
 
-fn minus_mean(values: &[(f64, u32)]) -> Vec<(f64, u32)> {
-    let mean = values.iter().map(|(value, _)| value).sum::<f64>() / values.len().max(1) as f64;
-    values.iter().map(|(value, cluster)| (value - mean, *cluster)).collect()
+fn one(values: impl Iterator<Item = (f64, u32)> + Clone) -> f64 {
+    design_effect([values])
 }
 
 fn at(values: impl Iterator<Item = f64>, share: f64) -> f64 {

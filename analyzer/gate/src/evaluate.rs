@@ -228,11 +228,24 @@ fn score(results: &[GateResult]) -> Option<u8> {
     (possible > 0.0).then(|| (100.0 * reached / possible).round() as u8)
 }
 
+impl Gates {
+    /// Whether any gate is about a series.
+    #[must_use]
+    pub fn concern(&self, series: &MetricSeries) -> bool {
+        self.gates.iter().any(|gate| concerns(gate, series))
+    }
+}
+
 /// The series that a gate is about: one by name, or all that a trailing `*` covers.
 fn metrics_of<'s>(gate: &Gate, series: &'s [MetricSeries]) -> Vec<&'s MetricSeries> {
+    let most = if gate.metric.ends_with('*') { usize::MAX } else { 1 };
+    series.iter().filter(|series| concerns(gate, series)).take(most).collect()
+}
+
+fn concerns(gate: &Gate, series: &MetricSeries) -> bool {
     match gate.metric.strip_suffix('*') {
-        Some(prefix) => series.iter().filter(|series| series.name.starts_with(prefix)).collect(),
-        None => series.iter().filter(|series| series.name == base_metric(&gate.metric)).take(1).collect(),
+        Some(prefix) => series.name.starts_with(prefix),
+        None => series.name == base_metric(&gate.metric),
     }
 }
 

@@ -3,6 +3,8 @@
 //! Paired where there are enough pairs, unpaired within cohorts otherwise. Each of the two is a confidence sequence at
 //! half of the gate's alpha, so that it does not matter when one takes over from the other.
 
+use std::borrow::Cow;
+
 use weir_stats::clusters::tempered;
 use weir_stats::forecast::Shape;
 use weir_stats::{Arms, Estimate, Moments, StatsError, Stratified, asymptotic, bounded, quantile};
@@ -97,14 +99,14 @@ pub(crate) fn measure_percentile(series: &MetricSeries, share: f64, relative: bo
     let clean = Clean::of(series);
     let mut notes = clean.notes;
     let n_pairs = clean.pairs.len() as u64;
-    let smaller = |stratum: &&(Vec<f64>, Vec<f64>)| stratum.0.len().min(stratum.1.len());
+    let smaller = |stratum: &&CleanArms<'_>| stratum.0.len().min(stratum.1.len());
     let largest = clean.strata.iter().max_by_key(smaller).filter(|stratum| smaller(stratum) > 0);
-    let (comparison, control, candidate) = match largest {
+    let (comparison, mut control, mut candidate) = match largest {
         Some((control, candidate)) if clean.pairs.len() < PAIRS_MIN => {
             if clean.strata.len() > 1 {
                 notes.push("the cohort with the most values only".to_owned());
             }
-            (Comparison::Unpaired, control.clone(), candidate.clone())
+            (Comparison::Unpaired, control.to_vec(), candidate.to_vec())
         }
         _ if n_pairs > 0 => {
             let (control, candidate) = clean.pairs.iter().copied().unzip();
@@ -112,8 +114,11 @@ pub(crate) fn measure_percentile(series: &MetricSeries, share: f64, relative: bo
         }
         _ => return Measured { notes, ..nothing() },
     };
+    // Puts the values into another order, which no longer matters.
+    let plain = |values: &mut [f64]| quantile::of_unsorted(values, share).unwrap_or(0.0);
+    let levels = (plain(&mut control), plain(&mut candidate));
     let effect = match comparison {
-        Comparison::Paired => cluster::of_pairs(series, Quantity::Percentile(share)),
+        Comparison::Paired => cluster::of_pairs_at(series, levels),
         _ => cluster::of_strata(series, Quantity::Percentile(share)),
     };
     let alpha = clustered(alpha / 2.0, effect, &mut notes);
@@ -121,9 +126,7 @@ pub(crate) fn measure_percentile(series: &MetricSeries, share: f64, relative: bo
         true => quantile::ratio(&control, &candidate, share, alpha),
         false => quantile::difference(&control, &candidate, share, alpha),
     };
-    let plain = |values: &[f64]| quantile::of_unsorted(&mut values.to_vec(), share).unwrap_or(0.0);
     let counts = (control.len(), candidate.len());
-    let levels = (plain(&control), plain(&candidate));
     let shape = Shape::Asymptotic { alpha, tuned_n: asymptotic::TUNED_N };
     let mut measured = finish(comparison, counts, levels, relative, true, shape, estimate);
     measured.method = "quantile confidence sequence";
@@ -169,8 +172,7 @@ fn unpaired(strata: &Stratified<'_>, plan: Plan, notes: &mut Vec<String>) -> Mea
         None => asymptotic::unpaired_difference(strata, plan.alpha, tuned),
     };
     // Both arms contribute; good enough for a forecast, which is scaled to the present width anyway.
-    let values: Vec<f64> = values().collect();
-    let sd = (2.0 * Moments::of(values.iter().copied()).variance()).sqrt();
+    let sd = (2.0 * Moments::of(values()).variance()).sqrt();
     let shape = shape(bounds, sd, plan.alpha);
     let counts = (strata.n_control(), strata.n_candidate());
     finish(Comparison::Unpaired, counts, strata.means(), plan.relative, bounds.is_some(), shape, estimate)
@@ -271,21 +273,21 @@ fn note_skipped(series: &MetricSeries, strata: &Stratified<'_>, notes: &mut Vec<
     }
 }
 
-/// Finite values only.
-pub(crate) struct Clean {
-    pub(crate) pairs: Vec<(f64, f64)>,
-    pub(crate) strata: Vec<(Vec<f64>, Vec<f64>)>,
+/// Values of control and of the candidate.
+type CleanArms<'a> = (Cow<'a, [f64]>, Cow<'a, [f64]>);
+
+/// Finite values only; copied only where others have to be left out.
+pub(crate) struct Clean<'a> {
+    pub(crate) pairs: Cow<'a, [(f64, f64)]>,
+    pub(crate) strata: Vec<CleanArms<'a>>,
     pub(crate) notes: Vec<String>,
 }
 
-impl Clean {
-    pub(crate) fn of(series: &MetricSeries) -> Self {
-        let finite = |values: &[f64]| -> Vec<f64> {
-            values.iter().copied().filter(|value| value.is_finite()).collect()
-        };
-        let pairs: Vec<(f64, f64)> =
-            series.pairs.iter().copied().filter(|(x, y)| x.is_finite() && y.is_finite()).collect();
-        let strata: Vec<(Vec<f64>, Vec<f64>)> =
+impl<'a> Clean<'a> {
+    pub(crate) fn of(series: &'a MetricSeries) -> Self {
+        let pairs = those(&series.pairs, |(x, y)| x.is_finite() && y.is_finite());
+        let finite = |values: &'a [f64]| those(values, |value| value.is_finite());
+        let strata: Vec<_> =
             series.strata.iter().map(|s| (finite(&s.control), finite(&s.candidate))).collect();
         let given: usize = series.strata.iter().map(|s| s.control.len() + s.candidate.len()).sum();
         let kept: usize = strata.iter().map(|(control, candidate)| control.len() + candidate.len()).sum();
@@ -300,5 +302,13 @@ impl Clean {
             notes.push(format!("{} samples left out: the value is not a finite number", given - kept));
         }
         Self { pairs, strata, notes }
+    }
+}
+
+fn those<T: Copy>(values: &[T], keep: impl Fn(&T) -> bool) -> Cow<'_, [T]> {
+    if values.iter().all(&keep) {
+        Cow::Borrowed(values)
+    } else {
+        Cow::Owned(values.iter().copied().filter(|value| keep(value)).collect())
     }
 }

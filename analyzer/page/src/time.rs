@@ -67,7 +67,7 @@ impl OverTime {
         let Some(look) = report.looks.get(index) else { return Vec::new() };
         self.memories.resize_with(report.looks.len(), Memory::default);
         let Some(memory) = self.memories.get(index) else { return Vec::new() };
-        let earlier = part(evidence, None, Some(look), &self.hidden);
+        let earlier = part(evidence, None, Some(look), &self.hidden, |series| gates.concern(series));
         weir_gate::gate_results(gates, &earlier, Spending::new(report.spending), memory)
     }
 }
@@ -97,12 +97,13 @@ fn trajectory(gate: &GateResult, looks: &[(&Look, Vec<GateResult>)]) -> Option<T
     })
 }
 
-/// The evidence that came after the look `after` and up to the look `until`, without the hidden segments.
+/// The wanted evidence that came after the look `after` and up to the look `until`, without the hidden segments.
 pub(crate) fn part(
     evidence: &[MetricSeries],
     after: Option<&Look>,
     until: Option<&Look>,
     hidden: &[Segment],
+    wanted: impl Fn(&MetricSeries) -> bool,
 ) -> Vec<MetricSeries> {
     let nothing = Prefix::default();
     let prefix = |look: Option<&Look>, at: usize| look.and_then(|look| look.prefixes.get(at)).cloned();
@@ -115,7 +116,7 @@ pub(crate) fn part(
         let cut = between(series, &from, &to);
         if hidden.is_empty() { cut } else { weir_gate::without(&cut, hidden) }
     };
-    evidence.iter().enumerate().map(of).collect()
+    evidence.iter().enumerate().filter(|(_, series)| wanted(series)).map(of).collect()
 }
 
 /// All of a series.

@@ -12,7 +12,8 @@ const CLUSTERS_MIN: usize = 10;
 /// No error probability below this is asked for.
 const ALPHA_MIN: f64 = 1e-290;
 
-/// Design effect of a mean, at least 1, from residuals (values minus their mean), each with its cluster's number.
+/// Design effect of a mean, at least 1, of groups of values with the number of the cluster that each is of; residuals are
+/// taken from each group's own mean.
 ///
 /// `d = G / (G - 1) * sum_c (sum_i r_ci)^2 / sum r^2`: the ratio of the clustered to the plain variance.
 ///
@@ -21,25 +22,40 @@ const ALPHA_MIN: f64 = 1e-290;
 ///
 /// Cluster numbers are dense: the greatest is about their count.
 #[must_use]
-pub fn design_effect(residuals: &[(f64, u32)]) -> f64 {
-    let clusters = residuals.iter().map(|(_, cluster)| *cluster as usize + 1).max().unwrap_or(0);
-    let mut sums = vec![(0.0_f64, 0.0_f64); clusters];
-    let mut plain = 0.0;
-    for (residual, cluster) in residuals {
-        plain += residual * residual;
-        if let Some((sum, size)) = sums.get_mut(*cluster as usize) {
-            *sum += residual;
-            *size += 1.0;
+pub fn design_effect<G: Iterator<Item = (f64, u32)> + Clone>(groups: impl IntoIterator<Item = G>) -> f64 {
+    let mut clusters: Vec<(f64, u32)> = Vec::new();
+    let (mut all, mut plain) = (0_usize, 0.0);
+    for group in groups {
+        let start = (0_usize, 0.0, 0);
+        let (n, sum, last) = group
+            .clone()
+            .fold(start, |(n, sum, last), (value, cluster)| (n + 1, sum + value, last.max(cluster)));
+        if n == 0 {
+            continue;
+        }
+        if clusters.len() <= last as usize {
+            clusters.resize(last as usize + 1, (0.0, 0));
+        }
+        let mean = sum / n as f64;
+        all += n;
+        for (value, cluster) in group {
+            let residual = value - mean;
+            plain += residual * residual;
+            if let Some((sum, size)) = clusters.get_mut(cluster as usize) {
+                *sum += residual;
+                *size += 1;
+            }
         }
     }
-    let n = residuals.len() as f64;
-    let used = sums.iter().filter(|(_, size)| *size > 0.0).count();
+    let n = all as f64;
+    let used = clusters.iter().filter(|(_, size)| *size > 0).count();
     if used < CLUSTERS_MIN {
         // The effect of copies: sum of squared sizes over n.
-        return (sums.iter().map(|(_, size)| size * size).sum::<f64>() / n.max(1.0)).max(1.0);
+        let squares: f64 = clusters.iter().map(|(_, size)| f64::from(*size) * f64::from(*size)).sum();
+        return (squares / n.max(1.0)).max(1.0);
     }
     let correction = used as f64 / (used as f64 - 1.0);
-    let between = correction * sums.iter().map(|(sum, _)| sum * sum).sum::<f64>();
+    let between = correction * clusters.iter().map(|(sum, _)| sum * sum).sum::<f64>();
     let effect = if plain > 0.0 { between / plain } else { 1.0 };
     if effect.is_finite() { effect.clamp(1.0, n.max(1.0)) } else { n.max(1.0) }
 }
@@ -53,6 +69,10 @@ pub fn tempered(alpha: f64, effect: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn effect(values: &[(f64, u32)]) -> f64 {
+        design_effect([values.iter().copied()])
+    }
 
     /// Two values in each of twenty clusters: copies, opposites, unrelated.
     fn pairs(second: impl Fn(usize, f64) -> f64) -> Vec<(f64, u32)> {
@@ -68,19 +88,19 @@ mod tests {
     fn copies_count_once_and_opposites_are_no_gain() {
         let close =
             |found: f64, expected: f64| assert!((found - expected).abs() < 1e-9, "{found} {expected}");
-        close(design_effect(&pairs(|_, first| first)), 2.0 * 20.0 / 19.0);
-        close(design_effect(&pairs(|_, first| -first)), 1.0);
+        close(effect(&pairs(|_, first| first)), 2.0 * 20.0 / 19.0);
+        close(effect(&pairs(|_, first| -first)), 1.0);
         let unrelated = pairs(|cluster, _| if cluster % 4 < 2 { 1.0 } else { -1.0 });
-        close(design_effect(&unrelated), 20.0 / 19.0);
+        close(effect(&unrelated), 20.0 / 19.0);
     }
 
     #[test]
     fn few_clusters_count_as_copies_and_values_that_never_vary_as_independent() {
         let constant: Vec<(f64, u32)> = (0..60).map(|index| (0.0, index / 3)).collect();
-        assert!((design_effect(&constant) - 1.0).abs() < 1e-9);
+        assert!((effect(&constant) - 1.0).abs() < 1e-9);
         let few: Vec<(f64, u32)> = (0..12).map(|index| (f64::from(index % 2), index / 4)).collect();
-        assert!((design_effect(&few) - 4.0).abs() < 1e-9);
-        assert!((design_effect(&[]) - 1.0).abs() < 1e-9);
+        assert!((effect(&few) - 4.0).abs() < 1e-9);
+        assert!((effect(&[]) - 1.0).abs() < 1e-9);
     }
 
     #[test]

@@ -10,7 +10,7 @@
 //! counted as below by a coin, so that the share is `p` again; the interval holds for every coin.
 //!
 //! Limits: an end exists only from some n on ([`values_needed`]; 95th percentile at alpha 0.05: 150 values). Cost:
-//! O(n log n), sorting.
+//! O(n).
 
 use crate::error::{StatsError, check_alpha, check_finite};
 use crate::estimate::Estimate;
@@ -29,16 +29,20 @@ pub fn quantile(values: &[f64], p: f64, alpha: f64) -> Result<Estimate, StatsErr
     check_alpha(alpha)?;
     check_probability(p)?;
     check_finite(values.iter().copied())?;
-    let mut sorted = values.to_vec();
-    sorted.sort_unstable_by(f64::total_cmp);
-    let n = sorted.len();
+    let n = values.len();
     let too_few = || StatsError::TooFew { n, minimum: values_needed(p, alpha) };
     let (least, greatest) = plausible_counts(n, p, alpha).ok_or_else(too_few)?;
     // With k values below the quantile, it is at least the k-th and at most the next one.
-    let below = least.checked_sub(1).and_then(|index| sorted.get(index));
-    let (Some(low), Some(high)) = (below, sorted.get(greatest)) else { return Err(too_few()) };
-    let value = at(&sorted, p).ok_or_else(too_few)?;
-    Ok(Estimate { value, low: *low, high: *high, n })
+    let places = (least.checked_sub(1), index(n, p), (greatest < n).then_some(greatest));
+    let (Some(low), Some(middle), Some(high)) = places else { return Err(too_few()) };
+    // The three places are found without sorting all values: each lies in what the one before leaves.
+    let mut values = values.to_vec();
+    let (below, value, above) = values.select_nth_unstable_by(middle, f64::total_cmp);
+    let value = *value;
+    let of = |part: &mut [f64], place: usize| *part.select_nth_unstable_by(place, f64::total_cmp).1;
+    let low = if low < middle { of(below, low) } else { value };
+    let high = if high > middle { of(above, high - middle - 1) } else { value };
+    Ok(Estimate { value, low, high, n })
 }
 
 /// Difference of `p`-quantiles, candidate minus control: each at half of alpha, joined by the union bound, so that the

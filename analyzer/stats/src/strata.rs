@@ -44,7 +44,7 @@ impl<'a> Stratified<'a> {
     }
 
     /// Usable strata with their weights, which sum to one.
-    pub fn weighted(&self) -> impl Iterator<Item = (Arms<'a>, f64)> + '_ {
+    pub fn weighted(&self) -> impl Iterator<Item = (Arms<'a>, f64)> + Clone + '_ {
         self.strata.iter().copied()
     }
 
