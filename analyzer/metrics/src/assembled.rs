@@ -3,14 +3,11 @@
 //! Requests are captured with the primary leg only, and files are read one by one. So a leg keeps a few hashes of what it
 //! cites, of what its request offered and asked, where a metric wants them, and the values follow when all legs are known.
 
-use std::collections::HashMap;
-
 use weir_sample::Leg;
 use whatlang::Lang;
 
 use crate::answer::Answer;
-use crate::exchange::Exchanges;
-use crate::family::session::Request;
+use crate::exchange::{Exchange, Exchanges};
 use crate::family::{citations, flag, language, session};
 use crate::figures::LegRef;
 use crate::metric::{Assembled, Metric, ValueOf};
@@ -24,7 +21,8 @@ const FAULTS: [&str; 4] = ["error", "empty", "refusal", "truncated_answer"];
 pub(crate) struct Needs {
     citations: bool,
     language: bool,
-    asked: bool,
+    pub(crate) asked: bool,
+    words: bool,
     /// Tags by name.
     pub(crate) tags: bool,
 }
@@ -38,7 +36,8 @@ pub(crate) struct Traits {
     known: Box<[u64]>,
     language: Option<Lang>,
     request_language: Option<Lang>,
-    pub(crate) request: Option<Request>,
+    /// What `session::sketch` keeps of the request.
+    words: Box<[u32]>,
 }
 
 impl Needs {
@@ -48,7 +47,8 @@ impl Needs {
             match metric.value {
                 ValueOf::Assembled(Assembled::CitationValid) => needs.citations = true,
                 ValueOf::Assembled(Assembled::LanguageMatch) => needs.language = true,
-                ValueOf::Assembled(Assembled::Retry | Assembled::Reprompt) => needs.asked = true,
+                ValueOf::Assembled(Assembled::Retry) => needs.asked = true,
+                ValueOf::Assembled(Assembled::Reprompt) => (needs.asked, needs.words) = (true, true),
                 ValueOf::Tag(..) => needs.tags = true,
                 _ => {}
             }
@@ -63,12 +63,13 @@ impl Needs {
 }
 
 impl Traits {
+    /// Nothing where there is nothing to keep, as for most legs.
     pub(crate) fn of(needs: Needs, answer: &Answer<'_>, request: Option<&str>) -> Option<Box<Self>> {
-        if !needs.request() {
+        if !(needs.citations || needs.language || needs.words) {
             return None;
         }
         let wanted = |wanted: bool| request.filter(|_| wanted);
-        Some(Box::new(Self {
+        let traits = Self {
             cited: if needs.citations {
                 citations::of_answer(answer).unwrap_or_default().into()
             } else {
@@ -78,8 +79,14 @@ impl Traits {
             language: needs.language.then(|| language::of_answer(answer)).flatten(),
             request_language: wanted(needs.language)
                 .and_then(|text| language::detect(session::last_message(text))),
-            request: wanted(needs.asked).map(Request::of),
-        }))
+            words: wanted(needs.words).map(session::sketch).unwrap_or_default().into(),
+        };
+        (traits != Self::default()).then(|| Box::new(traits))
+    }
+
+    /// What `session::sketch` kept of the request.
+    pub(crate) fn words(&self) -> &[u32] {
+        &self.words
     }
 }
 
@@ -90,7 +97,7 @@ impl Traits {
         for language in [self.language, self.request_language] {
             to.option(language, |to, language| to.text(language.code()));
         }
-        to.option(self.request.as_ref(), |to, request| request.write(to));
+        to.column(&self.words, u32::to_le_bytes);
     }
 
     pub(crate) fn read(from: &mut Reader<'_>) -> Option<Self> {
@@ -100,17 +107,49 @@ impl Traits {
             known: from.column(u64::from_le_bytes)?.into(),
             language: language(from)?,
             request_language: language(from)?,
-            request: from.option(Request::read)?,
+            words: from.column(u32::from_le_bytes)?.into(),
         })
     }
 }
 
-/// The values of one such metric by sample id and leg.
-pub(crate) fn values<'a>(
-    exchanges: &Exchanges<'a>,
-    what: Assembled,
-    metrics: &[Metric],
-) -> HashMap<(&'a str, Leg), f64> {
+/// The values of one such metric.
+pub(crate) struct Values {
+    /// For primary, shadow and noise legs: by place of the exchange, NaN where there is none; empty where there is none at all.
+    columns: [Vec<f64>; 3],
+}
+
+impl Values {
+    /// That of a leg of the exchange at this place.
+    pub(crate) fn at(&self, place: usize, leg: Leg) -> Option<f64> {
+        let [primary, shadow, noise] = &self.columns;
+        let column = match leg {
+            Leg::Primary => primary,
+            Leg::Shadow => shadow,
+            Leg::Noise => noise,
+        };
+        column.get(place).copied().filter(|value| !value.is_nan())
+    }
+
+    fn of(exchanges: usize, values: impl Iterator<Item = (usize, Leg, f64)>) -> Self {
+        let mut columns: [Vec<f64>; 3] = Default::default();
+        for (place, leg, value) in values {
+            let [primary, shadow, noise] = &mut columns;
+            let column = match leg {
+                Leg::Primary => primary,
+                Leg::Shadow => shadow,
+                Leg::Noise => noise,
+            };
+            column.resize(exchanges, f64::NAN);
+            if let Some(known) = column.get_mut(place) {
+                *known = value;
+            }
+        }
+        Self { columns }
+    }
+}
+
+/// The values of one such metric.
+pub(crate) fn values(exchanges: &Exchanges<'_>, what: Assembled, metrics: &[Metric]) -> Values {
     match what {
         Assembled::CitationValid => {
             per_leg(exchanges, |primary, leg| citations::valid(&leg.cited, &primary.known))
@@ -126,25 +165,21 @@ pub(crate) fn values<'a>(
             let faulty = |leg: LegRef<'_>| {
                 places.iter().any(|place| leg.value(*place).is_some_and(|value| value > 0.0))
             };
-            let values = session::values(exchanges, what, faulty);
-            values.into_iter().map(|(id, value)| ((id, Leg::Primary), value)).collect()
+            let values = session::values(exchanges, what, faulty).into_iter();
+            Values::of(exchanges.all.len(), values.map(|(place, value)| (place, Leg::Primary, value)))
         }
     }
 }
 
 /// Values of every leg whose exchange has a primary leg, which carries the request.
-fn per_leg<'a>(
-    exchanges: &Exchanges<'a>,
-    value: impl Fn(&Traits, &Traits) -> Option<f64>,
-) -> HashMap<(&'a str, Leg), f64> {
-    let mut values = HashMap::new();
-    for exchange in &exchanges.all {
-        let Some(primary) = exchange.primary.and_then(LegRef::traits) else { continue };
-        for found in exchange.legs() {
-            if let Some(value) = found.traits().and_then(|leg| value(primary, leg)) {
-                values.insert((found.sample_id(), found.leg()), value);
-            }
-        }
-    }
-    values
+fn per_leg(exchanges: &Exchanges<'_>, value: impl Fn(&Traits, &Traits) -> Option<f64>) -> Values {
+    let none = Traits::default();
+    let of = |(place, exchange): (usize, &Exchange<'_>)| {
+        let request = exchange.primary.map(|primary| primary.traits().unwrap_or(&none));
+        let values = exchange.legs().filter_map(|found| {
+            Some((place, found.leg(), value(request?, found.traits().unwrap_or(&none))?))
+        });
+        values.collect::<Vec<_>>()
+    };
+    Values::of(exchanges.all.len(), exchanges.all.iter().enumerate().flat_map(of))
 }

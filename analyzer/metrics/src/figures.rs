@@ -15,6 +15,9 @@ use crate::labels::LegLabels;
 use crate::numbers::{Integers, Numbers};
 use crate::packed::{Reader, Writer};
 
+/// Legs before a leg that are looked at for the same facts.
+const RECENT: usize = 6;
+
 /// One leg before it is put into the columns.
 #[derive(Clone, Debug)]
 pub(crate) struct LegFigures {
@@ -25,6 +28,8 @@ pub(crate) struct LegFigures {
     pub(crate) identity: Option<u64>,
     /// Hash of the session, or of the identity where no session is known.
     pub(crate) session: Option<u64>,
+    /// Hash of what the request asks, where a metric compares it; never 0.
+    pub(crate) asked: Option<u64>,
     /// What other legs are compared with, where a metric asks for it.
     pub(crate) traits: Option<Box<Traits>>,
     pub(crate) sequence: Option<i64>,
@@ -74,6 +79,8 @@ pub(crate) struct Figures {
     identity: Vec<u64>,
     /// Empty where it is the identity everywhere.
     session: Vec<u64>,
+    /// 0 where it is not known; empty where it is nowhere.
+    asked: Vec<u64>,
     sequence: Integers,
     inclusion_probability: Numbers,
     latency_ms: Numbers,
@@ -199,8 +206,9 @@ impl<'a> LegRef<'a> {
     }
 
     /// What the request asked, where a metric compares it.
-    pub(crate) fn request(self) -> Option<&'a Request> {
-        self.traits()?.request.as_ref()
+    pub(crate) fn request(self) -> Option<Request<'a>> {
+        let asked = self.file.asked.get(self.row()).copied().filter(|hash| *hash != 0)?;
+        Some(Request::new(asked, self.traits().map(Traits::words).unwrap_or_default()))
     }
 
     /// Whether the leg passes a revision filter. A shadow or noise leg without a revision belongs to its primary leg,
@@ -221,13 +229,13 @@ impl Figures {
         let mut ids = String::new();
         let mut id_ends = Vec::with_capacity(rows);
         let mut known: HashMap<Facts, u32> = HashMap::new();
-        let mut facts = Vec::new();
-        let mut places = Vec::with_capacity(rows);
+        let mut facts: Vec<Facts> = Vec::new();
+        let mut places: Vec<u32> = Vec::with_capacity(rows);
         let (mut ts_us, mut sequence) = (Vec::with_capacity(rows), Vec::with_capacity(rows));
         let (mut identity, mut session) = (Vec::with_capacity(rows), Vec::with_capacity(rows));
         let (mut inclusion, mut latency_ms) = (Vec::with_capacity(rows), Vec::with_capacity(rows));
         let mut values: Vec<Vec<f64>> = (0..metrics).map(|_| Vec::with_capacity(rows)).collect();
-        let mut traits = Vec::new();
+        let (mut traits, mut asked) = (Vec::with_capacity(rows), Vec::with_capacity(rows));
         for leg in legs {
             ids.push_str(&leg.sample_id);
             id_ends.push(u32::try_from(ids.len()).unwrap_or(u32::MAX));
@@ -235,21 +243,29 @@ impl Figures {
             sequence.push(leg.sequence);
             identity.push(leg.identity.unwrap_or(0));
             session.push(leg.session.unwrap_or(0));
+            asked.push(leg.asked.unwrap_or(0));
             inclusion.push(leg.inclusion_probability);
             latency_ms.push(leg.latency_ms.unwrap_or(f64::NAN));
             for (metric, column) in values.iter_mut().enumerate() {
                 column.push(leg.values.get(metric).copied().unwrap_or(f64::NAN));
             }
             traits.push(leg.traits);
-            let fresh = u32::try_from(facts.len()).unwrap_or(u32::MAX);
-            let place = *known.entry(leg.facts).or_insert_with_key(|new| {
-                facts.push(new.clone());
-                fresh
-            });
-            places.push(place);
+            // Most legs are like one of the last few, which is found without a hash.
+            let same = |place: &&u32| facts.get(**place as usize) == Some(&leg.facts);
+            let before = places.iter().rev().take(RECENT).find(same).copied();
+            places.push(before.unwrap_or_else(|| {
+                let fresh = u32::try_from(facts.len()).unwrap_or(u32::MAX);
+                *known.entry(leg.facts).or_insert_with_key(|new| {
+                    facts.push(new.clone());
+                    fresh
+                })
+            }));
         }
         if session == identity {
             session = Vec::new();
+        }
+        if asked.iter().all(|hash| *hash == 0) {
+            asked = Vec::new();
         }
         if traits.iter().all(Option::is_none) {
             traits = Vec::new();
@@ -265,6 +281,7 @@ impl Figures {
             places,
             identity,
             session,
+            asked,
             sequence: Integers::of(sequence),
             inclusion_probability: Numbers::of(inclusion),
             latency_ms: Numbers::of(latency_ms),
@@ -289,6 +306,7 @@ impl Figures {
         to.column(&self.places, u32::to_le_bytes);
         to.column(&self.identity, u64::to_le_bytes);
         to.column(&self.session, u64::to_le_bytes);
+        to.column(&self.asked, u64::to_le_bytes);
         self.sequence.write(to);
         self.inclusion_probability.write(to);
         self.latency_ms.write(to);
@@ -314,6 +332,7 @@ impl Figures {
         let places = from.column(u32::from_le_bytes)?;
         let identity = from.column(u64::from_le_bytes)?;
         let session = from.column(u64::from_le_bytes)?;
+        let asked = from.column(u64::from_le_bytes)?;
         let sequence = Integers::read(from, rows)?;
         let inclusion_probability = Numbers::read(from, rows)?;
         let latency_ms = Numbers::read(from, rows)?;
@@ -330,6 +349,7 @@ impl Figures {
             && places.len() == rows
             && identity.len() == rows
             && (session.is_empty() || session.len() == rows)
+            && (asked.is_empty() || asked.len() == rows)
             && (traits.is_empty() || traits.len() == rows)
             && places.iter().all(|place| (*place as usize) < facts.len())
             && from.is_empty();
@@ -343,6 +363,7 @@ impl Figures {
             places,
             identity,
             session,
+            asked,
             sequence,
             inclusion_probability,
             latency_ms,

@@ -3,7 +3,7 @@
 //! Of each leg stays: who it is (sample id, leg, variant), when, and one number per metric (NaN where the metric has no
 //! value).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,10 +18,14 @@ use crate::assembled::{Needs, Traits};
 use crate::cache::Outcome;
 use crate::error::MetricsError;
 use crate::expression::Expression;
+use crate::family::session::asked;
 use crate::figures::{Facts, Figures, LegFigures};
 use crate::labels::{Interner, RowLabels};
 use crate::metric::Metric;
 use crate::scan::{self, Frame, Refusal, Tags, scan, window};
+
+/// Labels that are looked for first.
+const RECENT: usize = 8;
 
 pub(crate) const COLUMNS: [&str; 38] = [
     "sample_id",
@@ -205,9 +209,7 @@ impl<'a> Columns<'a> {
         })?;
         let emitter = match (text(self.proxy, row), text(self.worker, row)) {
             (None, None) => None,
-            (proxy, worker) => {
-                Some(words.get(&format!("{}/{}", proxy.unwrap_or_default(), worker.unwrap_or_default())))
-            }
+            (proxy, worker) => Some(words.pair(proxy.unwrap_or_default(), worker.unwrap_or_default())),
         };
         let tags = self.tags.as_ref().map(|tags| tags.at(row)).unwrap_or_default();
         let mut answer = self.answer(row);
@@ -247,6 +249,7 @@ impl<'a> Columns<'a> {
                 .or_else(|| text(self.identity_hash, row))
                 .filter(|word| !word.is_empty())
                 .map(|word| xxh3_64(word.as_bytes())),
+            asked: text(self.request_text, row).filter(|_| self.needs.asked).map(asked),
             traits: Traits::of(self.needs, &answer, text(self.request_text, row)),
             sequence: self.sequence.and_then(|column| column.get(row)),
             inclusion_probability: self
@@ -303,15 +306,41 @@ fn text(column: Option<&StringChunked>, row: usize) -> Option<&str> {
 
 /// Labels that repeat in every row, kept once.
 #[derive(Default)]
-struct Words(HashMap<String, Arc<str>>);
+struct Words {
+    known: HashMap<String, Arc<str>>,
+    /// The last ones, which most rows have again: found without a hash.
+    recent: VecDeque<Arc<str>>,
+    /// The last pairs, put together.
+    pairs: VecDeque<(Arc<str>, Arc<str>, Arc<str>)>,
+}
 
 impl Words {
     fn get(&mut self, word: &str) -> Arc<str> {
-        if let Some(known) = self.0.get(word) {
-            return Arc::clone(known);
+        if let Some(recent) = self.recent.iter().find(|recent| ***recent == *word) {
+            return Arc::clone(recent);
         }
-        let shared: Arc<str> = Arc::from(word);
-        self.0.insert(word.to_owned(), Arc::clone(&shared));
+        let shared = self.known.get(word).map_or_else(|| Arc::from(word), Arc::clone);
+        self.known.entry(word.to_owned()).or_insert_with(|| Arc::clone(&shared));
+        push(&mut self.recent, Arc::clone(&shared));
         shared
     }
+
+    /// `one/other`.
+    fn pair(&mut self, one: &str, other: &str) -> Arc<str> {
+        let same = |pair: &&(Arc<str>, Arc<str>, Arc<str>)| *pair.0 == *one && *pair.1 == *other;
+        if let Some((_, _, both)) = self.pairs.iter().find(same) {
+            return Arc::clone(both);
+        }
+        let both = self.get(&format!("{one}/{other}"));
+        let parts = (self.get(one), self.get(other), Arc::clone(&both));
+        push(&mut self.pairs, parts);
+        both
+    }
+}
+
+fn push<T>(recent: &mut VecDeque<T>, new: T) {
+    if recent.len() >= RECENT {
+        recent.pop_back();
+    }
+    recent.push_front(new);
 }

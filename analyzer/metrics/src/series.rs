@@ -87,8 +87,8 @@ pub(crate) fn all_series(
             ValueOf::Assembled(what) => Some(assembled::values(exchanges, what, metrics)),
             _ => None,
         };
-        let value = |found: LegRef<'_>| match &assembled {
-            Some(values) => values.get(&(found.sample_id(), found.leg())).copied(),
+        let value = |exchange: usize, found: LegRef<'_>| match &assembled {
+            Some(values) => values.at(exchange, found.leg()),
             None => found.value(*place),
         };
         Some(builder.built(empty_series(metric), value))
@@ -99,12 +99,13 @@ pub(crate) fn all_series(
     for criterion in scores.criteria() {
         if criterion.starts_with(DISTANCE) {
             let value = |found: LegRef<'_>| distance(scores, found, criterion);
-            builder.keep(builder.built(distance_series(criterion), value));
+            builder.keep(builder.built(distance_series(criterion), |_, found| value(found)));
             continue;
         }
         let value = |found: LegRef<'_>| scores.of(found.sample_id(), found.leg(), criterion);
         let series = score_series(exchanges, criterion, value);
-        builder.keep(builder.labelled(series, value, People::of(&options.people, criterion)));
+        let people = People::of(&options.people, criterion);
+        builder.keep(builder.labelled(series, |_, found| value(found), people));
     }
     for id in &options.metrics {
         if id.starts_with(DISTANCE) && !builder.has(id) {
@@ -296,7 +297,7 @@ impl<'a, 'b> Builder<'a, 'b> {
         self.series.push(built.series);
     }
 
-    fn built(&self, series: MetricSeries, value: impl Fn(LegRef<'a>) -> Option<f64>) -> Built {
+    fn built(&self, series: MetricSeries, value: impl Fn(usize, LegRef<'a>) -> Option<f64>) -> Built {
         self.labelled(series, value, People::default())
     }
 
@@ -304,7 +305,7 @@ impl<'a, 'b> Builder<'a, 'b> {
     fn labelled(
         &self,
         mut series: MetricSeries,
-        value: impl Fn(LegRef<'a>) -> Option<f64>,
+        value: impl Fn(usize, LegRef<'a>) -> Option<f64>,
         mut people: People<'_>,
     ) -> Built {
         // At once and no more: columns that grow by doubling are half empty.
@@ -329,6 +330,7 @@ impl<'a, 'b> Builder<'a, 'b> {
         let mut values = 0_u64;
         let mut lengths = Vec::with_capacity(self.times.len());
         for (index, (exchange, place)) in self.exchanges.all.iter().zip(&self.pair_places).enumerate() {
+            let value = |found| value(index, found);
             let cluster = self.clusters.get(index).copied();
             let label = self.labels.places.get(index).copied();
             while self.times.get(lengths.len()).is_some_and(|time| exchange.ts_us > *time) {

@@ -65,8 +65,9 @@ pub(crate) fn of_request(text: &str) -> Vec<u64> {
     }
     for line in text.lines() {
         let mut announced = true;
-        for word in line.split(|c: char| c.is_whitespace() || "\"'`,;()[]{}<>=".contains(c)) {
-            let word = word.trim_matches(|c: char| ".:!?*#-".contains(c) || c == '\u{3002}');
+        for word in line.split(separates) {
+            let word =
+                word.trim_matches(|c| matches!(c, '.' | ':' | '!' | '?' | '*' | '#' | '-' | '\u{3002}'));
             if word.is_empty() {
                 continue;
             }
@@ -75,15 +76,30 @@ pub(crate) fn of_request(text: &str) -> Vec<u64> {
             if (!number && !plain && is_identifier(word)) || (number && announced) {
                 known.insert(hash(word));
             }
-            let lower = word.to_lowercase();
-            let parts = ["id", "ids", "doc", "document", "source", "ref", "reference", "chunk", "passage"];
-            announced = parts.contains(&lower.as_str()) || lower.ends_with("_id") || lower.ends_with("-id");
+            announced = announces(word);
             if known.len() >= KNOWN_MAX {
                 return known.into_iter().collect();
             }
         }
     }
     known.into_iter().collect()
+}
+
+/// Whether a character stands between words of a request.
+fn separates(c: char) -> bool {
+    let of_ascii =
+        matches!(c, '"' | '\'' | '`' | ',' | ';' | '(' | ')' | '[' | ']' | '{' | '}' | '<' | '>' | '=');
+    of_ascii || c.is_whitespace()
+}
+
+/// Whether a number behind this word is an identifier.
+fn announces(word: &str) -> bool {
+    const WORDS: [&str; 9] =
+        ["id", "ids", "doc", "document", "source", "ref", "reference", "chunk", "passage"];
+    let ending = word.len().checked_sub(3).and_then(|at| word.get(at..));
+    WORDS.iter().any(|known| word.eq_ignore_ascii_case(known))
+        || ending
+            .is_some_and(|ending| ending.eq_ignore_ascii_case("_id") || ending.eq_ignore_ascii_case("-id"))
 }
 
 /// The share of citations that are known; nothing where there are none.

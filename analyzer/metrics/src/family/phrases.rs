@@ -304,14 +304,16 @@ fn places(bytes: &[u8]) -> impl Iterator<Item = usize> {
     let later = bytes.get(1..).unwrap_or_default();
     marks.extend(bytes.iter().zip(later).map(|(before, byte)| mark(*before, *byte)));
     marks.resize(marks.len().next_multiple_of(8), 0);
-    let (eights, _) = marks.as_chunks::<8>();
-    let eights: Vec<u64> = eights.iter().map(|eight| u64::from_le_bytes(*eight)).collect();
-    eights.into_iter().enumerate().filter(|(_, left)| *left != 0).flat_map(|(block, mut left)| {
-        std::iter::from_fn(move || {
-            let at = left.trailing_zeros() / 8;
-            left &= left.wrapping_sub(1);
-            (at < 8).then_some(block * 8 + at as usize)
-        })
+    let (mut block, mut left) = (0, 0_u64);
+    std::iter::from_fn(move || {
+        while left == 0 {
+            let (eights, _) = marks.as_chunks::<8>();
+            left = u64::from_le_bytes(*eights.get(block)?);
+            block += 1;
+        }
+        let at = left.trailing_zeros() / 8;
+        left &= left.wrapping_sub(1);
+        Some((block - 1) * 8 + at as usize)
     })
 }
 

@@ -12,17 +12,14 @@
 //! The first two are known when the next request came or ten minutes are over; the others when the pause is. What is still
 //! open at the newest sample has no value.
 
-use std::collections::{BTreeMap, HashMap};
-
 use weir_gate::Better;
-use weir_sample::Leg;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::flag;
+use crate::answer::fold;
 use crate::exchange::{Exchange, Exchanges};
 use crate::figures::LegRef;
 use crate::metric::{Assembled, Metric, SHARE, ValueOf};
-use crate::packed::{Reader, Writer};
 
 /// A longer pause ends a session, microseconds.
 const PAUSE_US: i64 = 30 * 60 * 1_000_000;
@@ -34,11 +31,12 @@ const SHARED_MIN: f64 = 0.5;
 const SKETCH: usize = 16;
 
 /// What is kept of a request to compare it with the next.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Request {
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Request<'a> {
+    /// Hash of the folded text, never 0.
     whole: u64,
-    /// The least hashes of its words, ascending: two sketches share about as much as the words do.
-    words: Vec<u32>,
+    /// The least hashes of its words, ascending: two sketches share about as much as the words do. Empty where nobody asks.
+    words: &'a [u32],
 }
 
 pub(crate) fn metrics() -> Vec<Metric> {
@@ -58,38 +56,40 @@ pub(crate) fn metrics() -> Vec<Metric> {
     ]
 }
 
-impl Request {
-    pub(crate) fn of(text: &str) -> Self {
-        let folded = crate::answer::Text::new(last_message(text)).folded;
-        let mut words: Vec<u32> = folded
-            .split(|c: char| !c.is_alphanumeric())
-            .filter(|word| !word.is_empty())
-            .map(|word| (xxh3_64(word.as_bytes()) >> 32) as u32)
-            .collect();
-        words.sort_unstable();
-        words.dedup();
-        words.truncate(SKETCH);
-        Self { whole: xxh3_64(folded.trim().as_bytes()), words }
+/// Hash of the last message of a request, never 0.
+pub(crate) fn asked(text: &str) -> u64 {
+    let (folded, _) = fold(last_message(text));
+    xxh3_64(folded.trim().as_bytes()).max(1)
+}
+
+/// The least hashes of the words of the last message of a request, ascending.
+pub(crate) fn sketch(text: &str) -> Vec<u32> {
+    let (folded, _) = fold(last_message(text));
+    let mut words: Vec<u32> = folded
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(|word| (xxh3_64(word.as_bytes()) >> 32) as u32)
+        .collect();
+    words.sort_unstable();
+    words.dedup();
+    words.truncate(SKETCH);
+    words
+}
+
+impl<'a> Request<'a> {
+    pub(crate) fn new(whole: u64, words: &'a [u32]) -> Self {
+        Self { whole, words }
     }
 
-    pub(crate) fn write(&self, to: &mut Writer) {
-        to.number(self.whole);
-        to.column(&self.words, u32::to_le_bytes);
-    }
-
-    pub(crate) fn read(from: &mut Reader<'_>) -> Option<Self> {
-        Some(Self { whole: from.number()?, words: from.column(u32::from_le_bytes)? })
-    }
-
-    fn same(&self, other: &Self) -> bool {
+    fn same(self, other: Self) -> bool {
         self.whole == other.whole
     }
 
     /// The share of shared words among the least hashes of both: an estimate of their Jaccard similarity (A. Broder, "On
     /// the resemblance and containment of documents", 1997).
     #[allow(clippy::cast_precision_loss)] // at most SKETCH
-    fn similar(&self, other: &Self) -> bool {
-        let mut all: Vec<u32> = self.words.iter().chain(&other.words).copied().collect();
+    fn similar(self, other: Self) -> bool {
+        let mut all: Vec<u32> = self.words.iter().chain(other.words).copied().collect();
         all.sort_unstable();
         all.dedup();
         all.truncate(SKETCH);
@@ -105,26 +105,25 @@ pub(crate) fn last_message(text: &str) -> &str {
     last.strip_prefix("user: ").unwrap_or(last)
 }
 
-/// The values of one session metric by sample id.
-pub(crate) fn values<'a>(
-    exchanges: &Exchanges<'a>,
+/// The values of one session metric, each with the place of its exchange; of primary legs.
+pub(crate) fn values(
+    exchanges: &Exchanges<'_>,
     what: Assembled,
     faulty: impl Fn(LegRef<'_>) -> bool,
-) -> HashMap<&'a str, f64> {
+) -> Vec<(usize, f64)> {
     let newest_us = exchanges.legs().map(|found| found.ts_us()).max().unwrap_or_default();
-    let mut sessions: BTreeMap<u64, Vec<LegRef<'a>>> = BTreeMap::new();
-    for primary in exchanges.all.iter().filter_map(|exchange: &Exchange<'a>| exchange.primary) {
-        if let Some(session) = primary.session().filter(|_| primary.leg() == Leg::Primary) {
-            sessions.entry(session).or_default().push(primary);
-        }
-    }
-    let mut values = HashMap::new();
-    for mut legs in sessions.into_values() {
-        legs.sort_by(|one, other| (one.ts_us(), one.sample_id()).cmp(&(other.ts_us(), other.sample_id())));
+    let session = |(place, exchange): (usize, &Exchange<'_>)| Some((exchange.primary?.session()?, place));
+    let mut sessions: Vec<(u64, usize)> = exchanges.all.iter().enumerate().filter_map(session).collect();
+    // Exchanges are in order of time, and so are those of a session.
+    sessions.sort_unstable();
+    let primary = |place: usize| exchanges.all.get(place).and_then(|exchange| exchange.primary);
+    let mut values = Vec::new();
+    for legs in sessions.chunk_by(|one, other| one.0 == other.0) {
         let mut length = 0_u32;
-        for (index, leg) in legs.iter().copied().enumerate() {
+        for (index, (_, place)) in legs.iter().enumerate() {
+            let Some(leg) = primary(*place) else { continue };
             length += 1;
-            let next = legs.get(index + 1).copied();
+            let next = legs.get(index + 1).and_then(|(_, place)| primary(*place));
             let after_us = next.map_or(newest_us, LegRef::ts_us).saturating_sub(leg.ts_us());
             let ends = after_us > PAUSE_US;
             let value = match what {
@@ -134,7 +133,7 @@ pub(crate) fn values<'a>(
                 _ => None,
             };
             if let Some(value) = value {
-                values.insert(leg.sample_id(), value);
+                values.push((*place, value));
             }
             if ends {
                 length = 0;
@@ -159,12 +158,16 @@ mod tests {
 
     #[test]
     fn requests_are_compared_by_their_last_message() {
-        let request = |text: &str| Request::of(text);
-        let first = request("system: be brief\nuser: Where is my order 42?");
-        assert!(first.same(&request("system: be brief\nuser: where is  my order 42?")));
-        assert!(!first.same(&request("user: Where is my order 43?")));
-        assert!(first.similar(&request("user: hello\nassistant: yes?\nuser: so where is my order 42 now?")));
-        assert!(!first.similar(&request("user: cancel everything please")));
-        assert!(!request("").similar(&request("")));
+        let compared = |one: &str, other: &str| {
+            let (words, others) = (sketch(one), sketch(other));
+            let (one, other) = (Request::new(asked(one), &words), Request::new(asked(other), &others));
+            (one.same(other), one.similar(other))
+        };
+        let first = "system: be brief\nuser: Where is my order 42?";
+        assert!(compared(first, "system: be brief\nuser: where is  my order 42?").0);
+        assert!(!compared(first, "user: Where is my order 43?").0);
+        assert!(compared(first, "user: hello\nassistant: yes?\nuser: so where is my order 42 now?").1);
+        assert!(!compared(first, "user: cancel everything please").1);
+        assert!(!compared("", "").1);
     }
 }
