@@ -242,8 +242,8 @@ mod tests {
         metric.strata = vec![Stratum {
             control: vec![0.0, 0.0, 1.0],
             candidate: vec![1.0, 1.0, 0.0],
-            control_clusters: vec![0, 0, 1],
-            candidate_clusters: vec![2, 2, 3],
+            control_clusters: vec![0, 0, 1].into(),
+            candidate_clusters: vec![2, 2, 3].into(),
             ..Stratum::default()
         }];
         let found = &fixed_tests(&[metric], 0.05, 1)[0];

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::places::Places;
 use crate::series::{MetricSeries, PersonLabel, Stratum};
 
 /// A part of the traffic: for each dimension (`tier`, `route`, `tag:region`, ...) the value that it must have.
@@ -21,9 +22,9 @@ pub struct Labels {
     /// Sets of labels, each with its dimensions and their values; the same for every series of the same samples.
     pub sets: Vec<Vec<(String, String)>>,
     /// For each pair of the series the place of its set.
-    pub pairs: Vec<u32>,
+    pub pairs: Places,
     /// For each stratum, for each value of control and of the candidate, the place of its set.
-    pub strata: Vec<(Vec<u32>, Vec<u32>)>,
+    pub strata: Vec<(Places, Places)>,
 }
 
 impl Labels {
@@ -51,8 +52,8 @@ pub(crate) fn restricted(series: &MetricSeries, segment: &Segment) -> MetricSeri
         name: stratum.name.clone(),
         control: chosen(&stratum.control, &control),
         candidate: chosen(&stratum.candidate, &candidate),
-        control_clusters: chosen(&stratum.control_clusters, &control),
-        candidate_clusters: chosen(&stratum.candidate_clusters, &candidate),
+        control_clusters: chosen(&stratum.control_clusters, &control).into(),
+        candidate_clusters: chosen(&stratum.candidate_clusters, &candidate).into(),
     });
     MetricSeries {
         name: series.name.clone(),
@@ -60,7 +61,7 @@ pub(crate) fn restricted(series: &MetricSeries, segment: &Segment) -> MetricSeri
         better: series.better,
         bounds: series.bounds,
         pairs: chosen(&series.pairs, &pairs),
-        pair_clusters: chosen(&series.pair_clusters, &pairs),
+        pair_clusters: chosen(&series.pair_clusters, &pairs).into(),
         strata: strata.collect(),
         people,
         ..MetricSeries::default()
@@ -87,16 +88,16 @@ pub fn without(series: &MetricSeries, hidden: &[Segment]) -> MetricSeries {
     let mut places = Vec::with_capacity(series.strata.len());
     let mut arms = Vec::with_capacity(series.strata.len());
     for (index, stratum) in series.strata.iter().enumerate() {
-        let none = (Vec::new(), Vec::new());
+        let none = (Places::default(), Places::default());
         let (old, new) = labels.strata.get(index).unwrap_or(&none);
         let (control, candidate) = (kept(old, stratum.control.len()), kept(new, stratum.candidate.len()));
-        places.push((chosen(old, &control), chosen(new, &candidate)));
+        places.push((chosen(old, &control).into(), chosen(new, &candidate).into()));
         strata.push(Stratum {
             name: stratum.name.clone(),
             control: chosen(&stratum.control, &control),
             candidate: chosen(&stratum.candidate, &candidate),
-            control_clusters: chosen(&stratum.control_clusters, &control),
-            candidate_clusters: chosen(&stratum.candidate_clusters, &candidate),
+            control_clusters: chosen(&stratum.control_clusters, &control).into(),
+            candidate_clusters: chosen(&stratum.candidate_clusters, &candidate).into(),
         });
         arms.push((control, candidate));
     }
@@ -106,11 +107,15 @@ pub fn without(series: &MetricSeries, hidden: &[Segment]) -> MetricSeries {
         better: series.better,
         bounds: series.bounds,
         pairs: chosen(&series.pairs, &pairs),
-        pair_clusters: chosen(&series.pair_clusters, &pairs),
+        pair_clusters: chosen(&series.pair_clusters, &pairs).into(),
         noise_pairs: series.noise_pairs.clone(),
         strata,
         missing: series.missing,
-        labels: Labels { sets: labels.sets.clone(), pairs: chosen(&labels.pairs, &pairs), strata: places },
+        labels: Labels {
+            sets: labels.sets.clone(),
+            pairs: chosen(&labels.pairs, &pairs).into(),
+            strata: places,
+        },
         people: people_inside(&series.people, &pairs, &arms),
     }
 }

@@ -20,6 +20,7 @@ mod measure;
 mod memory;
 mod names;
 mod pack;
+mod places;
 mod plan;
 mod random;
 mod rehearse;
@@ -40,6 +41,7 @@ pub use labels::{Labels, Segment, without};
 pub use memory::Memory;
 pub use names::{FAMILIES, METRICS, WITH_PERCENTILES, base_metric};
 pub use pack::{pack_metrics, unmeasured};
+pub use places::Places;
 pub use plan::{GatePlan, Plan, PlanOptions, Traffic, plan, stated_pool};
 pub use rehearse::{
     Frequency, GateRehearsal, Rehearsal, RehearseOptions, Rehearsed, rehearsal, rehearse_one,

@@ -192,7 +192,7 @@ fn divided(series: &MetricSeries, seed: u64, candidate_share: f64, part: f64) ->
     for (index, whole) in series.strata.iter().enumerate() {
         let places = series.labels.strata.get(index).map(|places| places.0.as_slice()).unwrap_or_default();
         let mut stratum = Stratum { name: whole.name.clone(), ..Stratum::default() };
-        let mut own = (Vec::new(), Vec::new());
+        let mut own: (Vec<u32>, Vec<u32>) = Default::default();
         let n = (whole.control.len() as f64 * part).ceil() as usize;
         for (at, value) in whole.control.iter().enumerate().take(n) {
             let cluster = whole.control_clusters.get(at).copied();
@@ -210,7 +210,7 @@ fn divided(series: &MetricSeries, seed: u64, candidate_share: f64, part: f64) ->
         }
         strata.push(stratum);
         if !labels.sets.is_empty() {
-            labels.strata.push(own);
+            labels.strata.push((own.0.into(), own.1.into()));
         }
     }
     MetricSeries {

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::labels::Labels;
+use crate::places::Places;
 
 /// Which way a metric should move.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -30,11 +31,11 @@ pub struct Stratum {
     /// Values of primary legs that the candidate served.
     pub candidate: Vec<f64>,
     /// For each value of control the number of the identity that it is of; empty where none is known.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub control_clusters: Vec<u32>,
+    #[serde(default, skip_serializing_if = "nowhere")]
+    pub control_clusters: Places,
     /// The same for the candidate.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub candidate_clusters: Vec<u32>,
+    #[serde(default, skip_serializing_if = "nowhere")]
+    pub candidate_clusters: Places,
 }
 
 /// What a person says of one answer, on the scale of the metric.
@@ -69,8 +70,8 @@ pub struct MetricSeries {
     pub pairs: Vec<(f64, f64)>,
     /// For each pair the number of the identity that it is of (dense numbers, from 0); empty where none is known, and
     /// pairs then count as independent.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub pair_clusters: Vec<u32>,
+    #[serde(default, skip_serializing_if = "nowhere")]
+    pub pair_clusters: Places,
     /// `(control, second answer of control)` of the same exchange, in time order.
     pub noise_pairs: Vec<(f64, f64)>,
     /// Unpaired values by cohort.
@@ -145,6 +146,10 @@ pub struct CaptureHealth {
     pub skipped: Vec<String>,
     /// What makes the capture unfit for a promotion, in words.
     pub problems: Vec<String>,
+}
+
+fn nowhere(places: &Places) -> bool {
+    places.is_empty()
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde's way

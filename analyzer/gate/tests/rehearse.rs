@@ -46,7 +46,7 @@ fn history(requests: usize) -> Vec<MetricSeries> {
     let of = |control: Vec<f64>| Stratum {
         name: "all".into(),
         control,
-        control_clusters: sessions.clone(),
+        control_clusters: sessions.clone().into(),
         ..Stratum::default()
     };
     let strata = |series: MetricSeries, values: Vec<f64>| MetricSeries { strata: vec![of(values)], ..series };

@@ -5,8 +5,8 @@ mod common;
 
 use common::{Random, healthy, share, stratum};
 use weir_gate::{
-    Better, Evaluation, FindingKind, Gate, Gates, Labels, Margin, MetricSeries, Outcome, Segment, Severity,
-    Spending, Verdict, evaluate,
+    Better, Evaluation, FindingKind, Gate, Gates, Labels, Margin, MetricSeries, Outcome, Places, Segment,
+    Severity, Spending, Verdict, evaluate,
 };
 
 fn gate(severity: Severity) -> Gate {
@@ -50,7 +50,7 @@ fn tiers(requests: usize, tiers: &[(&str, f64, f64, f64)], seed: u64) -> MetricS
     }
     let sets = labels(&tiers.iter().map(|tier| ("tier", tier.0)).collect::<Vec<_>>());
     MetricSeries {
-        labels: Labels { sets, pairs: places, strata: Vec::new() },
+        labels: Labels { sets, pairs: places.into(), strata: Vec::new() },
         ..share("score:success", Better::Higher, pairs)
     }
 }
@@ -111,8 +111,8 @@ fn simpsons_paradox_of_different_mixtures_is_named_as_such() {
         strata: vec![stratum("all", control, candidate)],
         labels: Labels {
             sets: labels(&[("language", "en"), ("language", "fi")]),
-            pairs: Vec::new(),
-            strata: vec![(of_control, of_candidate)],
+            pairs: Places::default(),
+            strata: vec![(of_control.into(), of_candidate.into())],
         },
         ..share("score:success", Better::Higher, Vec::new())
     };

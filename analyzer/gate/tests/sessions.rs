@@ -40,7 +40,7 @@ fn decided(known: bool, make: impl Fn(&mut Random, usize) -> (MetricSeries, Marg
 
 fn cut(all: &MetricSeries, n: usize, known: bool) -> MetricSeries {
     let clusters = if known { all.pair_clusters[..n].to_vec() } else { Vec::new() };
-    MetricSeries { pairs: all.pairs[..n].to_vec(), pair_clusters: clusters, ..all.clone() }
+    MetricSeries { pairs: all.pairs[..n].to_vec(), pair_clusters: clusters.into(), ..all.clone() }
 }
 
 /// Sessions that come one after another, each with the same outcome in all its requests.
@@ -86,7 +86,7 @@ fn copies_of_every_answer_add_little() {
     let once: Vec<(f64, f64)> = (0..400).map(|_| (random.flag(0.1), random.flag(0.12))).collect();
     let numbers: Vec<u32> = (0..400).collect();
     let single =
-        MetricSeries { pair_clusters: numbers.clone(), ..share("error", Better::Lower, once.clone()) };
+        MetricSeries { pair_clusters: numbers.clone().into(), ..share("error", Better::Lower, once.clone()) };
     let thrice = MetricSeries {
         pair_clusters: numbers.iter().flat_map(|number| [*number; 3]).collect(),
         ..share("error", Better::Lower, once.iter().flat_map(|pair| [*pair; 3]).collect())
@@ -112,8 +112,8 @@ fn users_of_a_cohort_are_counted_once_too() {
     let (control, control_clusters) = values(0.1, 1);
     let (candidate, candidate_clusters) = values(0.1, 2);
     let with = Stratum {
-        control_clusters,
-        candidate_clusters,
+        control_clusters: control_clusters.into(),
+        candidate_clusters: candidate_clusters.into(),
         ..stratum("general", control.clone(), candidate.clone())
     };
     let width = |stratum| {

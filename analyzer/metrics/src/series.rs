@@ -8,9 +8,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use weir_gate::{Better, MetricSeries, Stratum};
+use weir_gate::{Better, MetricSeries, Places, Stratum};
 use weir_report::Prefix;
 use weir_sample::{Leg, Variant};
 
@@ -61,8 +61,8 @@ pub(crate) struct AllSeries {
 /// judged again at each.
 fn looks(exchanges: usize) -> usize {
     match exchanges {
-        0..=100_000 => 24,
-        100_001..=1_000_000 => 12,
+        0..=20_000 => 24,
+        20_001..=200_000 => 12,
         _ => 6,
     }
 }
@@ -230,6 +230,8 @@ struct Builder<'a, 'b> {
     times: Vec<i64>,
     /// For each of these times the lengths of each series.
     prefixes: Vec<Vec<Prefix>>,
+    /// Clusters and labels of the series so far.
+    known: Mutex<Vec<Places>>,
 }
 
 impl<'a, 'b> Builder<'a, 'b> {
@@ -273,6 +275,7 @@ impl<'a, 'b> Builder<'a, 'b> {
             stratum_sizes,
             exchanges,
             prefixes: vec![Vec::new(); times.len()],
+            known: Mutex::default(),
             times,
             unpaired: inclusion::kept(exchanges),
             clusters: clusters(exchanges, one_sided),
@@ -314,56 +317,54 @@ impl<'a, 'b> Builder<'a, 'b> {
         let pairs = self.pairs.pairs.len();
         let mut places = room(true, pairs);
         series.pairs.reserve_exact(pairs);
-        series.pair_clusters = room(clustered, pairs);
-        series.labels.pairs = room(labelled, pairs);
+        let mut pair_clusters: Vec<u32> = room(clustered, pairs);
+        let mut pair_labels: Vec<u32> = room(labelled, pairs);
         let stratum = |(control, candidate): &(usize, usize)| Stratum {
             control: Vec::with_capacity(*control),
             candidate: Vec::with_capacity(*candidate),
-            control_clusters: room(clustered, *control),
-            candidate_clusters: room(clustered, *candidate),
             ..Stratum::default()
         };
         let mut strata: Vec<Stratum> = self.stratum_sizes.iter().map(stratum).collect();
-        let labels =
-            |(control, candidate): &(usize, usize)| (room(labelled, *control), room(labelled, *candidate));
-        let mut strata_labels: Vec<(Vec<u32>, Vec<u32>)> = self.stratum_sizes.iter().map(labels).collect();
+        let numbers = |wanted: bool| -> Vec<(Vec<u32>, Vec<u32>)> {
+            let of =
+                |(control, candidate): &(usize, usize)| (room(wanted, *control), room(wanted, *candidate));
+            self.stratum_sizes.iter().map(of).collect()
+        };
+        let (mut strata_clusters, mut strata_labels) = (numbers(clustered), numbers(labelled));
         let mut values = 0_u64;
         let mut lengths = Vec::with_capacity(self.times.len());
         for (index, (exchange, place)) in self.exchanges.all.iter().zip(&self.pair_places).enumerate() {
-            let value = |found| value(index, found);
+            let value = |found: Option<LegRef<'a>>| value(index, found?);
             let cluster = self.clusters.get(index).copied();
             let label = self.labels.places.get(index).copied();
             while self.times.get(lengths.len()).is_some_and(|time| exchange.ts_us > *time) {
                 lengths.push(Lengths::of(&series, &strata));
             }
-            for found in exchange.legs() {
-                if value(found).is_some() {
-                    values += 1;
-                } else {
-                    series.missing += 1;
-                }
-            }
-            if let (Some((control, candidate)), Some(place)) = (exchange.pair(), place)
-                && let (Some(control), Some(candidate)) = (value(control), value(candidate))
+            let (of_primary, of_shadow, of_noise) =
+                (value(exchange.primary), value(exchange.shadow), value(exchange.noise));
+            let known = [of_primary, of_shadow, of_noise].iter().flatten().count() as u64;
+            values += known;
+            series.missing += exchange.legs().count() as u64 - known;
+            if let (Some(_), Some(place)) = (exchange.pair(), place)
+                && let (Some(control), Some(candidate)) = (of_primary, of_shadow)
             {
                 let id = exchange.primary.map_or("", LegRef::sample_id);
                 people.paired(id, Leg::Primary, series.pairs.len());
                 people.paired(id, Leg::Shadow, series.pairs.len());
                 series.pairs.push((control, candidate));
-                series.pair_clusters.extend(cluster);
-                series.labels.pairs.extend(label);
+                pair_clusters.extend(cluster);
+                pair_labels.extend(label);
                 places.push(*place);
             }
-            if let Some((control, noise)) = exchange.noise_pair()
-                && let (Some(control), Some(noise)) = (value(control), value(noise))
-            {
+            if let (Some(_), Some(control), Some(noise)) = (exchange.noise_pair(), of_primary, of_noise) {
                 series.noise_pairs.push((control, noise));
             }
             if let Some(primary) = exchange.primary.filter(|_| self.unpaired.get(index) == Some(&true))
-                && let Some(number) = value(primary)
+                && let Some(number) = of_primary
             {
                 let place = self.stratum_places.get(index).map_or(0, |place| *place as usize);
-                let (Some(stratum), Some(labels)) = (strata.get_mut(place), strata_labels.get_mut(place))
+                let (Some(stratum), Some(labels), Some(clusters)) =
+                    (strata.get_mut(place), strata_labels.get_mut(place), strata_clusters.get_mut(place))
                 else {
                     continue;
                 };
@@ -375,12 +376,12 @@ impl<'a, 'b> Builder<'a, 'b> {
                 match primary.variant() {
                     Variant::Control => {
                         stratum.control.push(number);
-                        stratum.control_clusters.extend(cluster);
+                        clusters.0.extend(cluster);
                         labels.0.extend(label);
                     }
                     Variant::Candidate => {
                         stratum.candidate.push(number);
-                        stratum.candidate_clusters.extend(cluster);
+                        clusters.1.extend(cluster);
                         labels.1.extend(label);
                     }
                 }
@@ -398,12 +399,18 @@ impl<'a, 'b> Builder<'a, 'b> {
         let prefixes = lengths.iter().take(self.times.len()).map(|lengths| lengths.prefix(&kept)).collect();
         series.people = people.labels(&kept);
         series.labels.sets.clone_from(&self.labels.sets);
-        for (((cohort, revision), mut stratum), labels) in self.strata.iter().zip(strata).zip(strata_labels) {
+        (series.pair_clusters, series.labels.pairs) = (self.shared(pair_clusters), self.shared(pair_labels));
+        let numbers = strata_clusters.into_iter().zip(strata_labels);
+        for (((cohort, revision), mut stratum), (clusters, labels)) in
+            self.strata.iter().zip(strata).zip(numbers)
+        {
             if !compared(&stratum) {
                 continue; // nothing to compare with
             }
+            stratum.control_clusters = self.shared(clusters.0);
+            stratum.candidate_clusters = self.shared(clusters.1);
             if !series.labels.is_empty() {
-                series.labels.strata.push(labels);
+                series.labels.strata.push((self.shared(labels.0), self.shared(labels.1)));
             }
             stratum.name = match revision {
                 Some(revision) => format!("{cohort}, revision {revision}"),
@@ -412,6 +419,13 @@ impl<'a, 'b> Builder<'a, 'b> {
             series.strata.push(stratum);
         }
         Built { series, absent: None, places, prefixes }
+    }
+
+    /// In memory once for all series that have the same.
+    fn shared(&self, numbers: Vec<u32>) -> Places {
+        let mut places = Places::from(numbers);
+        places.share(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner));
+        places
     }
 
     /// Whether an answer of the control has a positive value of a metric.

@@ -136,13 +136,13 @@ fn between(series: &MetricSeries, from: &Prefix, to: &Prefix) -> MetricSeries {
             name: stratum.name.clone(),
             control: cut(&stratum.control, old_from, old_to),
             candidate: cut(&stratum.candidate, new_from, new_to),
-            control_clusters: cut(&stratum.control_clusters, old_from, old_to),
-            candidate_clusters: cut(&stratum.candidate_clusters, new_from, new_to),
+            control_clusters: cut(&stratum.control_clusters, old_from, old_to).into(),
+            candidate_clusters: cut(&stratum.candidate_clusters, new_from, new_to).into(),
         }
     });
     let places = series.labels.strata.iter().enumerate().map(|(at, (control, candidate))| {
         let ((old_from, new_from), (old_to, new_to)) = (counts(from, at), counts(to, at));
-        (cut(control, old_from, old_to), cut(candidate, new_from, new_to))
+        (cut(control, old_from, old_to).into(), cut(candidate, new_from, new_to).into())
     });
     MetricSeries {
         name: series.name.clone(),
@@ -150,14 +150,14 @@ fn between(series: &MetricSeries, from: &Prefix, to: &Prefix) -> MetricSeries {
         better: series.better,
         bounds: series.bounds,
         pairs: cut(&series.pairs, from.pairs, to.pairs),
-        pair_clusters: cut(&series.pair_clusters, from.pairs, to.pairs),
+        pair_clusters: cut(&series.pair_clusters, from.pairs, to.pairs).into(),
         noise_pairs: cut(&series.noise_pairs, from.noise_pairs, to.noise_pairs),
         strata: strata.collect(),
         missing: series.missing,
         // Sets stay as they are: those that had not appeared yet label nothing.
         labels: Labels {
             sets: series.labels.sets.clone(),
-            pairs: cut(&series.labels.pairs, from.pairs, to.pairs),
+            pairs: cut(&series.labels.pairs, from.pairs, to.pairs).into(),
             strata: places.collect(),
         },
         people: people_between(&series.people, from, to),

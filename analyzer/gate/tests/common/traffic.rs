@@ -83,7 +83,7 @@ pub fn rollout(random: &mut Random, requests: usize, change: Change) -> Vec<Metr
         .iter()
         .flat_map(|tier| ["en", "de"].map(|language| vec![label("tier", tier), label("language", language)]))
         .collect();
-    let labels = Labels { sets, pairs: places[..requests].to_vec(), strata: Vec::new() };
+    let labels = Labels { sets, pairs: places[..requests].to_vec().into(), strata: Vec::new() };
     let names = [
         ("error", Better::Lower, true),
         ("json_valid", Better::Higher, true),
@@ -104,7 +104,7 @@ pub fn rollout(random: &mut Random, requests: usize, change: Change) -> Vec<Metr
             true => share(name, better, pairs),
             false => series(name, better, None, pairs),
         };
-        let pair_clusters = clusters[..requests].to_vec();
+        let pair_clusters = clusters[..requests].to_vec().into();
         all.push(MetricSeries { pair_clusters, labels: labels.clone(), ..plain });
     }
     all
@@ -156,7 +156,7 @@ pub fn after(all: &[MetricSeries], n: usize) -> Vec<MetricSeries> {
         better: series.better,
         bounds: series.bounds,
         pairs: series.pairs[..n].to_vec(),
-        pair_clusters: series.pair_clusters[..n].to_vec(),
+        pair_clusters: series.pair_clusters[..n].to_vec().into(),
         labels: Labels {
             sets: series.labels.sets.clone(),
             pairs: series.labels.pairs.iter().copied().take(n).collect(),

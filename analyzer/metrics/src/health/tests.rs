@@ -57,6 +57,7 @@ fn leg(id: &str, leg: Leg, variant: Variant, at_us: i64) -> LegFigures {
         },
         ts_us: at_us,
         identity: None,
+        asked: None,
         session: None,
         traits: None,
         sequence: None,
