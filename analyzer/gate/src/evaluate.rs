@@ -116,16 +116,23 @@ pub fn evaluate_again(
     }
 }
 
-/// The gates' results alone, as [`evaluate`] gives them: for a look of which only the intervals count.
+/// The gates' results alone, as [`evaluate`] gives them for what `cut` leaves of each series: for an earlier look of which only
+/// the intervals count. What is cut is in memory for one gate at a time.
 #[must_use]
 pub fn gate_results(
     gates: &Gates,
     series: &[MetricSeries],
+    cut: impl Fn(&MetricSeries) -> MetricSeries,
     spending: Spending,
     memory: &Memory,
 ) -> Vec<GateResult> {
     let expanded = expanded(gates, series);
-    whole(&expanded, Counts::of(&expanded).share(gates.alpha * spending.share()), memory)
+    let share = Counts::of(&expanded).share(gates.alpha * spending.share());
+    let of = |(gate, metrics): &Expanded<'_>| {
+        let left: Vec<MetricSeries> = metrics.iter().map(|series| cut(series)).collect();
+        whole(&[(gate, left.iter().collect())], share, memory)
+    };
+    expanded.iter().flat_map(of).collect()
 }
 
 /// Each gate's share of alpha for exactly these gates and metrics.
@@ -226,14 +233,6 @@ fn score(results: &[GateResult]) -> Option<u8> {
     }
     // At most 100 by construction.
     (possible > 0.0).then(|| (100.0 * reached / possible).round() as u8)
-}
-
-impl Gates {
-    /// Whether any gate is about a series.
-    #[must_use]
-    pub fn concern(&self, series: &MetricSeries) -> bool {
-        self.gates.iter().any(|gate| concerns(gate, series))
-    }
 }
 
 /// The series that a gate is about: one by name, or all that a trailing `*` covers.

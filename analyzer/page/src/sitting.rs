@@ -143,7 +143,7 @@ impl Sitting {
                     after: change.after,
                     until: change.until,
                     without: change.without.clone(),
-                    evidence: part(&self.evidence, after, until, &change.without, |_| true),
+                    evidence: part(&self.evidence, after, until, &change.without),
                     memory: Memory::default(),
                 }
             }

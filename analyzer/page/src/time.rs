@@ -1,7 +1,18 @@
 //! Evidence as it was at earlier times, and gates over time.
 
+#[cfg(not(target_arch = "wasm32"))]
+use std::num::NonZero;
+#[cfg(not(target_arch = "wasm32"))]
+use std::panic::resume_unwind;
+#[cfg(not(target_arch = "wasm32"))]
+use std::thread::{self, available_parallelism};
+
 use weir_gate::{GateResult, Gates, Labels, Memory, MetricSeries, PersonLabel, Segment, Spending, Stratum};
 use weir_report::{Look, Prefix, Report, Trajectory, TrajectoryPoint};
+
+/// Threads that look at once: each has one cut series in memory.
+#[cfg(not(target_arch = "wasm32"))]
+const THREADS_MAX: usize = 4;
 
 /// Takes the gates into a report and draws out how each gate's interval closed.
 ///
@@ -18,7 +29,54 @@ pub fn complete_over(report: &mut Report, evidence: &[MetricSeries], gates: &Gat
     // The document is JSON that was just written.
     report.gates = serde_json::from_str(&gates.to_json()).unwrap_or_default();
     report.spending = spending.share();
-    report.trajectories = OverTime::default().trajectories(report, evidence, gates);
+    let looks = report.looks.iter().zip(at_every_look(report, evidence, gates)).collect();
+    report.trajectories = trajectories(report, looks);
+}
+
+/// The gates at each look of the report, side by side.
+#[cfg(not(target_arch = "wasm32"))]
+fn at_every_look(report: &Report, evidence: &[MetricSeries], gates: &Gates) -> Vec<Vec<GateResult>> {
+    let threads = available_parallelism().map_or(1, NonZero::get).min(THREADS_MAX);
+    let one = |look: &Look| results_at(report, evidence, gates, look, &[], &Memory::default());
+    // Every so manieth look for each thread: later ones cost more.
+    let share = |thread: usize| -> Vec<(usize, Vec<GateResult>)> {
+        let looks = report.looks.iter().enumerate().skip(thread).step_by(threads);
+        looks.map(|(place, look)| (place, one(look))).collect()
+    };
+    let share = &share;
+    let mut results: Vec<(usize, Vec<GateResult>)> = thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|thread| scope.spawn(move || share(thread))).collect();
+        // A panic of another thread is one of this.
+        let joined =
+            workers.into_iter().map(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        joined.flatten().collect()
+    });
+    results.sort_by_key(|(place, _)| *place);
+    results.into_iter().map(|(_, results)| results).collect()
+}
+
+/// The gates at each look of the report; the page has one thread.
+#[cfg(target_arch = "wasm32")]
+fn at_every_look(report: &Report, evidence: &[MetricSeries], gates: &Gates) -> Vec<Vec<GateResult>> {
+    let one = |look: &Look| results_at(report, evidence, gates, look, &[], &Memory::default());
+    report.looks.iter().map(one).collect()
+}
+
+/// The gates over what there was at a look, without the hidden segments.
+fn results_at(
+    report: &Report,
+    evidence: &[MetricSeries],
+    gates: &Gates,
+    look: &Look,
+    hidden: &[Segment],
+    memory: &Memory,
+) -> Vec<GateResult> {
+    let cut = |series: &MetricSeries| {
+        let prefix =
+            evidence.iter().position(|one| one.name == series.name).and_then(|at| look.prefixes.get(at));
+        cut_out(series, &Prefix::default(), prefix.unwrap_or(&Prefix::default()), hidden)
+    };
+    weir_gate::gate_results(gates, evidence, cut, Spending::new(report.spending), memory)
 }
 
 /// What was measured at each look, kept for the next drawing over the same evidence.
@@ -53,7 +111,7 @@ impl OverTime {
             .enumerate()
             .map(|(index, look)| (look, self.at(report, evidence, gates, index)))
             .collect();
-        report.evaluation.gates.iter().filter_map(|gate| trajectory(gate, &looks)).collect()
+        trajectories(report, looks)
     }
 
     /// The gates at one look of the report, counted from 0; none where there is no such look.
@@ -67,9 +125,12 @@ impl OverTime {
         let Some(look) = report.looks.get(index) else { return Vec::new() };
         self.memories.resize_with(report.looks.len(), Memory::default);
         let Some(memory) = self.memories.get(index) else { return Vec::new() };
-        let earlier = part(evidence, None, Some(look), &self.hidden, |series| gates.concern(series));
-        weir_gate::gate_results(gates, &earlier, Spending::new(report.spending), memory)
+        results_at(report, evidence, gates, look, &self.hidden, memory)
     }
+}
+
+fn trajectories(report: &Report, looks: Vec<(&Look, Vec<GateResult>)>) -> Vec<Trajectory> {
+    report.evaluation.gates.iter().filter_map(|gate| trajectory(gate, &looks)).collect()
 }
 
 fn trajectory(gate: &GateResult, looks: &[(&Look, Vec<GateResult>)]) -> Option<Trajectory> {
@@ -97,13 +158,12 @@ fn trajectory(gate: &GateResult, looks: &[(&Look, Vec<GateResult>)]) -> Option<T
     })
 }
 
-/// The wanted evidence that came after the look `after` and up to the look `until`, without the hidden segments.
+/// The evidence that came after the look `after` and up to the look `until`, without the hidden segments.
 pub(crate) fn part(
     evidence: &[MetricSeries],
     after: Option<&Look>,
     until: Option<&Look>,
     hidden: &[Segment],
-    wanted: impl Fn(&MetricSeries) -> bool,
 ) -> Vec<MetricSeries> {
     let nothing = Prefix::default();
     let prefix = |look: Option<&Look>, at: usize| look.and_then(|look| look.prefixes.get(at)).cloned();
@@ -113,10 +173,15 @@ pub(crate) fn part(
             Some(_) => prefix(until, at).unwrap_or_else(|| nothing.clone()),
             None => all(series),
         };
-        let cut = between(series, &from, &to);
-        if hidden.is_empty() { cut } else { weir_gate::without(&cut, hidden) }
+        cut_out(series, &from, &to, hidden)
     };
-    evidence.iter().enumerate().filter(|(_, series)| wanted(series)).map(of).collect()
+    evidence.iter().enumerate().map(of).collect()
+}
+
+/// What a series has between two lengths, without the hidden segments.
+fn cut_out(series: &MetricSeries, from: &Prefix, to: &Prefix, hidden: &[Segment]) -> MetricSeries {
+    let cut = between(series, from, to);
+    if hidden.is_empty() { cut } else { weir_gate::without(&cut, hidden) }
 }
 
 /// All of a series.
