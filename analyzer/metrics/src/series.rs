@@ -34,7 +34,7 @@ pub(crate) struct PairIndex {
     /// By place in `pairs`, where there are any.
     pub(crate) scores: BTreeMap<usize, PairScores>,
     /// By metric: for each element of the series' pairs its place in `pairs`.
-    pub(crate) of_metric: BTreeMap<String, Vec<u32>>,
+    pub(crate) of_metric: BTreeMap<String, Places>,
 }
 
 /// Where the two legs of a pair are.
@@ -194,14 +194,14 @@ struct Built {
     /// Why there is none.
     absent: Option<String>,
     /// For each of its pairs the place among all pairs.
-    places: Vec<u32>,
+    places: Places,
     /// Its lengths at each earlier time.
     prefixes: Vec<Prefix>,
 }
 
 impl Built {
     fn absent(series: MetricSeries, why: &str) -> Self {
-        Self { series, absent: Some(why.to_owned()), places: Vec::new(), prefixes: Vec::new() }
+        Self { series, absent: Some(why.to_owned()), places: Places::default(), prefixes: Vec::new() }
     }
 }
 
@@ -315,7 +315,7 @@ impl<'a, 'b> Builder<'a, 'b> {
         let (clustered, labelled) = (!self.clusters.is_empty(), !self.labels.places.is_empty());
         let room = |wanted: bool, count: usize| Vec::with_capacity(if wanted { count } else { 0 });
         let pairs = self.pairs.pairs.len();
-        let mut places = room(true, pairs);
+        let mut places: Vec<u32> = room(true, pairs);
         series.pairs.reserve_exact(pairs);
         let mut pair_clusters: Vec<u32> = room(clustered, pairs);
         let mut pair_labels: Vec<u32> = room(labelled, pairs);
@@ -418,7 +418,7 @@ impl<'a, 'b> Builder<'a, 'b> {
             };
             series.strata.push(stratum);
         }
-        Built { series, absent: None, places, prefixes }
+        Built { series, absent: None, places: self.shared(places), prefixes }
     }
 
     /// In memory once for all series that have the same.
