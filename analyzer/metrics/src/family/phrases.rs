@@ -249,48 +249,62 @@ const HEDGE_PHRASES: &[&str] = &[
     "вероятно",
 ];
 
-/// Phrases by their first two bytes, so that most words of a text are passed over with one look.
+/// Bits of the filter, and the shift that leaves a number below it.
+const SLOTS: usize = 1 << 14;
+const SLOT_SHIFT: u32 = 32 - 14;
+
+/// Phrases by their first four bytes, so that nearly all words of a text are passed over with one look.
 pub(crate) struct Phrases {
-    /// Phrases by their first byte.
-    by_first: Vec<Vec<&'static str>>,
-    /// For each first byte, which second bytes there are: a bit for each.
-    seconds: Vec<[u64; 4]>,
+    /// Phrases with their first four bytes, in order of these.
+    by_head: Vec<(u32, &'static str)>,
+    /// A bit for each [`slot`] that some phrase has.
+    filter: Vec<u64>,
 }
 
 impl Phrases {
-    /// A list, ready to search for.
+    /// A list, ready to search for; each phrase has at least four bytes.
     pub(crate) fn new(phrases: &[&'static str]) -> Self {
-        let mut ready = Self { by_first: vec![Vec::new(); 256], seconds: vec![[0; 4]; 256] };
-        for phrase in phrases {
-            let [first, second, ..] = phrase.as_bytes() else { continue };
-            let first = usize::from(*first);
-            ready.by_first.get_mut(first).into_iter().for_each(|phrases| phrases.push(phrase));
-            let bits = ready.seconds.get_mut(first).and_then(|bits| bits.get_mut(usize::from(second / 64)));
-            bits.into_iter().for_each(|bits| *bits |= 1 << (second % 64));
+        let head = |phrase: &&'static str| Some((head(phrase.as_bytes())?, *phrase));
+        let mut by_head: Vec<(u32, &'static str)> = phrases.iter().filter_map(head).collect();
+        by_head.sort_unstable();
+        let mut filter = vec![0; SLOTS / 64];
+        for (head, _) in &by_head {
+            let slot = slot(*head);
+            filter.get_mut(slot / 64).into_iter().for_each(|bits| *bits |= 1 << (slot % 64));
         }
-        ready
+        Self { by_head, filter }
     }
 
     /// Whether a folded text holds one of the phrases.
     pub(crate) fn found_in(&self, folded: &str) -> bool {
-        let bytes = folded.as_bytes();
-        places(bytes).any(|at| self.begins_at(folded, at))
+        places(folded.as_bytes()).any(|at| self.begins_at(folded, at))
     }
 
     fn begins_at(&self, folded: &str, at: usize) -> bool {
         let rest = folded.as_bytes().get(at..).unwrap_or_default();
-        let [first, second, ..] = rest else { return false };
-        let bits = self.seconds.get(usize::from(*first)).and_then(|bits| bits.get(usize::from(second / 64)));
-        if bits.is_none_or(|bits| bits >> (second % 64) & 1 == 0) {
+        let Some(own) = head(rest) else { return false };
+        let slot = slot(own);
+        if self.filter.get(slot / 64).is_none_or(|bits| bits >> (slot % 64) & 1 == 0) {
             return false;
         }
-        let phrases = self.by_first.get(usize::from(*first)).map(Vec::as_slice).unwrap_or_default();
-        let fits = |phrase: &&str| phrase.as_bytes().get(1) == Some(second);
-        phrases.iter().copied().filter(fits).any(|phrase| rest.starts_with(phrase.as_bytes()))
+        let first = self.by_head.partition_point(|(head, _)| *head < own);
+        let same = self.by_head.get(first..).unwrap_or_default().iter().take_while(|(head, _)| *head == own);
+        same.map(|(_, phrase)| phrase).any(|phrase| rest.starts_with(phrase.as_bytes()))
             // The byte before may be the last one of a letter that is not ASCII.
-            && !(first.is_ascii_alphanumeric()
+            && !(rest.first().is_some_and(u8::is_ascii_alphanumeric)
                 && folded.get(..at).and_then(|text| text.chars().next_back()).is_some_and(char::is_alphanumeric))
     }
+}
+
+/// The first four bytes as a number.
+fn head(bytes: &[u8]) -> Option<u32> {
+    bytes.first_chunk().map(|head| u32::from_le_bytes(*head))
+}
+
+/// Where the filter has a head's bit: its upper bits multiplied by the golden ratio (D. Knuth, "The Art of Computer Programming",
+/// volume 3, section 6.4).
+fn slot(head: u32) -> usize {
+    (head.wrapping_mul(0x9e37_79b1) >> SLOT_SHIFT) as usize
 }
 
 /// Where a phrase may begin: at ASCII letters and digits behind something else, and at every byte that is not ASCII. Marked
