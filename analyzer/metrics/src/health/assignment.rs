@@ -17,14 +17,14 @@
 //! often then looks like a mismatch. That is a difference of populations as well, and named as one. With an inclusion
 //! probability of 1 there is no such effect.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashSet;
 
 use weir_gate::{AssignmentCheck, CaptureHealth};
 use weir_policy::{Mode, Policy, Share};
 use weir_sample::{Leg, Variant};
 use weir_stats::share::ShareTest;
 
-use super::{ALPHA, Group, group, group_name, number, percent, share};
+use super::{ALPHA, Group, group, group_name, percent, share};
 use crate::exchange::Exchanges;
 use crate::figures::LegRef;
 use crate::inclusion::stays;
@@ -73,9 +73,8 @@ pub(super) fn shares(
     policy: &[ExpectedShare],
     health: &mut CaptureHealth,
 ) -> Vec<String> {
-    let least = least_inclusion(exchanges);
-    let mut order: Vec<(Group<'_>, u32)> = Vec::new();
-    let mut tests: HashMap<(Group<'_>, u32), (ShareTest, HashSet<u64>)> = HashMap::new();
+    let (groups, least) = least_inclusion(exchanges);
+    let mut tests: Vec<(Group<'_>, u32, ShareTest, HashSet<u64>)> = Vec::new();
     for found in primaries(exchanges) {
         let key = group(found);
         let Some(identity) = found.assigned_identity() else { continue };
@@ -84,21 +83,26 @@ pub(super) fn shares(
         let of_policy =
             || policy.iter().find(|share| silent && share.is_of(key)).map(|share| share.candidate_ppm);
         let Some(ppm) = found.candidate_ppm().or_else(of_policy) else { continue };
-        if !stays(found, least.get(&key).copied().unwrap_or(1.0)) {
+        let least = groups.iter().position(|group| *group == key).and_then(|place| least.get(place));
+        if !stays(found, least.copied().unwrap_or(1.0)) {
             continue;
         }
-        let Ok(new) = ShareTest::new(f64::from(ppm) / PPM) else { continue };
-        let (test, seen) = tests.entry((key, ppm)).or_insert_with(|| {
-            order.push((key, ppm));
-            (new, HashSet::new())
-        });
+        let known = tests.iter().position(|(group, share, ..)| (*group, *share) == (key, ppm));
+        let known = match (known, ShareTest::new(f64::from(ppm) / PPM)) {
+            (Some(known), _) => known,
+            (None, Ok(new)) => {
+                tests.push((key, ppm, new, HashSet::new()));
+                tests.len() - 1
+            }
+            (None, Err(_)) => continue,
+        };
+        let Some((_, _, test, seen)) = tests.get_mut(known) else { continue };
         if seen.insert(identity) {
             test.observe(found.variant() == Variant::Candidate);
         }
     }
     let mut problems = Vec::new();
-    for (place, (key, ppm)) in order.into_iter().enumerate() {
-        let Some((test, _)) = tests.get(&(key, ppm)) else { continue };
+    for (place, (key, ppm, test, _)) in tests.into_iter().enumerate() {
         let k = (place + 1) as f64;
         let check = AssignmentCheck {
             cohort: key.1.unwrap_or_default().to_owned(),
@@ -131,16 +135,24 @@ fn mismatch(check: &AssignmentCheck, key: Group<'_>) -> String {
 
 /// Identities that were served by both variants within one revision and cohort: sticky assignment rules that out.
 pub(super) fn stickiness(exchanges: &Exchanges<'_>, health: &mut CaptureHealth) -> Option<String> {
-    let mut served: HashMap<(Group<'_>, u64), (bool, bool)> = HashMap::new();
-    for found in primaries(exchanges) {
-        if let Some(identity) = found.assigned_identity() {
-            let (control, candidate) = served.entry((group(found), identity)).or_default();
-            *control |= found.variant() == Variant::Control;
-            *candidate |= found.variant() == Variant::Candidate;
-        }
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    let served =
+        |found: LegRef<'_>| Some((found.assigned_identity()?, found.variant() == Variant::Candidate));
+    let mut served: Vec<(usize, u64, bool)> = primaries(exchanges)
+        .filter_map(|found| {
+            let (identity, candidate) = served(found)?;
+            Some((place(&mut groups, group(found)), identity, candidate))
+        })
+        .collect();
+    served.sort_unstable();
+    served.dedup();
+    // Once for each variant that served the identity.
+    let same = |one: &(usize, u64, bool), other: &(usize, u64, bool)| (one.0, one.1) == (other.0, other.1);
+    let (mut both, mut all) = (0, 0);
+    for variants in served.chunk_by(same) {
+        all += 1;
+        both += u64::from(variants.len() > 1);
     }
-    let both = number(served.values().filter(|(control, candidate)| *control && *candidate).count());
-    let all = number(served.len());
     health.served_by_both = both;
     (both >= BOTH_MIN && share(both, all) > BOTH_SHARE_MAX).then(|| {
         format!(
@@ -159,17 +171,27 @@ impl ExpectedShare {
     }
 }
 
+/// The place of a group among those that were seen: there are few.
+fn place<'a>(groups: &mut Vec<Group<'a>>, group: Group<'a>) -> usize {
+    groups.iter().position(|known| *known == group).unwrap_or_else(|| {
+        groups.push(group);
+        groups.len() - 1
+    })
+}
+
 fn primaries<'a>(exchanges: &Exchanges<'a>) -> impl Iterator<Item = LegRef<'a>> {
     exchanges.all.iter().filter_map(|exchange| exchange.primary).filter(|found| found.leg() == Leg::Primary)
 }
 
-/// The least chance of capture among the primary legs of each group.
-fn least_inclusion<'a>(exchanges: &Exchanges<'a>) -> BTreeMap<Group<'a>, f64> {
-    let mut least = BTreeMap::new();
+/// The groups, and the least chance of capture among the primary legs of each.
+fn least_inclusion<'a>(exchanges: &Exchanges<'a>) -> (Vec<Group<'a>>, Vec<f64>) {
+    let (mut groups, mut least) = (Vec::new(), Vec::new());
     for found in primaries(exchanges) {
-        let probability = found.inclusion_probability();
-        let known = least.entry(group(found)).or_insert(probability);
-        *known = probability.min(*known);
+        let place = place(&mut groups, group(found));
+        least.resize(groups.len(), f64::INFINITY);
+        if let Some(known) = least.get_mut(place) {
+            *known = found.inclusion_probability().min(*known);
+        }
     }
-    least
+    (groups, least)
 }

@@ -64,19 +64,23 @@ pub(super) fn gaps<'a>(
 /// Answers that were cut, more of one variant than of the other: their texts are not judged, so that the comparison
 /// would leave out the long answers of one side.
 pub(super) fn truncation(exchanges: &Exchanges<'_>, health: &mut CaptureHealth) -> Option<String> {
-    let (mut control, mut candidate) = (Vec::new(), Vec::new());
+    let (mut control, mut candidate) = (0, 0);
     for found in exchanges.legs() {
         let (answers, truncated) = match found.variant() {
             Variant::Control => (&mut control, &mut health.truncated_control),
             Variant::Candidate => (&mut candidate, &mut health.truncated_candidate),
         };
-        answers.push(flag(found.truncated()));
+        *answers += 1;
         *truncated += u64::from(found.truncated());
     }
-    let of_control = share(health.truncated_control, number(control.len()));
-    let of_candidate = share(health.truncated_candidate, number(candidate.len()));
+    let of_control = share(health.truncated_control, control);
+    let of_candidate = share(health.truncated_candidate, candidate);
     let enough = health.truncated_control + health.truncated_candidate >= TRUNCATED_MIN;
-    (enough && differ(&control, &candidate)).then(|| {
+    let flags = |variant: Variant| -> Vec<f64> {
+        let of_variant = exchanges.legs().filter(|found| found.variant() == variant);
+        of_variant.map(|found| flag(found.truncated())).collect()
+    };
+    (enough && differ(&flags(Variant::Control), &flags(Variant::Candidate))).then(|| {
         format!(
             "the capture cut {:.0} % of the control's and {:.0} % of the candidate's answers, and what is cut is not \
              judged; hint: raise limits.bodyBytesMax in the policy",
