@@ -1,4 +1,4 @@
-//! Names the version of the definitions: a hash of this crate's source, so that figures that were kept beside the data by other
+//! Names the version of the definitions: a hash of the source of this crate and of the tripwires, so that figures that were kept beside the data by other
 //! definitions are not taken for those of these.
 
 use std::error::Error;
@@ -8,14 +8,20 @@ use std::path::{Path, PathBuf};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut files = Vec::new();
-    walk(Path::new("src"), &mut files)?;
+    // What is kept of answers is defined there.
+    let folders = ["src", "../tripwire/src"];
+    for folder in folders {
+        walk(Path::new(folder), &mut files)?;
+    }
     files.sort();
     let mut hasher = DefaultHasher::new();
     for file in files {
         hasher.write(file.to_string_lossy().as_bytes());
         hasher.write(&fs::read(&file)?);
     }
-    println!("cargo:rerun-if-changed=src");
+    for folder in folders {
+        println!("cargo:rerun-if-changed={folder}");
+    }
     println!("cargo:rustc-env=WEIR_METRICS_SOURCE={:016x}", hasher.finish());
     Ok(())
 }

@@ -1,12 +1,11 @@
-//! What a verdict has to heed beside its gates: tripwires of the embeddings, and how far judges are to be trusted.
+//! What a verdict has to heed beside its gates: tripwires, and how far judges are to be trusted.
 
 use std::path::{Path, PathBuf};
 
-use weir_gate::{Evaluation, JudgeTrust, Severity, Tripwire};
+use weir_gate::{Evaluation, JudgeTrust, Tripwire};
 use weir_judge::breakdown::Part;
 use weir_judge::labels::{Calibration, LabelError, Settled, calibrate, file, read_labels, settled, stored};
 use weir_judge::run::{JUDGE_PART, RunError};
-use weir_meaning::MeaningError;
 use weir_metrics::PersonScore;
 use weir_report::{JudgeCalibration, JudgePart};
 
@@ -14,13 +13,18 @@ use weir_sample::{Kind, list_files};
 
 use crate::error::LookError;
 
-/// Tripwires of the last embedding and the trust in judges, applied to a verdict.
+/// Tripwires and the trust in judges, applied to a verdict.
 ///
 /// # Errors
-/// Findings or calibrations that are there and cannot be read.
-pub fn heed(evaluation: Evaluation, data_dir: &Path, experiment: &str) -> Result<Evaluation, LookError> {
+/// Calibrations that are there and cannot be read.
+pub(crate) fn heed(
+    evaluation: Evaluation,
+    tripwires: &[Tripwire],
+    data_dir: &Path,
+    experiment: &str,
+) -> Result<Evaluation, LookError> {
     let judges = judges(data_dir, experiment)?;
-    Ok(weir_gate::restrain(evaluation, &tripwires(data_dir, experiment)?, &judges))
+    Ok(weir_gate::restrain(evaluation, tripwires, &judges))
 }
 
 /// How far judges are to be trusted, as the last `weir judge` or `weir label` found it.
@@ -115,20 +119,4 @@ fn part(part: Part) -> JudgePart {
         bias: part.bias,
         length_bias: part.length_bias,
     }
-}
-
-/// Tripwires of the last embedding.
-///
-/// # Errors
-/// Findings that cannot be read.
-pub fn tripwires(data_dir: &Path, experiment: &str) -> Result<Vec<Tripwire>, MeaningError> {
-    let findings = weir_meaning::read_findings(data_dir, experiment)?;
-    let fired = findings.iter().flat_map(|findings| &findings.tripwires);
-    Ok(fired
-        .map(|fired| Tripwire {
-            name: fired.name.clone(),
-            text: fired.text.clone(),
-            severity: if fired.critical { Severity::Critical } else { Severity::Major },
-        })
-        .collect())
 }

@@ -11,11 +11,12 @@ mod judging;
 mod looker;
 mod meaning;
 mod pack;
+mod tripwires;
 mod undecided;
 
 pub use embedding::Embedding;
 pub use error::LookError;
-pub use heed::{calibrations, heed, judges, people, tripwires};
+pub use heed::{calibrations, judges, people};
 pub use judging::{Judging, JudgingOptions, Spent};
 pub use looker::{Look, Looker};
 pub use meaning::{meaning, prompt_map};

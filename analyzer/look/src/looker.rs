@@ -3,16 +3,17 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use weir_gate::{Evaluation, Gates, Spending};
+use weir_gate::{Evaluation, Gates, Spending, Tripwire};
 use weir_metrics::{Cache, LoadOptions, Loaded, MetricsFile, ReportParts};
 use weir_report::{Report, TimelineEntry};
 
 use crate::embedding::Embedding;
 use crate::error::LookError;
-use crate::heed::{calibrations, heed, judges, people, tripwires};
+use crate::heed::{calibrations, heed, judges, people};
 use crate::judging::Judging;
 use crate::meaning::{meaning, prompt_map};
 use crate::pack::{pack_metrics, unmeasured};
+use crate::tripwires::tripwires;
 use crate::undecided::Undecided;
 
 /// One look: what was loaded, by which gates it was judged, and how.
@@ -24,7 +25,9 @@ pub struct Look {
     pub gates: Gates,
     /// The part of alpha that the look may spend.
     pub spending: Spending,
-    /// What the gates say.
+    /// What no score may override.
+    pub tripwires: Vec<Tripwire>,
+    /// What the gates say, tripwires and the trust in judges heeded.
     pub evaluation: Evaluation,
 }
 
@@ -49,8 +52,9 @@ impl Look {
         }
         let gates = gates.cloned().unwrap_or_else(|| Gates::default_pack(&loaded.series));
         let evaluation = weir_gate::evaluate(&gates, &loaded.series, &loaded.health, spending);
-        let evaluation = heed(evaluation, &options.data_dir, &loaded.experiment)?;
-        Ok(Self { loaded, gates, spending, evaluation })
+        let tripwires = tripwires(&options.data_dir, &loaded)?;
+        let evaluation = heed(evaluation, &tripwires, &options.data_dir, &loaded.experiment)?;
+        Ok(Self { loaded, gates, spending, tripwires, evaluation })
     }
 
     /// The report of this look.
@@ -65,7 +69,7 @@ impl Look {
             timeline,
         };
         let mut report = self.loaded.report(self.evaluation.clone(), parts)?;
-        report.tripwires = tripwires(data_dir, &self.loaded.experiment)?;
+        report.tripwires.clone_from(&self.tripwires);
         if let Some(findings) = weir_meaning::read_findings(data_dir, &self.loaded.experiment)? {
             report.meaning = Some(meaning(&findings));
             report.prompts = findings.map.as_ref().map(|map| prompt_map(map, &findings.embedder));

@@ -1,6 +1,7 @@
 //! What a run of `embed` found about the whole set: `DATA/meaning/experiment=E/drift.json`, schema [`SCHEMA`].
 
 use serde::{Deserialize, Serialize};
+use weir_tripwire::Fired;
 
 use crate::drift::Sequential;
 
@@ -178,16 +179,4 @@ pub struct Point {
     pub cluster: usize,
     /// The beginning of the prompt; hostile, escape it.
     pub request: String,
-}
-
-/// A tripwire that went off.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Fired {
-    /// Its name.
-    pub name: String,
-    /// What was seen, with figures.
-    pub text: String,
-    /// A critical one is a critical breach; any other only keeps from promoting.
-    pub critical: bool,
 }

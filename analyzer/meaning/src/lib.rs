@@ -22,7 +22,6 @@ pub mod moved;
 pub mod plane;
 mod run;
 mod runtime;
-pub mod tripwire;
 
 pub use embedder::{Embedder, EmbedderChoice};
 pub use error::MeaningError;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use weir_sample::durable::{DurableError, create_folder, write_atomically};
 use weir_sample::{Kind, Leg, Score, Variant, WrittenFile, list_files, read_file, write_samples};
+use weir_tripwire::{Answered, Mark, Seen, look};
 
 use crate::DISTANCE_CRITERION;
 use crate::cache::{Vectors, vectors};
@@ -14,10 +15,9 @@ use crate::drift::{above, classifier, kernel_swap, mean_flip, sign_flip};
 use crate::embedder::Embedder;
 use crate::error::MeaningError;
 use crate::findings::{Findings, SCHEMA, SCHEMAS_READ};
-use crate::legs::{Exchange, read};
+use crate::legs::{Answer, Exchange, read};
 use crate::measured::{Measured, mean};
 use crate::moved::{Prompts, moved, over_time};
-use crate::tripwire::{Given, Seen, look};
 
 /// Name of the score files.
 const PART: &str = "part-distance-embedding";
@@ -119,7 +119,7 @@ fn remove_older(options: &EmbedOptions, written: &[WrittenFile]) -> Result<(), M
 }
 
 fn scores(options: &EmbedOptions, judge: &str, measured: &[Measured<'_>]) -> Vec<Score> {
-    let row = |one: &Measured<'_>, leg: Leg, score: f64, answer: &crate::legs::Answer| Score {
+    let row = |one: &Measured<'_>, leg: Leg, score: f64, answer: &Answer| Score {
         experiment: options.experiment.clone(),
         sample_id: one.id.to_owned(),
         leg,
@@ -191,20 +191,18 @@ fn findings(
     })
 }
 
-fn seen<'a>(measured: &[Measured<'a>], scores: Option<(f64, f64)>) -> Seen<'a> {
+fn seen(measured: &[Measured<'_>], scores: Option<(f64, f64)>) -> Seen {
     let mut seen = Seen { scores, ..Seen::default() };
     for one in measured {
-        let request = one.exchange.request.as_deref();
-        for answer in [&one.exchange.primary, &one.exchange.shadow].into_iter().flatten() {
-            let Some(text) = answer.text.as_deref() else { continue };
-            let given = Given { request, answer: text };
-            match answer.variant {
-                Variant::Control => seen.control.push(given),
-                Variant::Candidate => seen.candidate.push(given),
-            }
-        }
-        seen.pairs.extend(one.exchange.pair());
-        seen.noise.extend(one.exchange.noise_pair());
+        let exchange = one.exchange;
+        let mark = |answer: &Option<Answer>| {
+            let answer = answer.as_ref()?;
+            Some(Answered {
+                by_candidate: answer.variant == Variant::Candidate,
+                mark: Mark::of(exchange.request.as_deref(), answer.text.as_deref()?)?,
+            })
+        };
+        seen.take(mark(&exchange.primary), mark(&exchange.shadow), mark(&exchange.noise));
     }
     seen
 }

@@ -15,10 +15,10 @@ use crate::figures::LegRef;
 use crate::health::capture_health;
 use crate::histogram::distribution;
 use crate::metric::Metric;
-use crate::parallel;
 use crate::scores::Scores;
 use crate::series::all_series;
 use crate::{LoadOptions, Loaded};
+use crate::{marks, parallel};
 
 /// Worst pairs shown for each gate.
 const EXEMPLARS_PER_GATE: usize = 3;
@@ -129,6 +129,7 @@ pub(crate) fn loaded(experiment: &str, metrics: &[Metric], options: &LoadOptions
         duplicates: exchanges.duplicates,
         first_ts_us: times().min(),
         last_ts_us: times().max(),
+        seen: marks::seen(&exchanges),
         pairs: all.pairs,
     }
 }

@@ -72,7 +72,7 @@ impl<'a> Exchange<'a> {
         exchange
     }
 
-    fn sample_id(&self) -> &'a str {
+    pub(crate) fn sample_id(&self) -> &'a str {
         self.legs().next().map_or("", LegRef::sample_id)
     }
 }

@@ -8,10 +8,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use weir_sample::{Leg, Variant};
+use weir_tripwire::Mark;
 
 use crate::assembled::Traits;
 use crate::family::session::Request;
 use crate::labels::LegLabels;
+use crate::marks::Marks;
 use crate::numbers::{Integers, Numbers};
 use crate::packed::{Reader, Writer};
 
@@ -87,6 +89,7 @@ pub(crate) struct Figures {
     values: Vec<Numbers>,
     /// Empty where none has any.
     traits: Vec<Option<Box<Traits>>>,
+    marks: Marks,
 }
 
 /// One leg of a file.
@@ -205,6 +208,11 @@ impl<'a> LegRef<'a> {
         self.file.traits.get(self.row())?.as_deref()
     }
 
+    /// What tripwires go by, where the leg was chosen for it.
+    pub(crate) fn mark(self) -> Option<Mark> {
+        self.file.marks.at(self.row())
+    }
+
     /// What the request asked, where a metric compares it.
     pub(crate) fn request(self) -> Option<Request<'a>> {
         let asked = self.file.asked.get(self.row()).copied().filter(|hash| *hash != 0)?;
@@ -224,7 +232,7 @@ impl<'a> LegRef<'a> {
 
 impl Figures {
     /// The legs of a file as columns.
-    pub(crate) fn of(path: &Path, metrics: usize, legs: Vec<LegFigures>) -> Self {
+    pub(crate) fn of(path: &Path, metrics: usize, legs: Vec<LegFigures>, marks: Marks) -> Self {
         let rows = legs.len();
         let mut ids = String::new();
         let mut id_ends = Vec::with_capacity(rows);
@@ -287,6 +295,7 @@ impl Figures {
             latency_ms: Numbers::of(latency_ms),
             values: values.into_iter().map(Numbers::of).collect(),
             traits,
+            marks,
         }
     }
 
@@ -316,6 +325,7 @@ impl Figures {
         for traits in &self.traits {
             to.option(traits.as_deref(), |to, traits| traits.write(to));
         }
+        self.marks.write(to);
     }
 
     /// Nothing where the bytes are no legs with so many metrics.
@@ -345,6 +355,7 @@ impl Figures {
         for _ in 0..with_traits {
             traits.push(from.option(Traits::read)?.map(Box::new));
         }
+        let marks = Marks::read(from)?;
         let fits = id_ends.len() == rows
             && places.len() == rows
             && identity.len() == rows
@@ -369,6 +380,7 @@ impl Figures {
             latency_ms,
             values,
             traits,
+            marks,
         })
     }
 }

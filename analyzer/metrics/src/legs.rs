@@ -21,6 +21,7 @@ use crate::expression::Expression;
 use crate::family::session::asked;
 use crate::figures::{Facts, Figures, LegFigures};
 use crate::labels::{Interner, RowLabels};
+use crate::marks::Marks;
 use crate::metric::Metric;
 use crate::scan::{self, Frame, Refusal, Tags, scan, window};
 
@@ -93,7 +94,10 @@ pub(crate) fn read(path: &Path, options: &LoadOptions, metrics: &[Metric]) -> Ou
             Err(refusal) => return Ok(Err(refusal)),
         }
     }
-    Ok(Ok(Figures::of(path, metrics.len(), legs)))
+    let requests = columns.request_text.map(|column| move |row: usize| column.get(row));
+    let id = |row: usize| text(columns.sample_id, row).unwrap_or_default();
+    let marks = Marks::of(path, frame.rows(), id, |row| columns.answer(row).body, requests);
+    Ok(marks.map(|marks| Figures::of(path, metrics.len(), legs, marks)))
 }
 
 /// The columns of one file.

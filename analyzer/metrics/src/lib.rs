@@ -31,6 +31,7 @@ mod inclusion;
 mod kept;
 mod labels;
 mod legs;
+mod marks;
 mod metric;
 mod numbers;
 mod packed;
@@ -46,6 +47,7 @@ use std::sync::Arc;
 
 use weir_gate::{CaptureHealth, MetricSeries};
 use weir_report::{Distribution, Look, Variants};
+use weir_tripwire::Seen;
 
 pub use crate::assemble::ReportParts;
 pub use crate::cache::Cache;
@@ -121,6 +123,8 @@ pub struct Loaded {
     pub last_ts_us: Option<i64>,
     /// How long the series were at earlier times.
     pub looks: Vec<Look>,
+    /// What tripwires go by: answers of some of the exchanges. Without judges' scores, which are in the series.
+    pub seen: Seen,
     pub(crate) pairs: PairIndex,
 }
 

@@ -17,6 +17,7 @@ pub mod import;
 pub mod layout;
 pub mod record;
 pub mod replaced;
+mod requests;
 pub mod row;
 pub mod search;
 pub mod text;
@@ -28,3 +29,4 @@ pub use file::{
 };
 pub use layout::{Partition, experiment_folder, is_experiment};
 pub use record::{Access, Column, Kind, Leg, Record, ResponseFormat, SCHEMA_VERSION, Sample, Score, Variant};
+pub use requests::read_requests;

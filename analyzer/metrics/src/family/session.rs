@@ -13,6 +13,7 @@
 //! open at the newest sample has no value.
 
 use weir_gate::Better;
+pub(crate) use weir_tripwire::last_message;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::flag;
@@ -96,13 +97,6 @@ impl<'a> Request<'a> {
         let both = all.iter().filter(|word| self.words.contains(word) && other.words.contains(word)).count();
         !all.is_empty() && both as f64 / all.len() as f64 >= SHARED_MIN
     }
-}
-
-/// The last message of a request that is messages, `role: text` each; otherwise all of it.
-pub(crate) fn last_message(text: &str) -> &str {
-    let last = text.rfind("\nuser: ").map_or(0, |at| at + 1);
-    let last = text.get(last..).unwrap_or(text);
-    last.strip_prefix("user: ").unwrap_or(last)
 }
 
 /// The values of one session metric, each with the place of its exchange; of primary legs.
