@@ -43,6 +43,7 @@ fn models() -> String {
                 let prompt = body["messages"][0]["content"].as_str().unwrap().to_owned();
                 let answer = match (body["model"].as_str().unwrap(), prompt.as_str()) {
                     ("down", _) => None,
+                    ("parrot", prompt) => Some(prompt),
                     // The system message tells it what to judge; it finds everything that is on its way correct.
                     ("judge", _) => {
                         Some(if body["messages"][1]["content"].as_str().unwrap().contains("On its way") {
@@ -251,6 +252,52 @@ fn a_candidate_that_wins_at_the_judge_with_one_answer_for_everything_is_rolled_b
     let after = analyze();
     assert_eq!(after.status.code(), Some(1), "{}", text(&after));
     assert!(text(&after).contains("tripwire constant-answer"), "{}", text(&after));
+}
+
+#[test]
+fn a_version_with_one_answer_for_every_case_is_blocked_whatever_the_cases_expect() {
+    let (url, folder) = (models(), tempfile::tempdir().unwrap());
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let cases: String = (0..12)
+        .map(|at| {
+            format!(
+                "{{\"id\": \"c{at}\", \"prompt\": \"about {}\", \"expect\": [{{\"pattern\": \".\"}}]}}\n",
+                "x".repeat(at + 1)
+            )
+        })
+        .collect();
+    std::fs::write(path("golden.jsonl"), cases).unwrap();
+    let gates = "apiVersion: weir/v1\nkind: Gates\ngates:\n  - {name: all, metric: 'score:expectations', margin: {absolute: 0.5}}\n";
+    std::fs::write(path("gates.yaml"), gates).unwrap();
+    let eval = |candidate: &str, more: &[&str]| {
+        let (golden, junit) = (path("golden.jsonl"), path("junit.xml"));
+        let [control, candidate] = ["parrot", candidate].map(|model| format!("{model}@{url}"));
+        let fixed = [
+            "eval",
+            "--golden",
+            &golden,
+            "--control",
+            &control,
+            "--candidate",
+            &candidate,
+            "--junit",
+            &junit,
+        ];
+        let output = weir(&[&fixed, more].concat());
+        (output.status.code(), text(&output), std::fs::read_to_string(path("junit.xml")).unwrap())
+    };
+    assert_eq!(eval("parrot", &[]).0, Some(0));
+    let (code, said, junit) = eval("same", &[]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("tripwire constant-answer: one answer stands for 100 %"), "{said}");
+    assert!(
+        junit.contains("failures=\"1\"") && junit.contains("name=\"constant-answer\"><failure"),
+        "{junit}"
+    );
+    let gates = path("gates.yaml");
+    let (code, said, _) = eval("same", &["--gates", &gates]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("verdict: rollback") && said.contains("tripwire constant-answer"), "{said}");
 }
 
 #[test]

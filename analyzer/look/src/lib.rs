@@ -21,4 +21,5 @@ pub use judging::{Judging, JudgingOptions, Spent};
 pub use looker::{Look, Looker};
 pub use meaning::{meaning, prompt_map};
 pub use pack::pack_metrics;
+pub use tripwires::tripwire;
 pub use undecided::Undecided;

@@ -28,7 +28,9 @@ pub(crate) fn tripwires(data_dir: &Path, loaded: &Loaded) -> Result<Vec<Tripwire
     Ok(fired.into_iter().map(tripwire).collect())
 }
 
-fn tripwire(fired: Fired) -> Tripwire {
+/// A tripwire as a verdict heeds it.
+#[must_use]
+pub fn tripwire(fired: Fired) -> Tripwire {
     Tripwire {
         name: fired.name,
         text: fired.text,

@@ -232,7 +232,7 @@ impl<'a> LegRef<'a> {
 
 impl Figures {
     /// The legs of a file as columns.
-    pub(crate) fn of(path: &Path, metrics: usize, legs: Vec<LegFigures>, marks: Marks) -> Self {
+    pub(crate) fn of(path: &Path, metrics: usize, legs: Vec<LegFigures>) -> Self {
         let rows = legs.len();
         let mut ids = String::new();
         let mut id_ends = Vec::with_capacity(rows);
@@ -295,8 +295,13 @@ impl Figures {
             latency_ms: Numbers::of(latency_ms),
             values: values.into_iter().map(Numbers::of).collect(),
             traits,
-            marks,
+            marks: Marks::default(),
         }
+    }
+
+    /// The same with what tripwires go by.
+    pub(crate) fn marked(self, marks: Marks) -> Self {
+        Self { marks, ..self }
     }
 
     /// Every leg, in the order of the file.

@@ -97,7 +97,7 @@ pub(crate) fn read(path: &Path, options: &LoadOptions, metrics: &[Metric]) -> Ou
     let requests = columns.request_text.map(|column| move |row: usize| column.get(row));
     let id = |row: usize| text(columns.sample_id, row).unwrap_or_default();
     let marks = Marks::of(path, frame.rows(), id, |row| columns.answer(row).body, requests);
-    Ok(marks.map(|marks| Figures::of(path, metrics.len(), legs, marks)))
+    Ok(marks.map(|marks| Figures::of(path, metrics.len(), legs).marked(marks)))
 }
 
 /// The columns of one file.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::json;
-use weir_gate::{Better, CaptureHealth, MetricSeries, Spending};
+use weir_gate::{Better, CaptureHealth, MetricSeries, Severity, Spending, Tripwire};
 use weir_judge::client::{Endpoint, Judge};
 use weir_judge::golden::{Case, Went, read_golden};
 use weir_judge::history::append_history;
@@ -16,6 +16,7 @@ use crate::arguments::EvalArguments;
 use crate::commands::analyze::read_gates;
 use crate::commands::bar;
 use crate::commands::embed::choice;
+use crate::commands::eval_tripwires::tripwires;
 use crate::commands::eval_views::{junit, markdown, text, write};
 use crate::commands::judge::{endpoint, read_rubric};
 use crate::exit::{Exit, OrExit, Outcome, failure};
@@ -57,17 +58,20 @@ pub(crate) async fn run(arguments: &EvalArguments) -> Outcome {
             );
         }
     }
+    let wires = tripwires(&cases, &answers, arguments.repeats, &criteria);
     let evaluation = gates.map(|gates| {
-        weir_gate::evaluate(&gates, &series(&went, &criteria), &CaptureHealth::default(), Spending::ALL)
+        let series = series(&went, &criteria);
+        let evaluation = weir_gate::evaluate(&gates, &series, &CaptureHealth::default(), Spending::ALL);
+        weir_gate::restrain(evaluation, &wires, &[])
     });
-    let text = text(&went, &criteria, evaluation.as_ref());
+    let text = text(&went, &criteria, &wires, evaluation.as_ref());
     print!("{text}");
     write(arguments.markdown.as_deref(), &markdown(&went, &text))?;
-    write(arguments.junit.as_deref(), &junit(&went))?;
+    write(arguments.junit.as_deref(), &junit(&went, &wires))?;
     if let Some(history) = &arguments.history {
         append_history(history, &went).or_data()?;
     }
-    Ok(exit(&went, evaluation.map(|evaluation| evaluation.verdict)))
+    Ok(exit(&went, &wires, evaluation.map(|evaluation| evaluation.verdict)))
 }
 
 /// Holds every answer against its case.
@@ -119,7 +123,7 @@ async fn checked(
 
 /// Scores of a judge by criterion, case and version.
 pub(crate) type Criteria = BTreeMap<String, BTreeMap<String, [Vec<f64>; 2]>>;
-type Answers = BTreeMap<(String, usize, u32), Result<String, String>>;
+pub(crate) type Answers = BTreeMap<(String, usize, u32), Result<String, String>>;
 
 async fn ask(cases: &[Case], versions: &[Endpoint; 2], arguments: &EvalArguments) -> Answers {
     let slots = Arc::new(tokio::sync::Semaphore::new(arguments.concurrency.max(1)));
@@ -215,11 +219,13 @@ pub(crate) fn series(went: &[Went], criteria: &Criteria) -> Vec<MetricSeries> {
     all
 }
 
-fn exit(went: &[Went], verdict: Option<weir_gate::Verdict>) -> Exit {
+fn exit(went: &[Went], wires: &[Tripwire], verdict: Option<weir_gate::Verdict>) -> Exit {
+    let critical = |wire: &Tripwire| wire.severity == Severity::Critical;
     match verdict {
         Some(verdict) => Exit::of(verdict),
-        None if went.iter().any(Went::regressed) => Exit::Rollback,
+        None if went.iter().any(Went::regressed) || wires.iter().any(critical) => Exit::Rollback,
         None if !went.iter().all(Went::complete) => Exit::Hold,
+        None if !wires.is_empty() => Exit::Human,
         None => Exit::Pass,
     }
 }

@@ -3,12 +3,18 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use weir_gate::{Evaluation, Tripwire};
 use weir_judge::golden::{Went, passes};
 
 use crate::commands::eval::{Criteria, mean, series};
 use crate::exit::{Exit, Failure, failure};
 
-pub(crate) fn text(went: &[Went], criteria: &Criteria, evaluation: Option<&weir_gate::Evaluation>) -> String {
+pub(crate) fn text(
+    went: &[Went],
+    criteria: &Criteria,
+    wires: &[Tripwire],
+    evaluation: Option<&Evaluation>,
+) -> String {
     let count = |of: fn(&Went) -> bool| went.iter().filter(|went| of(went)).count();
     let mut text = format!(
         "{} cases: {} regressed, {} improved, {} without all answers\n",
@@ -41,6 +47,10 @@ pub(crate) fn text(went: &[Went], criteria: &Criteria, evaluation: Option<&weir_
         for reason in &evaluation.reasons {
             let _ = writeln!(text, "  {}", reason.text);
         }
+    } else {
+        for wire in wires {
+            let _ = writeln!(text, "tripwire {}: {}", wire.name, wire.text);
+        }
     }
     text
 }
@@ -68,16 +78,23 @@ pub(crate) fn markdown(went: &[Went], text: &str) -> String {
     page
 }
 
-pub(crate) fn junit(went: &[Went]) -> String {
+pub(crate) fn junit(went: &[Went], wires: &[Tripwire]) -> String {
     let escape = |text: &str| -> String {
         let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
     };
-    let failures = went.iter().filter(|went| went.regressed()).count();
+    let failures = went.iter().filter(|went| went.regressed()).count() + wires.len();
     let mut page = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"golden\" tests=\"{}\" failures=\"{failures}\">\n",
-        went.len()
+        went.len() + wires.len()
     );
+    for wire in wires {
+        let (name, text) = (escape(&wire.name), escape(&wire.text));
+        let _ = writeln!(
+            page,
+            "  <testcase classname=\"tripwires\" name=\"{name}\"><failure message=\"{text}\"/></testcase>"
+        );
+    }
     for went in went {
         let _ = write!(page, "  <testcase classname=\"golden\" name=\"{}\"", escape(&went.id));
         let _ = if went.regressed() {
