@@ -6,9 +6,11 @@
 //! rounds (many short ones: a neighbour's burst then spoils few), because throughput and latency depend on the
 //! neighbours of the machine, and CPU time much less.
 //!
-//! Latency is measured apart, with an open loop: requests are due at a fixed rate, half of what plain Envoy answered in this
-//! run, and their time counts from the moment at which they were due, so that a proxy that falls behind cannot hide it. What
-//! Weir adds is the difference of a percentile to plain's in the same round.
+//! Latency is measured apart, with an open loop: requests are due at a fixed rate, and their time counts from the moment at
+//! which they were due, so that a proxy that falls behind cannot hide it. What Weir adds is the difference of a percentile to
+//! plain's in the same round. There are two rates: half of what plain Envoy answered in this run, for the proxies that answered
+//! more than that by themselves ([`ABLE`]: beyond that it is their queue that would be measured), and half of what the slowest
+//! proxy answered, for all.
 //!
 //! `--rounds N` (default 15), `--seconds S` per proxy and round (default 1), `--only plain,routing` for a part.
 //! Writes `target/bench/filter.json`; progress goes to stderr, the table to stdout.
@@ -33,6 +35,8 @@ const CONNECTIONS: usize = 16;
 const BODY_BYTES: usize = 420;
 const USERS: usize = 256;
 const WARM_UP: Duration = Duration::from_secs(1);
+/// The part of its own throughput up to which a proxy is asked at plain's rate.
+const ABLE: f64 = 0.9;
 /// The unit of `/proc/PID/stat`: USER_HZ is 100 on every Linux that Envoy is built for.
 const TICK_US: f64 = 10_000.0;
 
@@ -82,11 +86,12 @@ async fn run(options: &Options) -> Result<(), Failure> {
         }
     }
     let shipped = shipped(&proxies, &sink).await?;
-    let latency = latency(options, &proxies, &requests, &measured).await?;
+    let [latency, of_all] = latencies(options, &proxies, &requests, &measured).await?;
     print_table(&measured);
     let mut figures = figures(options, &measured, shipped);
     if let Some(figures) = figures.as_object_mut() {
         figures.insert("latency".to_owned(), latency);
+        figures.insert("latency_at_half_of_the_slowest".to_owned(), of_all);
     }
     let path = output_path();
     std::fs::create_dir_all(path.parent().ok_or("no folder for the figures")?)?;
@@ -109,17 +114,39 @@ async fn measure(proxy: &Proxy, requests: &Arc<Vec<Vec<u8>>>, length: Duration) 
     })
 }
 
-/// Percentiles at half of plain's throughput, and what each of Weir's proxies adds to plain's.
-async fn latency(
+/// Latency at two rates: half of plain's throughput, for the proxies that can serve it, and half of what the slowest proxy
+/// answered, which all of them can.
+async fn latencies(
     options: &Options,
     proxies: &[(Variant, Proxy)],
     requests: &Arc<Vec<Vec<u8>>>,
     measured: &BTreeMap<Variant, Vec<Measured>>,
-) -> Result<Value, Failure> {
-    let plain = measured.get(&Variant::Plain).into_iter().flatten();
-    let rate_per_s = median(plain.map(|round| round.requests_per_s).collect()) / 2.0;
+) -> Result<[Value; 2], Failure> {
+    let served_per_s = |variant: Variant| {
+        let rounds = measured.get(&variant).into_iter().flatten();
+        median(rounds.map(|round| round.requests_per_s).collect())
+    };
     let wanted = [Variant::Plain, Variant::Empty, Variant::Routing, Variant::Capture10, Variant::Capture];
-    let proxies: Vec<_> = proxies.iter().filter(|(variant, _)| wanted.contains(variant)).collect();
+    let all: Vec<&(Variant, Proxy)> =
+        proxies.iter().filter(|(variant, _)| wanted.contains(variant)).collect();
+    let slowest_per_s = all.iter().map(|(variant, _)| served_per_s(*variant)).fold(f64::INFINITY, f64::min);
+    let rate_per_s = served_per_s(Variant::Plain) / 2.0;
+    // A proxy that is asked for more than it can serve shows the length of its queue, which only grows.
+    let able: Vec<_> =
+        all.iter().copied().filter(|(variant, _)| served_per_s(*variant) * ABLE > rate_per_s).collect();
+    Ok([
+        latency(options, &able, requests, rate_per_s).await?,
+        latency(options, &all, requests, slowest_per_s / 2.0).await?,
+    ])
+}
+
+/// Percentiles at a rate, and what each proxy adds to plain's.
+async fn latency(
+    options: &Options,
+    proxies: &[&(Variant, Proxy)],
+    requests: &Arc<Vec<Vec<u8>>>,
+    rate_per_s: f64,
+) -> Result<Value, Failure> {
     let length = Duration::from_secs_f64(options.seconds);
     let mut seen: BTreeMap<Variant, Vec<[f64; 2]>> = BTreeMap::new();
     for round in 0..options.rounds {

@@ -74,6 +74,47 @@ async fn a_new_revision_is_confirmed_by_version_text_and_by_answers_from_every_w
     assert!(world.sink.wait_for_legs(Duration::from_secs(10), 100).await);
 }
 
+/// Delivers a policy that comes late, and waits until every worker has refused it.
+async fn refused_late(world: &World, policy: &serde_json::Value, refusals: u64) {
+    world.push(policy).unwrap();
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    let count = async || world.envoy.admin().stats("^wasmcustom.weir_config_rejected_total").await.unwrap();
+    while count().await.values().map(|value| value.parse::<u64>().unwrap()).sum::<u64>() < refusals {
+        assert!(tokio::time::Instant::now() < deadline, "{:?}\n{}", count().await, world.envoy.log_tail());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_that_comes_late_undoes_no_rollback_on_any_worker_unless_it_says_that_it_is_a_restore() {
+    const WORKERS: u64 = 2;
+    let canary = policy("canary", 100.0, json!({"revision": 6}));
+    let world = World::start(Plan { workers: WORKERS as u32, ..Plan::new(canary.clone()) }).await.unwrap();
+    let traffic = Traffic::start(world.address(), 4);
+    let back = revised(&canary, 7, json!({"mode": "rolled-back"}));
+    world.push_confirmed(&back).await.unwrap();
+    refused_late(&world, &canary, WORKERS).await;
+    // Envoy itself has taken it, as the trial VM did: only answers and metrics show what serves.
+    assert_eq!(world.envoy.admin().version_text().await.unwrap().as_deref(), Some("6"));
+    let told = || (0..32).map(|_| request("POST", "/", &[("x-user-id", "one")], b"{}")).collect::<Vec<_>>();
+    for answer in exchange_all(world.address(), 16, told()).await.unwrap() {
+        assert_eq!(answer.head.header("x-weir-revision"), Some("7"));
+        assert_eq!(answer.head.header("x-weir-variant"), Some("control"));
+    }
+    let log = std::fs::read_to_string(world.envoy.log_path()).unwrap();
+    let line = log.lines().find(|line| line.contains("revision: 6 is below the newest one")).unwrap();
+    assert!(line.contains("allowed: 7 or above, or `replaces: 7`; revision 7 serves"), "{line}");
+    // A later one that takes everybody back is always taken, and still nothing that it took back comes again.
+    world.push_confirmed(&revised(&back, 5, json!({}))).await.unwrap();
+    refused_late(&world, &canary, 2 * WORKERS).await;
+    assert_eq!(revision_told(&world).await.as_deref(), Some("5"));
+    world.push_confirmed(&revised(&canary, 6, json!({"replaces": 7}))).await.unwrap();
+    for answer in exchange_all(world.address(), 16, told()).await.unwrap() {
+        assert_eq!(answer.head.header("x-weir-variant"), Some("candidate"));
+    }
+    assert_eq!(traffic.stop().await.failures, Vec::<String>::new());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_pushes_half_of_them_bad_fail_no_request_and_lose_no_sample() {
     let first = policy("shadow", 0.0, json!({}));

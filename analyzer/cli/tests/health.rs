@@ -104,6 +104,42 @@ fn a_policy_of_another_revision_or_experiment_is_refused() {
     assert!(text.contains("is a policy of experiment \"billing\", the samples are of \"support\""), "{text}");
 }
 
+#[test]
+fn of_several_experiments_the_named_ones_policy_is_held_against_the_samples() {
+    let folder = tempfile::tempdir().unwrap();
+    import(folder.path(), &canary(4));
+    let one = |text: &str| {
+        let fields: Vec<&str> = text
+            .lines()
+            .filter(|line| !line.starts_with("apiVersion") && !line.starts_with("kind"))
+            .collect();
+        format!("- {}\n", fields.join("\n  "))
+    };
+    let billing =
+        policy(9, 50).replace("support", "billing") + "requests: {header: \":path\", prefix: /billing}\n";
+    let both = format!(
+        "apiVersion: weir/v1\nkind: Experiments\nrevision: 9\nexperiments:\n{}{}",
+        one(&billing),
+        one(&policy(7, 25))
+    );
+    for (name, text) in [("gates.yaml", GATES), ("both.yaml", &both)] {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    let analyze = ["analyze", "--data", "data", "--gates", "gates.yaml", "--policy", "both.yaml"];
+    let (code, text) = weir(folder.path(), &[&analyze[..], &["--experiment", "support"]].concat());
+    assert_eq!(code, 0, "{text}");
+    assert!(
+        words(&text).contains("375 of 1,500 identities have the candidate, as the policy says (25 %)"),
+        "{text}"
+    );
+    let (code, text) = weir(folder.path(), &analyze);
+    assert_eq!(code, 2);
+    assert!(
+        text.contains("both.yaml: has the experiments billing, support") && text.contains("--experiment"),
+        "{text}"
+    );
+}
+
 /// Pairs of which `leg` says the columns after the usual ones: (number, whether it is the candidate's) to JSON.
 fn pairs(count: u64, columns: impl Fn(u64, bool) -> String) -> String {
     let mut lines = String::new();

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use weir_document::Problems;
-use weir_policy::{Experiments, Mode, Policy};
+use weir_policy::{Experiments, Mode, PluginConfiguration, Policy};
 
 use crate::splice;
 
@@ -206,12 +206,13 @@ impl EcdsFile {
         Ok(Carried { revision, version_info, policy })
     }
 
-    /// Puts this policy with this revision in the place of the present one; returns what was there before.
+    /// Puts this policy with this revision in the place of the present one. One whose revision is below the one in the file says
+    /// what it takes the place of (`replaces`): the filter refuses it otherwise.
     ///
     /// # Errors
     /// When the file cannot be read, has another format, cannot be written, or (unless `force`) does not carry a lower
     /// revision. On an error the old file is still there, whole.
-    pub fn replace(&self, policy_json: &str, revision: u64, force: bool) -> Result<Carried, EcdsError> {
+    pub fn replace(&self, policy_json: &str, revision: u64, force: bool) -> Result<Replaced, EcdsError> {
         let _lock = self.lock()?;
         let before = self.read()?;
         if before.revision >= revision && !force {
@@ -221,8 +222,10 @@ impl EcdsFile {
                 given: revision,
             });
         }
+        let restore = (before.revision > revision).then(|| restoring(policy_json, before.revision)).flatten();
+        let policy_json = restore.as_deref().unwrap_or(policy_json);
         self.write(policy_json, revision)?;
-        Ok(before)
+        Ok(Replaced { after: Carried::new(revision, policy_json), before })
     }
 
     /// Writes the file anew; the caller has the lock.
@@ -255,9 +258,7 @@ impl EcdsFile {
     pub fn put(&self, policy: &Policy, force: bool) -> Result<Replaced, EcdsError> {
         let carried = self.read()?;
         if !carried.is_of_several() {
-            let json = policy.to_json();
-            let before = self.replace(&json, policy.revision, force)?;
-            return Ok(Replaced { before, after: Carried::new(policy.revision, &json) });
+            return self.replace(&policy.to_json(), policy.revision, force);
         }
         let after = Some(policy.revision).filter(|_| !force);
         self.edit(&Which::One(policy.experiment.clone()), after, policy.revision, |_, revision| {
@@ -445,6 +446,16 @@ impl EcdsFile {
     }
 }
 
+/// The configuration as a restore that takes the place of a later revision; none where it is none that can be read.
+fn restoring(json: &str, newest: u64) -> Option<String> {
+    let replaces = Some(newest);
+    match PluginConfiguration::parse("the restored policy", json).ok()? {
+        PluginConfiguration::Policy(policy) => Some(Policy { replaces, ..*policy }.to_json()),
+        PluginConfiguration::Experiments(several) => Some(Experiments { replaces, ..several }.to_json()),
+        PluginConfiguration::Capture(_) => None,
+    }
+}
+
 /// A policy that this weir cannot read, with mode `rolled-back`.
 fn brake_by_fields(entry: &Value, revision: u64) -> String {
     let mut entry = entry.clone();
@@ -513,7 +524,7 @@ mod tests {
         let ecds = file(folder.path(), &before);
         assert_eq!(ecds.read().unwrap().mode(), Some("shadow"));
         let replaced = ecds.replace("{\"revision\":8}", 8, false).unwrap();
-        assert_eq!(replaced.revision, 7);
+        assert_eq!(replaced.before.revision, 7);
         let mut expected = before;
         expected["version_info"] = json!("8");
         expected["resources"][1]["typed_config"]["config"]["configuration"]["value"] =
@@ -585,6 +596,26 @@ mod tests {
             assert!(reader.join().unwrap().len() > 1, "the reader met several revisions");
         });
         assert_eq!(ecds.read().unwrap().revision, 207);
+    }
+
+    #[test]
+    fn a_forced_push_of_a_lower_revision_says_what_it_takes_the_place_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let policy = Policy::parse(
+            "policy",
+            "{apiVersion: weir/v1, kind: Policy, experiment: e, revision: 3, mode: off, \
+             control: {cluster: c, snapshot: {model: {name: m, version: '1'}}}}",
+        )
+        .unwrap();
+        let ecds = file(folder.path(), &response(json!(policy.to_json())));
+        let later = Policy { revision: 9, ..policy.clone() };
+        assert_eq!(ecds.put(&later, false).unwrap().after.policy.get("replaces"), None);
+        assert!(matches!(ecds.put(&policy, false), Err(EcdsError::NotAfter { there: 9, given: 3, .. })));
+        let put = ecds.put(&policy, true).unwrap();
+        assert_eq!((put.before.revision, put.after.revision), (9, 3));
+        assert_eq!((put.after.policy["replaces"].as_u64(), ecds.read().unwrap()), (Some(9), put.after));
+        let again = ecds.put(&policy, true).unwrap();
+        assert_eq!(again.after.policy.get("replaces"), None, "the same revision is none that comes late");
     }
 
     #[test]

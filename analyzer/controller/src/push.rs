@@ -158,11 +158,7 @@ impl Pusher {
         force: bool,
         started: Instant,
     ) -> Result<Written, ControllerError> {
-        self.change(None, started, move |file| {
-            let before = file.replace(&json, revision, force)?;
-            Ok(Replaced { before, after: Carried::new(revision, &json) })
-        })
-        .await
+        self.change(None, started, move |file| file.replace(&json, revision, force)).await
     }
 
     async fn change(

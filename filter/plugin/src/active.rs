@@ -139,6 +139,11 @@ impl Active {
         self.others.iter().find(|other| other.policy.takes(request)).unwrap_or(self)
     }
 
+    /// Whether an experiment of this name is served.
+    pub(crate) fn is_about(&self, experiment: &str) -> bool {
+        self.policy.experiment == experiment || self.others.iter().any(|other| other.is_about(experiment))
+    }
+
     /// Whether a request header is the filter's own in any experiment, see [`Policy::owns_header`].
     pub(crate) fn owns_header(&self, name: &[u8]) -> bool {
         self.policy.owns_header(name) || self.others.iter().any(|other| other.policy.owns_header(name))

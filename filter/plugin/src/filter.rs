@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::rc::Rc;
 
+use weir_policy::Newest;
 use weir_wire::{LegKind, Resource};
 
 use crate::active::Active;
@@ -45,6 +46,8 @@ pub struct Filter<H> {
     pub(crate) streams: HashMap<u32, Stream, BuildHasherDefault<IdHasher>>,
     /// The root that ticks and sends, with its policy: the latest that was configured.
     pub(crate) latest: Option<(u32, Rc<Active>)>,
+    /// The newest revisions that were taken.
+    pub(crate) newest: Newest,
     pub(crate) resource: Option<Resource>,
     /// Unique per VM start; drawn with the first use.
     pub(crate) epoch: Option<u64>,
@@ -101,6 +104,7 @@ impl<H: Host> Filter<H> {
             roots: Vec::new(),
             streams: HashMap::default(),
             latest: None,
+            newest: Newest::default(),
             resource: None,
             epoch: None,
             next_number: 0,

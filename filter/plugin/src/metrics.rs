@@ -34,7 +34,7 @@
 //! | `weir_sink_failures_total` | | batches that were refused, not answered or not dispatched |
 //! | `weir_host_refusals_total` | | host calls that failed |
 //! | `weir_clock_backwards_total` | | times that ran backwards and were taken as 0 |
-//! | `weir_config_rejected_total` | | configurations that were refused |
+//! | `weir_config_rejected_total` | | configurations that were refused; those that come late, once per worker |
 //! | `weir_config_accepted_total` | | configurations that were taken, once per worker and once in the trial VM |
 //! | `weir_guard_trips_total` | cohort, reason (failures, slow) | cohorts that a guard took from the candidate |
 //! | `weir_guard_held_total` | | exchanges that control served because of it |

@@ -2,6 +2,10 @@
 //!
 //! Configuration is built first and taken as a whole; a refused one changes nothing. Every configuration runs in a
 //! trial VM first, so nothing here reads the clock, draws numbers or sends anything.
+//!
+//! A policy that comes late (see [`weir_policy::Newest`]) is refused by the workers, not by the trial VM, which knows of no
+//! earlier one: Envoy has taken the update by then, and saying no would take the filter out. The root serves the policy that
+//! is there instead, and the refusal is a line in Envoy's log and a count, and every answer shows the revision that serves.
 
 use std::rc::Rc;
 
@@ -24,7 +28,10 @@ impl<H: Host> Filter<H> {
     pub fn on_configure(&mut self, root: u32, size: usize) -> bool {
         match self.read_configuration(size) {
             Ok(configuration) => {
-                self.take_configuration(root, configuration);
+                if !self.comes_late(root, &configuration) {
+                    self.newest.take(&configuration);
+                    self.take_configuration(root, configuration);
+                }
                 true
             }
             Err(lines) => {
@@ -120,13 +127,35 @@ impl<H: Host> Filter<H> {
             .map_err(|refused| vec![format!("{DOCUMENT}: cannot be read (status {})", refused.0)])?;
         let text = std::str::from_utf8(&bytes)
             .map_err(|error| vec![format!("{DOCUMENT}: is not UTF-8 text: {error}")])?;
-        PluginConfiguration::parse(DOCUMENT, text).map_err(|problems| {
-            let one_line = |problem: &weir_policy::Problem| {
-                let text = problem.to_string();
-                let line: Vec<&str> = text.split_whitespace().collect();
-                format!("{DOCUMENT} refused: {}", line.join(" "))
-            };
-            problems.problems.iter().map(one_line).collect()
+        PluginConfiguration::parse(DOCUMENT, text).map_err(|problems| lines(&problems))
+    }
+
+    /// Whether a policy is below the newest one, and the one that serves goes on: nothing else would.
+    fn comes_late(&mut self, root: u32, configuration: &PluginConfiguration) -> bool {
+        let Err(problems) = self.newest.check(DOCUMENT, configuration) else { return false };
+        let Some(active) = self.serving(configuration) else { return false };
+        for line in lines(&problems) {
+            self.host
+                .log(Level::Error, &format!("weir: {line}; revision {} serves", active.document_revision));
+        }
+        self.metrics.count(Count::ConfigRejected);
+        let role = self.take_policy(root, active);
+        self.put_role(root, role);
+        true
+    }
+
+    /// The latest policy of one of the experiments.
+    fn serving(&self, configuration: &PluginConfiguration) -> Option<Rc<Active>> {
+        let names: Vec<&str> = match configuration {
+            PluginConfiguration::Policy(policy) => vec![&policy.experiment],
+            PluginConfiguration::Experiments(document) => {
+                document.experiments.iter().map(|policy| policy.experiment.as_str()).collect()
+            }
+            PluginConfiguration::Capture(_) => Vec::new(),
+        };
+        self.roots.iter().rev().find_map(|(_, role)| match role {
+            Role::Policy(active) if names.iter().any(|name| active.is_about(name)) => Some(Rc::clone(active)),
+            _ => None,
         })
     }
 
@@ -149,6 +178,10 @@ impl<H: Host> Filter<H> {
             }),
         };
         self.metrics.count(Count::ConfigAccepted);
+        self.put_role(root, role);
+    }
+
+    fn put_role(&mut self, root: u32, role: Role) {
         match self.roots.iter_mut().find(|(id, _)| *id == root) {
             Some((_, place)) => *place = role,
             None => self.roots.push((root, role)),
@@ -157,6 +190,7 @@ impl<H: Host> Filter<H> {
 
     fn take_policy(&mut self, root: u32, active: Rc<Active>) -> Role {
         self.tick_every(active.policy.limits.flush_interval_ms.min(FIRST_TICK_MS));
+        active.first_tick.set(true);
         self.latest = Some((root, Rc::clone(&active)));
         Role::Policy(active)
     }
@@ -186,6 +220,16 @@ impl<H: Host> Filter<H> {
         self.return_scratch(bytes);
         number
     }
+}
+
+/// One line per problem.
+fn lines(problems: &weir_policy::Problems) -> Vec<String> {
+    let one_line = |problem: &weir_policy::Problem| {
+        let text = problem.to_string();
+        let line: Vec<&str> = text.split_whitespace().collect();
+        format!("{DOCUMENT} refused: {}", line.join(" "))
+    };
+    problems.problems.iter().map(one_line).collect()
 }
 
 fn resource(host: &impl Host, epoch: u64) -> Resource {

@@ -35,6 +35,9 @@ document! {
     pub struct Experiments kind "Experiments" {
         /// Number of this version; it grows with every change of any experiment.
         pub revision: u64 => 1..=REVISION_MAX,
+        /// Of a restore: the revision that it takes the place of, though its own is lower. What the experiments say of this does not
+        /// count.
+        pub replaces: Option<u64> => 1..=REVISION_MAX,
         /// The experiments; the first that takes a request decides.
         pub experiments: Vec<Policy> => Items(1..=16),
     }

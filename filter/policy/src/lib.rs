@@ -49,6 +49,7 @@ mod guard;
 mod hash;
 pub mod headers;
 mod identity;
+mod newest;
 mod overrides;
 mod policy;
 mod request;
@@ -73,6 +74,7 @@ pub use flags::{flag_bit, flag_names};
 pub use guard::Guard;
 pub use hash::{BUCKETS, Purpose, bucket_ppm, identity_hash, table_hash};
 pub use identity::{Claim, IdentityFrom, IdentitySource, query_value};
+pub use newest::{EXPERIMENTS_MAX, Newest};
 pub use overrides::Overrides;
 pub use policy::{
     Autonomy, Candidate, Cohort, Control, Leg, Limits, Mode, NO_COHORT, Noise, Policy, ResponseHeaders,

@@ -91,6 +91,9 @@ document! {
         pub experiment: String => Text::Label,
         /// Number of this version of the policy; it grows with every change.
         pub revision: u64 => 1..=REVISION_MAX,
+        /// Of a restore: the revision that it takes the place of, though its own is lower. Proxies refuse a revision below the
+        /// newest one that they have taken, unless it says this, or takes everybody to control.
+        pub replaces: Option<u64> => 1..=REVISION_MAX,
         /// What the filter does with traffic.
         pub mode: Mode,
         /// Separates the buckets of experiments; the experiment's name where it is left away.

@@ -61,7 +61,8 @@ pub(crate) struct AnalyzeArguments {
     /// Schemas, prices and metrics of your own
     #[arg(long, value_name = "METRICS")]
     pub(crate) metrics: Option<PathBuf>,
-    /// The policy that was in force: its shares are what the assignment of identities is held against
+    /// The policy that was in force, of several experiments that of --experiment: its shares are what the assignment of
+    /// identities is held against
     #[arg(long, value_name = "POLICY")]
     pub(crate) policy: Option<PathBuf>,
     /// Only samples of this policy revision

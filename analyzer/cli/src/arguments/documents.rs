@@ -10,6 +10,9 @@ pub(crate) struct ValidateArguments {
     /// The documents, YAML or JSON; each says by its `kind` what it is
     #[arg(required_unless_present = "schema", value_name = "DOCUMENT")]
     pub(crate) documents: Vec<PathBuf>,
+    /// The policy or experiments that the proxies serve now: also refuse what would come late for them
+    #[arg(long, value_name = "DOCUMENT", conflicts_with = "schema")]
+    pub(crate) after: Option<PathBuf>,
     /// Print the JSON Schema of a kind of document instead
     #[arg(long, value_enum, value_name = "KIND", conflicts_with = "documents")]
     pub(crate) schema: Option<DocumentKind>,

@@ -82,7 +82,7 @@ pub(crate) struct PushArguments {
     pub(crate) which: ExperimentArguments,
     #[command(flatten)]
     pub(crate) envoy: EnvoyArguments,
-    /// Push even a revision that is not above the current one
+    /// Push even a revision that is not above the current one; the policy then says what it `replaces`, so that proxies take it
     #[arg(long)]
     pub(crate) restore: bool,
 }

@@ -37,7 +37,7 @@ pub(crate) struct ForgetArguments {
     /// The hash as the samples have it: 16 hex digits
     #[arg(long, value_name = "HASH", value_parser = hash)]
     pub(crate) identity_hash: Option<String>,
-    /// The policy that the samples were captured under, for its salt
+    /// The policy that the samples were captured under, for its salt; of several experiments, for the salts of all
     #[arg(long, value_name = "FILE")]
     pub(crate) policy: Option<PathBuf>,
     /// Change nothing, and say what would be erased

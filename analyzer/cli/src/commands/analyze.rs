@@ -10,7 +10,7 @@ use weir_policy::Policy;
 use weir_report::{Progress, Unit};
 
 use crate::arguments::{AnalyzeArguments, AnalyzeJudge};
-use crate::commands::{one_look, read_text, store};
+use crate::commands::{documents, one_look, read_text, store};
 use crate::exit::{Exit, Failure, OrExit, Outcome, failure};
 use crate::output;
 
@@ -18,7 +18,8 @@ use crate::output;
 pub(crate) fn run(arguments: &AnalyzeArguments) -> Outcome {
     let plan = output::plan(&arguments.output.output, &arguments.output.output_file).or_usage()?;
     let gates = arguments.gates.as_deref().map(read_gates).transpose()?;
-    let policy = arguments.policy.as_deref().map(read_policy).transpose()?;
+    let of = arguments.data.experiment.as_deref();
+    let policy = arguments.policy.as_deref().map(|path| documents::read_one(path, of)).transpose()?;
     let definitions = read_metrics(arguments.metrics.as_deref(), gates.as_ref())?;
     let mut options = LoadOptions {
         data_dir: store::folder(&arguments.data.data, arguments.data.cache.as_deref())?,
@@ -98,10 +99,6 @@ pub(crate) fn read_metrics(
         gates.iter().flat_map(|gates| &gates.gates).map(|gate| gate.metric.clone()).collect();
     weir_metrics::check_metrics(&ids, file.as_deref()).or_usage()?;
     Ok(file)
-}
-
-fn read_policy(path: &Path) -> Result<Policy, Failure> {
-    Policy::parse(&path.display().to_string(), &read_text(path)?).or_usage()
 }
 
 /// Refuses a policy that says nothing about these samples: assignment would pass unchecked.

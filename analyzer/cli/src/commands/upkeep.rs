@@ -11,8 +11,9 @@ use weir_policy::Policy;
 use weir_report::{Progress, Unit};
 
 use crate::arguments::{CompactArguments, ForgetArguments};
-use crate::commands::{read_text, store};
-use crate::exit::{Exit, Failure, OrExit as _, Outcome};
+use crate::commands::documents::{self, Traffic};
+use crate::commands::store;
+use crate::exit::{Exit, Failure, Outcome};
 
 /// How long a running collector may take to write its log to Parquet.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -41,13 +42,29 @@ pub(crate) fn run_compact(arguments: &CompactArguments) -> Outcome {
 
 /// Runs `weir forget`.
 pub(crate) fn run_forget(arguments: &ForgetArguments) -> Outcome {
-    let identity_hash = match (&arguments.identity, &arguments.policy, &arguments.identity_hash) {
-        (Some(identity), Some(path), _) => {
-            let policy = Policy::parse(&path.display().to_string(), &read_text(path)?).or_usage()?;
-            format!("{:016x}", weir_policy::identity_hash(policy.salt(), identity.as_bytes()))
+    let mut exit = Exit::Pass;
+    for identity_hash in identity_hashes(arguments)? {
+        if forget_one(arguments, identity_hash)? == Exit::Data {
+            exit = Exit::Data;
         }
-        (_, _, hash) => hash.clone().unwrap_or_default(),
+    }
+    Ok(exit)
+}
+
+/// The hashes of an identity: one per experiment, since each has its own salt.
+fn identity_hashes(arguments: &ForgetArguments) -> Result<Vec<String>, Failure> {
+    let (Some(identity), Some(path)) = (&arguments.identity, &arguments.policy) else {
+        return Ok(vec![arguments.identity_hash.clone().unwrap_or_default()]);
     };
+    let policies = match documents::read(path, None)? {
+        Traffic::Policy(policy) => vec![*policy],
+        Traffic::Experiments(several) => several.experiments,
+    };
+    let hash = |policy: &Policy| weir_policy::identity_hash(policy.salt(), identity.as_bytes());
+    Ok(policies.iter().map(|policy| format!("{:016x}", hash(policy))).collect())
+}
+
+fn forget_one(arguments: &ForgetArguments, identity_hash: String) -> Outcome {
     let options = ForgetOptions {
         data_dir: arguments.data.clone(),
         identity_hash: identity_hash.clone(),

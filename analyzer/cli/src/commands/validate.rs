@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use weir_policy::{Newest, PluginConfiguration};
+
 use crate::arguments::{DocumentKind, ValidateArguments};
 use crate::commands::read_text;
-use crate::exit::{Exit, Outcome, failure};
+use crate::exit::{Exit, Failure, OrExit, Outcome, failure};
 
 /// Runs the command.
 pub(crate) fn run(arguments: &ValidateArguments) -> Outcome {
@@ -12,6 +14,7 @@ pub(crate) fn run(arguments: &ValidateArguments) -> Outcome {
         println!("{:#}", schema(kind));
         return Ok(Exit::Pass);
     }
+    let newest = arguments.after.as_deref().map(newest).transpose()?;
     let mut refused = 0_usize;
     for path in &arguments.documents {
         let text = match read_text(path) {
@@ -22,7 +25,7 @@ pub(crate) fn run(arguments: &ValidateArguments) -> Outcome {
                 continue;
             }
         };
-        match check(path, &text) {
+        match check(path, &text).and_then(|summary| in_time(path, &text, newest.as_ref()).map(|()| summary)) {
             Ok(summary) => println!("{}: {summary}", path.display()),
             Err(problems) => {
                 eprintln!("{problems}");
@@ -35,6 +38,25 @@ pub(crate) fn run(arguments: &ValidateArguments) -> Outcome {
         _ => {
             Err(failure(Exit::Usage, format!("{refused} of {} documents refused", arguments.documents.len())))
         }
+    }
+}
+
+/// What proxies that serve this document have taken.
+fn newest(path: &Path) -> Result<Newest, Failure> {
+    let text = read_text(path)?;
+    let serving = PluginConfiguration::parse(&path.display().to_string(), &text).or_usage()?;
+    let mut newest = Newest::default();
+    newest.take(&serving);
+    Ok(newest)
+}
+
+/// Whether proxies that have taken the newest would take a document: what the filter says of it, see [`Newest`].
+fn in_time(path: &Path, text: &str, newest: Option<&Newest>) -> Result<(), weir_policy::Problems> {
+    let name = path.display().to_string();
+    match (newest, PluginConfiguration::parse(&name, text)) {
+        (Some(newest), Ok(configuration)) => newest.check(&name, &configuration),
+        // Documents of other kinds are not pushed.
+        _ => Ok(()),
     }
 }
 
