@@ -91,6 +91,12 @@ pub(crate) fn width(on_terminal: bool) -> usize {
     columns.map_or(80, |(terminal_size::Width(columns), _)| usize::from(columns))
 }
 
+/// Columns and lines of the terminal, 80 by 24 where there is none or it does not say.
+pub(crate) fn size() -> (usize, usize) {
+    let size = terminal_size::terminal_size_of(std::io::stderr());
+    size.map_or((80, 24), |(columns, lines)| (usize::from(columns.0), usize::from(lines.0)))
+}
+
 /// Draws the report in every form that was asked for.
 pub(crate) fn draw(report: &Report, plan: &[(Format, Destination)]) -> Result<(), Failure> {
     for (format, destination) in plan {

@@ -174,6 +174,58 @@ async fn a_watched_rollout_rolls_back_and_people_can_push_and_roll_back_by_hand(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_watch_draws_under_a_terminal_and_writes_plain_lines_into_a_pipe() {
+    for (columns, no_colour) in [(Some(80_usize), false), (Some(200), true), (None, false)] {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data").display().to_string();
+        let (_envoy, target) = proxy(folder.path()).await;
+        let (gates, rollout) = (folder.path().join("gates.yaml"), folder.path().join("rollout.yaml"));
+        std::fs::write(&gates, GATES).unwrap();
+        std::fs::write(&rollout, ROLLOUT).unwrap();
+        import_worse_answers(folder.path(), &data);
+        let policy = "examples/policies/shadow.yaml";
+        let mut command = match columns {
+            Some(columns) => {
+                let mut command = Command::new("python3");
+                let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/terminal.py");
+                command.args([script, &columns.to_string(), env!("CARGO_BIN_EXE_weir")]);
+                command
+            }
+            None => Command::new(env!("CARGO_BIN_EXE_weir")),
+        };
+        command.current_dir(root()).env("TERM", "xterm").env_remove("NO_COLOR");
+        if no_colour {
+            command.env("NO_COLOR", "1");
+        }
+        command.args(["watch", "--data", &data, "--policy", policy, "--rollout"]).arg(&rollout);
+        command.arg("--gates").arg(&gates).args(["--envoy", &target, "--deadline-seconds", "30"]);
+        let output = match command.output() {
+            Ok(output) => output,
+            Err(error) => {
+                println!("skipped: no python3, which gives the test a terminal: {error}");
+                return;
+            }
+        };
+        let said = text(&output);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        let view = ["  share    [", "  proxies  1 of 1 serves revision 2", "  next     ", "helpful  "];
+        if columns.is_none() {
+            assert!(!said.contains('\u{1b}') && view.iter().all(|line| !said.contains(line)), "{said}");
+            assert!(said.lines().any(|line| line.contains("Z  rolled-back ")), "{said}");
+            continue;
+        }
+        assert!(view.iter().all(|line| said.contains(line)), "{said}");
+        assert_eq!(said.contains("\u{1b}[1;31mROLL BACK\u{1b}[0m"), !no_colour, "{said}");
+        assert!(said.contains("ROLL BACK"), "{said}");
+        let rule = said.lines().map(|line| line.chars().filter(|sign| *sign == '─').count()).max();
+        assert_eq!(rule, columns, "as wide as the terminal");
+        // What is left when all is over: plain lines, nothing of the drawing.
+        let last = said.rsplit("\u{1b}[J").next().unwrap();
+        assert!(!last.contains("  share    ["), "{last}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_of_several_experiments_is_pushed_and_rolled_back_by_its_name() {
     let folder = tempfile::tempdir().unwrap();
     let file = "examples/experiments/search-and-support.yaml";

@@ -30,6 +30,8 @@ pub enum What {
         position: (usize, usize),
         /// An earlier state was found.
         resumed: bool,
+        /// The revision that all proxies have confirmed by that state, and since when.
+        confirmed: Option<(u64, Timestamp)>,
     },
     /// File and state did not agree, or somebody acted by hand.
     Noticed(String),
@@ -138,7 +140,7 @@ impl What {
 impl fmt::Display for What {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Started { experiment, step, position: (index, count), resumed } => {
+            Self::Started { experiment, step, position: (index, count), resumed, .. } => {
                 let verb = if *resumed { "goes on" } else { "begins" };
                 write!(f, "rollout of {experiment} {verb} at step {} of {count}, '{step}'", index + 1)
             }

@@ -14,6 +14,7 @@ mod html;
 mod json;
 mod judges;
 mod junit;
+mod live;
 mod markdown;
 mod meaning;
 mod model;
@@ -28,6 +29,7 @@ use std::fmt;
 use std::str::FromStr;
 
 pub use crate::html::{fragments, outcomes};
+pub use crate::live::{Closing, LiveEvidence, LiveNext, LiveProxies, LiveView, live_lines};
 pub use crate::meaning::{Meaning, MeaningExemplar, MeaningGroup, MeaningPeriod, MeaningTest};
 pub use crate::model::{
     Distribution, Exemplar, ExemplarKind, Histogram, JudgeCalibration, JudgePart, Look, Prefix, PromptMap,
@@ -35,7 +37,6 @@ pub use crate::model::{
 };
 pub use crate::planning::{plan_text, rehearsal_text};
 pub use crate::screen::{Progress, Screen, Unit};
-pub use crate::table::gate_rows;
 
 /// A view of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

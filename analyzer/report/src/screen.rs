@@ -164,7 +164,7 @@ fn line(what: &str, unit: Unit, done: u64, all: u64, elapsed: Duration) -> Strin
 }
 
 /// `7 s`, `12 min`, `3.5 h`: rounded up.
-fn time_left(seconds: f64) -> String {
+pub(crate) fn time_left(seconds: f64) -> String {
     match seconds {
         seconds if seconds < 100.0 => format!("{:.0} s", seconds.ceil()),
         seconds if seconds < 5_400.0 => format!("{:.0} min", (seconds / 60.0).ceil()),

@@ -41,14 +41,14 @@ pub(crate) fn render(report: &Report, options: &RenderOptions) -> String {
 }
 
 /// The text under way and how it is drawn.
-struct Page {
-    text: String,
-    width: usize,
-    colour: bool,
+pub(crate) struct Page {
+    pub(crate) text: String,
+    pub(crate) width: usize,
+    pub(crate) colour: bool,
 }
 
 impl Page {
-    fn line(&mut self, line: &str) {
+    pub(crate) fn line(&mut self, line: &str) {
         self.text.push_str(line.trim_end());
         self.text.push('\n');
     }
@@ -60,7 +60,7 @@ impl Page {
     }
 
     /// A paragraph, wrapped, every line indented; the first one starts with `lead`.
-    fn wrapped(&mut self, lead: &str, text: &str) {
+    pub(crate) fn wrapped(&mut self, lead: &str, text: &str) {
         let indent = lead.chars().count();
         let mut line = lead.to_owned();
         let mut empty = true;
@@ -82,7 +82,7 @@ impl Page {
         self.line(&line);
     }
 
-    fn paint(&self, text: &str, paint: Paint) -> String {
+    pub(crate) fn paint(&self, text: &str, paint: Paint) -> String {
         if !self.colour {
             return text.to_owned();
         }
@@ -98,7 +98,7 @@ impl Page {
 }
 
 #[derive(Clone, Copy)]
-enum Paint {
+pub(crate) enum Paint {
     Bold,
     Good,
     Bad,
@@ -106,16 +106,21 @@ enum Paint {
     Quiet,
 }
 
+impl Paint {
+    pub(crate) fn of(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Promote => Self::Good,
+            Verdict::Rollback => Self::Bad,
+            Verdict::Hold | Verdict::Investigate | Verdict::SignOff => Self::Open,
+        }
+    }
+}
+
 fn head(page: &mut Page, report: &Report) {
     let verdict = report.evaluation.verdict;
-    let paint = match verdict {
-        Verdict::Promote => Paint::Good,
-        Verdict::Rollback => Paint::Bad,
-        Verdict::Hold | Verdict::Investigate | Verdict::SignOff => Paint::Open,
-    };
     let word = words::verdict(verdict).to_uppercase();
     let name = shorten(&terminal(&report.experiment), page.width.saturating_sub(word.len() + 2));
-    let line = format!("{}  {name}", page.paint(&word, paint));
+    let line = format!("{}  {name}", page.paint(&word, Paint::of(verdict)));
     page.line(&line);
     page.wrapped("", words::verdict_sentence(verdict));
     page.line("");
@@ -175,11 +180,7 @@ fn reasons(page: &mut Page, report: &Report) {
 fn gates(page: &mut Page, gates: &[GateResult]) {
     page.heading("Gates");
     let columns = plot_columns(page.width);
-    let header = format!(
-        "  {:<GATE_COLUMNS$} {:<OUTCOME_COLUMNS$} {:>VALUE_COLUMNS$} {:>VALUE_COLUMNS$}  {:^columns$}",
-        "gate", "outcome", "control", "candidate", "candidate - control"
-    );
-    let header = page.paint(header.trim_end(), Paint::Quiet);
+    let header = page.paint(gate_header(columns).trim_end(), Paint::Quiet);
     page.line(&header);
     for gate in gates {
         gate_lines(page, gate, columns);
@@ -191,15 +192,16 @@ fn gates(page: &mut Page, gates: &[GateResult]) {
     );
 }
 
-/// Each gate in a line of at most `width` columns (60 to 200) with its interval drawn, for a view that is redrawn.
-#[must_use]
-pub fn gate_rows(gates: &[GateResult], width: usize, colour: bool) -> Vec<String> {
-    let page = Page { text: String::new(), width: width.clamp(60, 200), colour };
-    let columns = plot_columns(page.width);
-    gates.iter().map(|gate| gate_row(&page, gate, columns)).collect()
+/// The heading of the gates' columns.
+pub(crate) fn gate_header(columns: usize) -> String {
+    format!(
+        "  {:<GATE_COLUMNS$} {:<OUTCOME_COLUMNS$} {:>VALUE_COLUMNS$} {:>VALUE_COLUMNS$}  {:^columns$}",
+        "gate", "outcome", "control", "candidate", "candidate - control"
+    )
 }
 
-fn gate_row(page: &Page, gate: &GateResult, columns: usize) -> String {
+/// A gate in a line with its interval drawn in so many columns.
+pub(crate) fn gate_row(page: &Page, gate: &GateResult, columns: usize) -> String {
     let outcome = format!("{:<OUTCOME_COLUMNS$}", words::outcome(gate.outcome));
     let outcome = page.paint(
         &outcome,
@@ -236,10 +238,15 @@ fn gate_lines(page: &mut Page, gate: &GateResult, columns: usize) {
 }
 
 /// Columns left for the plot; odd, so that no change has a column of its own.
-fn plot_columns(width: usize) -> usize {
-    let left = width.saturating_sub(2 + GATE_COLUMNS + 1 + OUTCOME_COLUMNS + 2 * (1 + VALUE_COLUMNS) + 2);
+pub(crate) fn plot_columns(width: usize) -> usize {
+    let left = width.saturating_sub(row_columns(0));
     let columns = left.clamp(9, 41);
     columns - (columns + 1) % 2
+}
+
+/// Columns of a gate's row with a plot of so many.
+pub(crate) fn row_columns(plot: usize) -> usize {
+    2 + GATE_COLUMNS + 1 + OUTCOME_COLUMNS + 2 * (1 + VALUE_COLUMNS) + 2 + plot
 }
 
 /// An interval against its margin in `columns` characters.

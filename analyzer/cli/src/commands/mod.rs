@@ -24,6 +24,7 @@ pub(crate) mod plan;
 pub(crate) mod rehearse;
 pub(crate) mod render;
 pub(crate) mod report;
+mod standing;
 pub(crate) mod store;
 pub(crate) mod upkeep;
 pub(crate) mod validate;

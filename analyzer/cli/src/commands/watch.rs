@@ -1,6 +1,5 @@
 //! `weir watch`: the controller's loop with this program's look, a timeline on standard error, and the report at the end.
 
-use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,7 +50,7 @@ pub(crate) async fn run(arguments: &WatchArguments) -> Outcome {
         })?;
     }
     let mut metrics_fail = false;
-    let mut board = Board::new(&rollout, output::width(std::io::stderr().is_terminal()));
+    let mut board = Board::new(&rollout, arguments.envoy.target.proxies.len());
     let options = WatchOptions {
         data_dir: arguments.data.clone(),
         policy: watched_policy(&arguments.policy, &rollout.experiment)?,

@@ -244,6 +244,8 @@ impl<Observe: FnMut(Event)> Watch<Observe> {
             step: self.state.step_name.clone(),
             position: (self.state.step, self.options.rollout.steps.len()),
             resumed: self.resumed,
+            confirmed: (self.resumed && self.state.confirmed)
+                .then_some((self.state.revision, self.state.since)),
         });
         self.pusher.refresh().await;
         let carried = self.pusher.carried_of(&self.state.experiment)?;
