@@ -42,7 +42,7 @@ pub use memory::Memory;
 pub use names::{FAMILIES, METRICS, WITH_PERCENTILES, base_metric};
 pub use pack::{pack_metrics, unmeasured};
 pub use places::Places;
-pub use plan::{GatePlan, Plan, PlanOptions, Traffic, plan, stated_pool};
+pub use plan::{GatePlan, Plan, PlanOptions, Traffic, plan, plan_telling, stated_pool};
 pub use rehearse::{
     Frequency, GateRehearsal, Rehearsal, RehearseOptions, Rehearsed, rehearsal, rehearse_one,
 };

@@ -143,9 +143,21 @@ impl Plan {
 /// What each gate needs, in the order of the gates.
 #[must_use]
 pub fn plan(gates: &Gates, pools: &[MetricSeries], options: &PlanOptions) -> Vec<GatePlan> {
+    plan_telling(gates, pools, options, |_, _| ())
+}
+
+/// As [`plan`]; tells how many gates of how many are done.
+#[must_use]
+pub fn plan_telling(
+    gates: &Gates,
+    pools: &[MetricSeries],
+    options: &PlanOptions,
+    tell: impl Fn(u64, u64),
+) -> Vec<GatePlan> {
     let share = deciding_share(gates, pools, options.spending);
     let mut plans = Vec::new();
-    for gate in &gates.gates {
+    for (done, gate) in gates.gates.iter().enumerate() {
+        tell(done as u64, gates.gates.len() as u64);
         let wildcard = gate.metric.strip_suffix('*');
         let of_gate: Vec<&MetricSeries> = pools
             .iter()
@@ -165,6 +177,7 @@ pub fn plan(gates: &Gates, pools: &[MetricSeries], options: &PlanOptions) -> Vec
             plans.push(of_pool(gate, name, pool, share, options));
         }
     }
+    tell(gates.gates.len() as u64, gates.gates.len() as u64);
     plans
 }
 

@@ -9,6 +9,10 @@ use crate::numbers::{self, count};
 use crate::words;
 
 const GATE_COLUMNS: usize = 28;
+/// Columns of a gate's name beside its bar.
+const NAME_COLUMNS: usize = 22;
+/// Columns of the longest bar.
+const PICTURE_COLUMNS: usize = 32;
 
 /// A plan: what each gate needs, how long that takes and what the copies cost.
 #[must_use]
@@ -29,6 +33,7 @@ pub fn plan_text(plan: &Plan) -> String {
     for gate in &plan.gates {
         gate_line(&mut text, gate, plan.per_hour);
     }
+    picture(&mut text, plan, what);
     text.push('\n');
     match (plan.needed, plan.per_hour, plan.hours) {
         (None, ..) => text.push_str("Not every gate that decides can be decided: see the notes.\n"),
@@ -70,6 +75,69 @@ fn gate_line(text: &mut String, gate: &GatePlan, per_hour: Option<f64>) {
     );
     if gate.needed.is_none() {
         let _ = writeln!(text, "    {} ({})", terminal(&gate.note), words::severity(gate.severity));
+    }
+}
+
+/// What each gate needs, drawn on one logarithmic line that starts at 10.
+fn picture(text: &mut String, plan: &Plan, what: &str) {
+    let most = plan.gates.iter().filter_map(|gate| gate.needed).max();
+    let Some(most) = most else { return };
+    let decades = (2..=12).find(|decades| 10_u64.pow(*decades) >= most).unwrap_or(12);
+    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    // places are within the line
+    let column = |needed: u64| {
+        let share = (needed.max(10) as f64).log10() - 1.0;
+        (share / f64::from(decades - 1) * PICTURE_COLUMNS as f64).round() as usize
+    };
+    let _ = writeln!(text, "\n{} that each gate needs, on a logarithmic line:", first_upper(what));
+    let mut axis = " ".repeat(NAME_COLUMNS + 1);
+    for decade in 1..=decades {
+        let at = NAME_COLUMNS + 1 + column(10_u64.pow(decade));
+        let label = short(10_u64.pow(decade));
+        // The label stands on its tick.
+        let start = at.saturating_sub(label.len() / 2);
+        axis.push_str(&" ".repeat(start.saturating_sub(axis.chars().count())));
+        axis.push_str(&label);
+    }
+    let _ = writeln!(text, "{axis}");
+    for gate in &plan.gates {
+        let name = shorten(&terminal(&gate.gate), NAME_COLUMNS);
+        let Some(needed) = gate.needed else {
+            let _ = writeln!(text, "{name:<NAME_COLUMNS$} ? cannot be planned");
+            continue;
+        };
+        let mut line: Vec<char> = vec![' '; PICTURE_COLUMNS + 1];
+        for decade in 1..=decades {
+            put(&mut line, column(10_u64.pow(decade)), '|');
+        }
+        for at in 0..=column(needed) {
+            put(&mut line, at, '#');
+        }
+        let line: String = line.into_iter().collect();
+        let time =
+            plan.per_hour.map_or_else(String::new, |rate| format!(", {}", duration(needed as f64 / rate)));
+        let _ = writeln!(text, "{name:<NAME_COLUMNS$} {line} {}{time}", count(needed));
+    }
+}
+
+fn put(line: &mut [char], at: usize, sign: char) {
+    if let Some(cell) = line.get_mut(at) {
+        *cell = sign;
+    }
+}
+
+fn first_upper(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
+}
+
+/// `100`, `10k`, `1M`.
+fn short(number: u64) -> String {
+    match number {
+        number if number >= 1_000_000_000 => format!("{}G", number / 1_000_000_000),
+        number if number >= 1_000_000 => format!("{}M", number / 1_000_000),
+        number if number >= 1_000 => format!("{}k", number / 1_000),
+        number => number.to_string(),
     }
 }
 

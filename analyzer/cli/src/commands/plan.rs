@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use weir_gate::{Gates, MetricSeries, Plan, PlanOptions, Spending, Traffic};
 use weir_metrics::{LoadOptions, Loaded, MetricsFile};
+use weir_report::{Progress, Unit};
 
 use crate::arguments::{PlanArguments, TextOrJson};
 use crate::commands::analyze::{progress, read_gates, read_metrics};
@@ -48,7 +49,9 @@ pub(crate) fn run(arguments: &PlanArguments) -> Outcome {
         price_per_copy: arguments.price_per_copy,
     };
     let alpha = gates.alpha * spending.share();
-    let plan = Plan::new(weir_gate::plan(&gates, &pools, &options), &options, alpha, traffic);
+    let shown = Progress::new("planning", Unit::Count("gates"));
+    let planned = weir_gate::plan_telling(&gates, &pools, &options, |done, all| shown.at(done, all));
+    let plan = Plan::new(planned, &options, alpha, traffic);
     match arguments.output {
         TextOrJson::Json => println!("{}", serde_json::to_string_pretty(&plan).or_data()?),
         TextOrJson::Text => print!("{}", weir_report::plan_text(&plan)),
