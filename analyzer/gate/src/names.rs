@@ -96,7 +96,8 @@ pub(crate) fn list() -> String {
 }
 
 /// What the metric's mean or percentile is, for people.
-pub(crate) fn phrase(id: &str) -> String {
+#[must_use]
+pub fn phrase(id: &str) -> String {
     if let (base, Some(share)) = split_percentile(id) {
         return format!("{}th percentile of {}", trimmed(share * 100.0), phrase(base));
     }

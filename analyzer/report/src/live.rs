@@ -337,7 +337,7 @@ fn needs(gate: &GateResult, seconds: Option<f64>) -> String {
     let time = seconds.map_or_else(String::new, |seconds| format!(", {}", together(&time_left(seconds))));
     match (gate.outcome, gate.needed_more) {
         (Outcome::NoData, _) => "has no data".to_owned(),
-        (_, Some(more)) => format!("needs about {} more {unit}{time}", count(more)),
+        (_, Some(more)) => format!("needs about {} more {unit}{time}", numbers::about(more)),
         (_, None) => "is not on its way inside its margin".to_owned(),
     }
 }

@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 
 use crate::escape::{markdown, markdown_block, shorten};
+use crate::escape_html;
 use crate::judges;
 use crate::model::{Exemplar, ExemplarKind, Report};
 use crate::numbers::{self, count};
@@ -37,10 +38,8 @@ pub(crate) fn render(report: &Report) -> String {
     segments(&mut text, report);
     judging(&mut text, report);
     meaning(&mut text, report);
-    for (metric, reason) in report.absent.iter().take(GATES_MAX) {
-        let _ = writeln!(text, "- Not measured: {}: {}", line(metric), line(reason));
-    }
     facts(&mut text, report);
+    not_measured(&mut text, &report.absent);
     let worst = || report.exemplars.iter().filter(|one| one.kind == ExemplarKind::Worst);
     if worst().next().is_some() {
         text.push_str("\n<details><summary>Worst pairs</summary>\n");
@@ -63,13 +62,28 @@ pub(crate) fn render(report: &Report) -> String {
     text
 }
 
+/// The metrics without values by name, and folded why.
+fn not_measured(text: &mut String, absent: &[(String, String)]) {
+    if absent.is_empty() {
+        return;
+    }
+    let names: Vec<&str> = absent.iter().map(|(metric, _)| metric.as_str()).collect();
+    // GitHub reads no Markdown in a summary, so that its text is escaped as HTML.
+    let names = escape_html(&shorten(&names.join(", "), LINE_CHARACTERS_MAX));
+    let _ = writeln!(text, "\n<details><summary>Not measured: {names}</summary>\n");
+    for (metric, reason) in absent.iter().take(GATES_MAX) {
+        let _ = writeln!(text, "- {}: {}", line(metric), line(reason));
+    }
+    text.push_str("\n</details>\n");
+}
+
 fn gates(text: &mut String, report: &Report) {
     let gates = &report.evaluation.gates;
     text.push_str(
         "\n| | gate | severity | control | candidate | change (interval) | margin | evidence |\n\
          |---|---|---|--:|--:|---|--:|---|\n",
     );
-    for gate in gates.iter().take(GATES_MAX) {
+    for gate in words::urgent_first(gates).into_iter().take(GATES_MAX) {
         let change = match (gate.estimate, gate.interval) {
             (Some(estimate), Some(bounds)) => format!(
                 "{} ({})",
@@ -78,8 +92,9 @@ fn gates(text: &mut String, report: &Report) {
             ),
             _ => "-".to_owned(),
         };
-        let more =
-            gate.needed_more.map_or_else(String::new, |more| format!(", about {} more needed", count(more)));
+        let more = gate
+            .needed_more
+            .map_or_else(String::new, |more| format!(", about {} more needed", numbers::about(more)));
         let labels = judges::labels_needed(gate).map_or_else(String::new, |more| {
             format!(", about {} more labels of each variant needed", count(more))
         });

@@ -33,6 +33,15 @@ pub(crate) fn interval(unit: &str, relative: bool, bounds: (f64, f64)) -> String
     format!("{} to {}", difference(unit, relative, bounds.0), difference(unit, relative, bounds.1))
 }
 
+/// A forecast, rounded up to two digits as in the reasons: `51,000`.
+pub(crate) fn about(number: u64) -> String {
+    let mut unit = 1;
+    while number / unit >= 100 {
+        unit *= 10;
+    }
+    count(number.div_ceil(unit) * unit)
+}
+
 /// A count with separators: `12,345`.
 pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();

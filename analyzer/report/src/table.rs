@@ -182,7 +182,7 @@ fn gates(page: &mut Page, gates: &[GateResult]) {
     let columns = plot_columns(page.width);
     let header = page.paint(gate_header(columns).trim_end(), Paint::Quiet);
     page.line(&header);
-    for gate in gates {
+    for gate in words::urgent_first(gates) {
         gate_lines(page, gate, columns);
     }
     page.line("");
@@ -226,7 +226,7 @@ fn gate_lines(page: &mut Page, gate: &GateResult, columns: usize) {
     let mut detail = words::finding(gate);
     let _ = write!(detail, "; {}, {}", words::evidence(gate), words::severity(gate.severity));
     if let Some(more) = gate.needed_more {
-        let _ = write!(detail, "; needs about {} more", count(more));
+        let _ = write!(detail, "; needs about {} more", numbers::about(more));
     }
     if let Some(labels) = judges::labels_needed(gate) {
         let _ = write!(detail, "; needs about {} more labels of each variant", count(labels));

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use weir_gate::{GateResult, Outcome, Severity};
+use weir_gate::{GateResult, Outcome};
 
 use super::places;
 use super::plots::{self, tone};
@@ -14,9 +14,7 @@ use crate::words;
 
 /// Every gate in a row.
 pub(super) fn table(page: &mut String, report: &Report) {
-    let mut gates: Vec<&GateResult> = report.evaluation.gates.iter().collect();
-    // Whoever reads ten seconds reads the first rows; a stable sort keeps the order of the document.
-    gates.sort_by_key(|gate| urgency(gate));
+    let gates = words::urgent_first(&report.evaluation.gates);
     page.push_str(
         "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Table of gates\">\n<table class=\"gates\">\n\
          <thead><tr><th scope=\"col\">Outcome</th><th scope=\"col\">Gate</th><th scope=\"col\" class=\"number\">Control</th>\
@@ -36,23 +34,6 @@ pub(super) fn table(page: &mut String, report: &Report) {
     );
 }
 
-/// What speaks against the candidate first, then what is open; the graver gates before the others.
-fn urgency(gate: &GateResult) -> (u8, u8) {
-    let outcome = match gate.outcome {
-        Outcome::Breach => 0,
-        Outcome::Diverged => 1,
-        Outcome::Undecided | Outcome::NoData => 2,
-        Outcome::Improved => 3,
-        Outcome::Inside => 4,
-    };
-    let severity = match gate.severity {
-        Severity::Critical => 0,
-        Severity::Major => 1,
-        Severity::Advisory => 2,
-    };
-    (outcome, severity)
-}
-
 fn row(page: &mut String, gate: &GateResult) {
     let change = match (gate.estimate, gate.interval) {
         (Some(estimate), Some(bounds)) => format!(
@@ -62,8 +43,9 @@ fn row(page: &mut String, gate: &GateResult) {
         ),
         _ => "-".to_owned(),
     };
-    let more =
-        gate.needed_more.map_or_else(String::new, |more| format!("<br>about {} more needed", count(more)));
+    let more = gate
+        .needed_more
+        .map_or_else(String::new, |more| format!("<br>about {} more needed", numbers::about(more)));
     let labels = judges::labels_needed(gate).map_or_else(String::new, |more| {
         format!("<br>about {} more labels of each variant needed", count(more))
     });

@@ -37,9 +37,30 @@ pub(super) fn verdict(page: &mut String, report: &Report) {
     }
     let _ = writeln!(page, "<p class=\"tally\">{}</p>", tally(&evaluation.gates));
     if let Some(reason) = evaluation.reasons.first() {
-        let _ = writeln!(page, "<p class=\"because\">{}</p>", text(&reason.text));
+        let gate = evaluation.gates.iter().find(|gate| Some(&gate.gate) == reason.gate.as_ref());
+        let because = gate.and_then(because).unwrap_or_else(|| text(&reason.text));
+        let _ = writeln!(page, "<p class=\"because\">{because}</p>");
     }
     page.push_str("</div>\n");
+}
+
+/// The gate that the verdict comes from, in the fewest words: what it measures, both sides, the change against the margin.
+/// Every reason stands in full below.
+fn because(gate: &GateResult) -> Option<String> {
+    let (control, candidate) = (gate.control?, gate.candidate?);
+    if gate.margin == 0.0 {
+        return None;
+    }
+    let value = |value: f64| text(&numbers::value(&gate.unit, value));
+    Some(format!(
+        "{}: {}. Control {}, candidate {}: {}; {}",
+        text(&gate.gate),
+        text(&weir_gate::phrase(&gate.metric)),
+        value(control),
+        value(candidate),
+        text(&words::finding(gate)),
+        text(&words::evidence(gate))
+    ))
 }
 
 /// How many gates there are of each outcome, the worst first.
@@ -161,8 +182,10 @@ pub(super) fn open(page: &mut String, report: &Report) {
         page.push_str("<p>Every gate is decided, and every metric was measured.</p>\n");
         return;
     }
-    page.push_str("<ul class=\"plain\">\n");
-    for gate in open {
+    if !open.is_empty() {
+        page.push_str("<ul class=\"plain\">\n");
+    }
+    for gate in &open {
         // Explanations of the gates begin with the gate's name already.
         let why = gate.explanation.strip_prefix(&format!("{}: ", gate.gate)).unwrap_or(&gate.explanation);
         let _ = writeln!(
@@ -175,15 +198,27 @@ pub(super) fn open(page: &mut String, report: &Report) {
             text(why)
         );
     }
-    for (metric, reason) in &report.absent {
-        let _ = writeln!(
-            page,
-            "<li><span class=\"outcome\">– not measured</span> <strong>{}</strong>: {}</li>",
-            text(metric),
-            text(reason)
-        );
+    if !open.is_empty() {
+        page.push_str("</ul>\n");
     }
-    page.push_str("</ul>\n");
+    not_measured(page, &report.absent);
+}
+
+/// The metrics without values, by name; why is a click away.
+fn not_measured(page: &mut String, absent: &[(String, String)]) {
+    if absent.is_empty() {
+        return;
+    }
+    let names: Vec<String> = absent.iter().map(|(metric, _)| text(metric)).collect();
+    let _ = writeln!(
+        page,
+        "<details>\n<summary><span class=\"outcome\">– not measured</span> {}</summary>\n<ul class=\"plain\">",
+        names.join(", ")
+    );
+    for (metric, reason) in absent {
+        let _ = writeln!(page, "<li><strong>{}</strong>: {}</li>", text(metric), text(reason));
+    }
+    page.push_str("</ul>\n</details>\n");
 }
 
 /// One side of a comparison, with the words marked that the other side has not.
