@@ -77,12 +77,29 @@ pub enum ReportError {
         "the report cannot be read: {0}\n  hint: give the file that `weir analyze --output json` wrote, whole and unchanged"
     )]
     Read(#[source] serde_json::Error),
+    /// The text ends before the report does.
+    #[error(
+        "the report is cut off at line {line}, column {column}: {source}\n  hint: give the file that `weir analyze --output json` wrote, whole and unchanged"
+    )]
+    Cut {
+        /// Line of the end, from 1; 1 where there is nothing at all.
+        line: usize,
+        /// Column of the end.
+        column: usize,
+        /// What was under way.
+        source: serde_json::Error,
+    },
+    /// The text is JSON and says nothing of being a report.
+    #[error(
+        "this is JSON, but no report: it names no schema\n  hint: give the file that `weir analyze --output json` wrote"
+    )]
+    NoReport,
     /// The report was written by another version.
     #[error(
         "the report has schema {found:?}, this version reads {SCHEMA:?}\n  hint: run `weir analyze` again, or use the weir version that wrote it"
     )]
     Schema {
-        /// The schema that the report names, empty if it names none.
+        /// The schema that the report names.
         found: String,
     },
     /// No such view.
@@ -113,18 +130,29 @@ pub fn render(report: &Report, format: Format, options: &RenderOptions) -> Resul
 /// Reads a report that the JSON view wrote.
 ///
 /// # Errors
-/// [`ReportError::Schema`] for a report of another schema (named), [`ReportError::Read`] with line and column otherwise.
+/// [`ReportError::Schema`] for a report of another schema (named), [`ReportError::NoReport`] without one,
+/// [`ReportError::Cut`] where the text ends too early, [`ReportError::Read`] with line and column otherwise.
 pub fn parse(text: &str) -> Result<Report, ReportError> {
     #[derive(serde::Deserialize)]
     struct Head {
         #[serde(default)]
         schema: String,
     }
-    let head: Head = serde_json::from_str(text).map_err(ReportError::Read)?;
+    let head: Head = serde_json::from_str(text).map_err(unreadable)?;
+    if head.schema.is_empty() {
+        return Err(ReportError::NoReport);
+    }
     if head.schema != SCHEMA {
         return Err(ReportError::Schema { found: head.schema });
     }
-    serde_json::from_str(text).map_err(ReportError::Read)
+    serde_json::from_str(text).map_err(unreadable)
+}
+
+fn unreadable(error: serde_json::Error) -> ReportError {
+    match error.is_eof() {
+        true => ReportError::Cut { line: error.line(), column: error.column(), source: error },
+        false => ReportError::Read(error),
+    }
 }
 
 /// JSON Schema of a report's JSON.
