@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use weir_gate::{GateResult, Outcome};
+use weir_gate::GateResult;
 
 use super::places;
 use super::plots::{self, tone};
