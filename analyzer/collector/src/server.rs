@@ -2,7 +2,7 @@
 //!
 //! `POST /v1/logs` and `/v1/traces` (GenAI spans; others are counted and left out) take protobuf and JSON, as they are or with gzip or zstd. Answers: 200 with an
 //! `ExportLogsServiceResponse` (partial success when records were refused), 400 malformed, 401 without a good token, 408 too slow, 413 too large, 415
-//! another media type or encoding; 429 when senders want more at once than memory and queue allow, 503 when the log or the disk is
+//! another media type or encoding; 404 and 405 with what is here; 429 when senders want more at once than memory and queue allow, 503 when the log or the disk is
 //! full or failed, both with `Retry-After`. OTLP senders try again on these two. Errors carry a `google.rpc.Status` in the request's encoding, see `otlp::answer`.
 //! Limits: [`Limits`] of the collector; requests are decoded by a few threads at a time ([`workers`]), which bounds what
 //! encoded bodies take. Invariant: 200 follows durability, never precedes it.
@@ -16,7 +16,7 @@ use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
-use axum::http::{HeaderMap, HeaderName, StatusCode};
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
@@ -55,9 +55,39 @@ pub(crate) fn router(shared: Shared) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
+        .fallback(other_path)
+        .method_not_allowed_fallback(other_method)
         // The handler bounds the body itself, with an answer that says so.
         .layer(DefaultBodyLimit::disable())
         .with_state(shared)
+}
+
+async fn other_path(uri: Uri) -> Response {
+    let hint = match uri.path() {
+        "/v1/metrics" => "metrics are not collected here: leave them out (OTEL_METRICS_EXPORTER=none)",
+        path if path.starts_with("/opentelemetry.proto.") => {
+            "gRPC is not spoken here: set the exporter's protocol to http/protobuf"
+        }
+        _ => {
+            "an exporter's endpoint is this address alone, or with /v1/logs for logs and /v1/traces for traces"
+        }
+    };
+    let path: String = uri.path().chars().take(60).collect();
+    let text = format!(
+        "path {path:?} is not here; allowed: POST /v1/logs and /v1/traces, GET /healthz, /readyz and /metrics\n  hint: {hint}\n"
+    );
+    (StatusCode::NOT_FOUND, text).into_response()
+}
+
+async fn other_method(method: Method, uri: Uri) -> Response {
+    let path = uri.path();
+    let (allowed, hint) = if path.starts_with("/v1/") {
+        ("POST", "records come as the body of a POST; whether the collector is up is said by GET /healthz")
+    } else {
+        ("GET", "records go to /v1/logs or /v1/traces")
+    };
+    let text = format!("method {method} is not allowed at {path}; allowed: {allowed}\n  hint: {hint}\n");
+    (StatusCode::METHOD_NOT_ALLOWED, text).into_response()
 }
 
 /// Permits of [`Shared::memory`].
@@ -207,8 +237,17 @@ async fn read_body(
     match tokio::time::timeout(limits.body_timeout, to_bytes(body, limits.body_bytes_max)).await {
         Ok(Ok(bytes)) => Ok((bytes, permit)),
         Ok(Err(error)) if length.is_none() && is_length_limit(&error) => Err(too_large()),
-        Ok(Err(_)) => Err(Refusal::new(Rejection::Malformed, "the body broke off".to_owned())),
-        Err(_) => Err(Refusal::new(Rejection::Timeout, "the body did not arrive in time".to_owned())),
+        Ok(Err(_)) => {
+            let message = "the body broke off\n  hint: send as many bytes as content-length says";
+            Err(Refusal::new(Rejection::Malformed, message.to_owned()))
+        }
+        Err(_) => {
+            let message = format!(
+                "the body did not arrive in time; allowed: {} ms\n  hint: send smaller batches, or compress them",
+                limits.body_timeout.as_millis()
+            );
+            Err(Refusal::new(Rejection::Timeout, message))
+        }
     }
 }
 

@@ -89,22 +89,71 @@ async fn refused_requests_say_what_is_wrong() {
         (send(PROTOBUF, "br", vec![1]).await, 415, "content-encoding \"br\" is not supported"),
         (send(PROTOBUF, "identity", b"\xff\xff\xff".to_vec()).await, 400, "not an OTLP request"),
         (send(PROTOBUF, "identity", vec![0; 10_001]).await, 413, "the body is larger than 10000 bytes"),
+        (
+            send(PROTOBUF, "gzip", b"plain".to_vec()).await,
+            400,
+            "the body is not gzip, which its content-encoding says",
+        ),
+        (
+            send(PROTOBUF, "zstd", zstd::encode_all(&[7; 90][..], 3).unwrap()[..9].to_vec()).await,
+            400,
+            "the body ends before its zstd does",
+        ),
+        (
+            send("application/json", "", b"[1]".to_vec()).await,
+            400,
+            "not OTLP as JSON: a list is not an object",
+        ),
     ];
     for ((status, body), expected, text) in cases {
         assert_eq!(status, expected, "{body}");
-        assert!(body.contains(text), "{body}");
+        assert!(body.contains(text) && body.contains("hint: "), "{body}");
     }
     let unsized_body = futures_body(vec![vec![0u8; 6_000], vec![0u8; 6_000]]);
     let response =
         client.post(&url).header("content-type", PROTOBUF).body(unsized_body).send().await.unwrap();
     assert_eq!(response.status(), 413);
-    assert_eq!(client.get(&url).send().await.unwrap().status(), 405);
     let metrics = collector.metrics();
-    for line in ["media_type\"} 2", "malformed\"} 1", "too_large\"} 2"] {
+    for line in ["media_type\"} 2", "malformed\"} 4", "too_large\"} 2"] {
         assert!(metrics.contains(line), "{line} is not in\n{metrics}");
     }
     collector.stop().await.unwrap();
     assert!(samples(data.path()).is_empty());
+}
+
+#[tokio::test]
+async fn another_path_and_another_method_are_answered_with_what_is_here() {
+    let data = tempfile::tempdir().unwrap();
+    let collector = start(data.path()).await;
+    let client = reqwest::Client::new();
+    for (method, path, expected, allow, text) in [
+        ("GET", "/v1/logs", 405, "POST", "method GET is not allowed at /v1/logs; allowed: POST\n  hint: "),
+        (
+            "POST",
+            "/metrics",
+            405,
+            "GET,HEAD",
+            "method POST is not allowed at /metrics; allowed: GET\n  hint: ",
+        ),
+        ("POST", "/", 404, "", "path \"/\" is not here; allowed: POST /v1/logs and /v1/traces, GET /healthz"),
+        ("POST", "/v1/logs/v1/logs", 404, "", "an exporter's endpoint is this address alone"),
+        ("POST", "/v1/metrics", 404, "", "metrics are not collected here"),
+        (
+            "POST",
+            "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+            404,
+            "",
+            "gRPC is not spoken here",
+        ),
+    ] {
+        let url = format!("http://{}{path}", collector.address());
+        let answer = client.request(method.parse().unwrap(), url).send().await.unwrap();
+        let found = answer.headers().get("allow").map_or("", |value| value.to_str().unwrap()).to_owned();
+        assert_eq!((answer.status().as_u16(), found.as_str()), (expected, allow), "{path}");
+        let body = answer.text().await.unwrap();
+        assert!(body.contains(text) && body.contains("\n  hint: "), "{body}");
+    }
+    collector.stop().await.unwrap();
 }
 
 /// A body of unknown length.

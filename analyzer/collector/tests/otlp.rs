@@ -169,7 +169,7 @@ async fn refusals_speak_the_requests_encoding_and_tell_what_may_be_tried_again()
         (JSON, "", b"[]".to_vec(), 400, 3, "a list is not an object"),
         (JSON, "", vec![b' '; 50_001], 413, 3, "larger than 50000 bytes"),
         (JSON, "br", b"{}".to_vec(), 415, 3, "allowed: identity, gzip, zstd"),
-        (JSON, "gzip", gzip(b"{}")[..10].to_vec(), 400, 3, "the encoded body ends early"),
+        (JSON, "gzip", gzip(b"{}")[..10].to_vec(), 400, 3, "the body ends before its gzip does"),
     ];
     for (content_type, encoding, body, status, code, text) in cases {
         let sent = send(&collector, content_type, encoding, body).await;

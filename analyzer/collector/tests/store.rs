@@ -4,10 +4,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod common;
+#[path = "common/stores.rs"]
+mod stores;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::time::Duration;
@@ -15,59 +16,12 @@ use std::time::Duration;
 use common::*;
 use futures_util::TryStreamExt;
 use object_store::ObjectStore;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
-use tokio::net::{TcpListener, TcpStream};
+use stores::*;
 use weir_collector::upkeep::{CompactOptions, ForgetOptions, compact_store, forget_in_store};
 use weir_collector::{Collector, CollectorOptions, StoreOptions, mirror};
 use weir_sample::{Sample, read_bytes};
 
-struct Moto {
-    child: Child,
-    address: SocketAddr,
-}
-
-impl Drop for Moto {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Moto {
-    /// A server with a bucket; `None` where the package is not installed.
-    async fn start() -> Option<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let binary =
-            std::env::var_os("WEIR_MOTO").map_or(root.join(".venv/moto/bin/moto_server"), PathBuf::from);
-        if !binary.exists() {
-            println!(
-                "skipped: no {}; `make setup-tools` installs moto, or WEIR_MOTO names it",
-                binary.display()
-            );
-            return None;
-        }
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = free.local_addr().unwrap();
-        drop(free);
-        let child = Command::new(binary)
-            .args(["-H", "127.0.0.1", "-p", &address.port().to_string()])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let moto = Self { child, address };
-        let client = reqwest::Client::new();
-        for _ in 0..600 {
-            if let Ok(answer) = client.put(format!("http://{address}/samples")).send().await {
-                assert!(answer.status().is_success(), "{}", answer.status());
-                return Some(moto);
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        panic!("moto does not listen");
-    }
-
+impl Server {
     fn bucket(&self) -> Box<dyn ObjectStore> {
         let settings =
             settings(self.address).into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value));
@@ -119,64 +73,9 @@ fn to_store(data: &Path, address: SocketAddr) -> CollectorOptions {
     options
 }
 
-const GOOD: u8 = 0;
-const REFUSING: u8 = 1;
-const FAILING: u8 = 2;
-const CUTTING: u8 = 3;
-const SLOW: u8 = 4;
-
-/// A way to the store that can be broken.
-async fn way(to: SocketAddr, mode: Arc<AtomicU8>) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((mut client, _)) = listener.accept().await {
-            let mode = mode.load(Relaxed);
-            tokio::spawn(async move {
-                let mut bytes = [0; 700];
-                match mode {
-                    REFUSING => {}
-                    FAILING => {
-                        let _ = client.read(&mut bytes).await;
-                        let _ = client.write_all(b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await;
-                    }
-                    CUTTING => {
-                        // The head and a little of the body get there.
-                        let mut server = TcpStream::connect(to).await.unwrap();
-                        let read = client.read(&mut bytes).await.unwrap_or(0);
-                        let _ = server.write_all(&bytes[..read]).await;
-                    }
-                    _ => {
-                        if mode == SLOW {
-                            tokio::time::sleep(Duration::from_millis(700)).await;
-                        }
-                        let mut server = TcpStream::connect(to).await.unwrap();
-                        let _ = copy_bidirectional(&mut client, &mut server).await;
-                    }
-                }
-            });
-        }
-    });
-    address
-}
-
-async fn wait_until(what: &str, is: impl Fn() -> bool) {
-    for _ in 0..1_500 {
-        if is() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("{what} did not happen");
-}
-
-fn files_here(data: &Path) -> usize {
-    weir_sample::list_all_files(data, weir_sample::Kind::Samples, None).unwrap().len()
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_acknowledged_gets_to_the_store_whole_and_once_however_the_way_breaks() {
-    let Some(moto) = Moto::start().await else { return };
+    let Some(moto) = Server::moto().await else { return };
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path();
     let mode = Arc::new(AtomicU8::new(GOOD));
@@ -215,7 +114,7 @@ async fn what_is_acknowledged_gets_to_the_store_whole_and_once_however_the_way_b
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stop_before_a_store_that_is_away_leaves_the_rows_in_the_log_and_the_next_start_sends_them() {
-    let Some(moto) = Moto::start().await else { return };
+    let Some(moto) = Server::moto().await else { return };
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path();
     let mode = Arc::new(AtomicU8::new(REFUSING));
@@ -263,14 +162,9 @@ fn rows_of(folder: &Path) -> Vec<String> {
     ids
 }
 
-/// What must not run on the test's own runtime.
-async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    tokio::task::spawn_blocking(work).await.unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_in_a_store_is_read_merged_and_erased_as_in_a_folder() {
-    let Some(moto) = Moto::start().await else { return };
+    let Some(moto) = Server::moto().await else { return };
     let folder = tempfile::tempdir().unwrap();
     let (data, cache) = (folder.path().join("data"), folder.path().join("cache"));
     for part in 0..3 {
@@ -361,7 +255,7 @@ async fn what_is_in_a_store_is_read_merged_and_erased_as_in_a_folder() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_that_is_away_is_an_error_that_says_so_and_leaves_the_mirror_as_it_was() {
-    let Some(moto) = Moto::start().await else { return };
+    let Some(moto) = Server::moto().await else { return };
     let folder = tempfile::tempdir().unwrap();
     let cache = folder.path().to_path_buf();
     let bucket =

@@ -91,6 +91,7 @@ pub(crate) fn decoded(
         Ok(decoded) => return Ok(decoded),
         Err(end) => end,
     };
+    let layer = format!("{layer:?}").to_lowercase();
     match end {
         End::Limit => Err(Refusal::new(
             Rejection::TooLarge,
@@ -98,9 +99,17 @@ pub(crate) fn decoded(
                 "the body becomes larger than {decoded_bytes_max} bytes, more than {ratio_max} times its size, or needs a window above 8 MiB\n  hint: send smaller batches"
             ),
         )),
-        End::Cut => Err(Refusal::new(Rejection::Malformed, "the encoded body ends early".to_owned())),
+        End::Cut => {
+            let message = format!(
+                "the body ends before its {layer} does\n  hint: finish the compressed stream before sending it"
+            );
+            Err(Refusal::new(Rejection::Malformed, message))
+        }
         End::Damaged | End::Whole => {
-            Err(Refusal::new(Rejection::Malformed, "the body is not in its content-encoding".to_owned()))
+            let message = format!(
+                "the body is not {layer}, which its content-encoding says\n  hint: compress the body, or leave the header out"
+            );
+            Err(Refusal::new(Rejection::Malformed, message))
         }
     }
 }

@@ -27,6 +27,17 @@ pub use mirror::{Mirrored, mirror};
 /// A try takes at most this long; the next one begins anew.
 pub(crate) const TRY_TIME_MAX: Duration = Duration::from_secs(60);
 
+/// Where a store's credentials usually are.
+fn variables(url: &str) -> &'static str {
+    match url.split(':').next() {
+        Some("gs") => "GOOGLE_APPLICATION_CREDENTIALS (a file) or GOOGLE_SERVICE_ACCOUNT_KEY (its content)",
+        Some("az") => {
+            "AZURE_STORAGE_ACCOUNT_NAME with AZURE_STORAGE_ACCOUNT_KEY, or with AZURE_CLIENT_ID, AZURE_CLIENT_SECRET and AZURE_TENANT_ID"
+        }
+        _ => "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION",
+    }
+}
+
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Where finished files go.
@@ -34,7 +45,8 @@ const LOOK: Duration = Duration::from_millis(100);
 pub struct StoreOptions {
     /// `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX` or `az://CONTAINER/PREFIX`.
     pub url: String,
-    /// Credentials, region, endpoint by the names of their usual variables (`AWS_ACCESS_KEY_ID`); others are passed over.
+    /// Credentials, region, endpoint by the names of their usual variables (`AWS_ACCESS_KEY_ID`, `GOOGLE_APPLICATION_CREDENTIALS`,
+    /// `AZURE_STORAGE_ACCOUNT_NAME`); names that begin with none of `AWS_`, `GOOGLE_`, `AZURE_` are passed over.
     pub settings: Vec<(String, String)>,
 }
 
@@ -50,7 +62,8 @@ impl std::fmt::Debug for StoreOptions {
 pub enum StoreError {
     /// The address or the settings make no store.
     #[error(
-        "store {url:?}: {problem}; allowed: s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX\n  hint: credentials come from the usual variables, for example AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION"
+        "store {url:?}: {problem}; allowed: s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX\n  hint: credentials come from the usual variables, here {variables}",
+        variables = variables(url)
     )]
     Address {
         /// As it was given.
@@ -60,7 +73,7 @@ pub enum StoreError {
     },
     /// A file did not get there.
     #[error(
-        "{key}: the object store did not take it: {problem}\n  hint: check that the bucket is there and may be written, and the way to it"
+        "{key}: the object store did not take it: {problem}\n  hint: check that the bucket is there and may be written with these credentials, and the way to it"
     )]
     Put {
         /// Where it should be.
@@ -70,7 +83,7 @@ pub enum StoreError {
     },
     /// A file or a listing did not come.
     #[error(
-        "{key}: the object store does not give it: {problem}\n  hint: check that the bucket is there and may be read, and the way to it"
+        "{key}: the object store does not give it: {problem}\n  hint: check that the bucket is there and may be read with these credentials, and the way to it"
     )]
     Get {
         /// The file, or the folder.
@@ -122,8 +135,12 @@ impl Store {
         if !["s3", "gs", "az"].contains(&url.scheme()) {
             return Err(wrong(format!("scheme {:?} is none of an object store", url.scheme())));
         }
-        let settings =
-            options.settings.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone()));
+        // A variable TOKEN or TIMEOUT is somebody else's, though the library would take it.
+        let settings = options
+            .settings
+            .iter()
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.clone()))
+            .filter(|(name, _)| ["aws_", "google_", "azure_"].iter().any(|of| name.starts_with(of)));
         let (store, prefix) =
             object_store::parse_url_opts(&url, settings).map_err(|error| wrong(error.to_string()))?;
         Ok(Self { store, prefix, runtime: Handle::current() })
@@ -258,5 +275,43 @@ mod tests {
         let options = StoreOptions { url: "s3://bucket/a/b".to_owned(), settings };
         assert!(!format!("{options:?}").contains("hidden"));
         assert_eq!(Store::new(&options).unwrap().prefix.to_string(), "a/b");
+    }
+
+    #[tokio::test]
+    async fn each_cloud_has_its_address_and_its_variables_and_others_of_the_environment_are_passed_over() {
+        let store = |url: &str, settings: &[(&str, &str)]| {
+            let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            Store::new(&StoreOptions { url: url.to_owned(), settings: settings.collect() })
+        };
+        // Of some other program.
+        let foreign = [("TIMEOUT", "soon"), ("ALLOW_HTTP", "perhaps"), ("SKIP_SIGNATURE", "no way")];
+        let key = r#"{"client_email":"","private_key":"","private_key_id":"","disable_oauth":true}"#;
+        let with = |own: &[(&'static str, &'static str)]| [&foreign[..], own].concat();
+        let google = store("gs://bucket/a/b", &with(&[("GOOGLE_SERVICE_ACCOUNT_KEY", key)])).unwrap();
+        assert_eq!(google.prefix.to_string(), "a/b");
+        let own = [("AZURE_STORAGE_ACCOUNT_NAME", "team"), ("AZURE_STORAGE_ACCOUNT_KEY", "a2V5")];
+        assert_eq!(store("az://container/a", &with(&own)).unwrap().prefix.to_string(), "a");
+        assert_eq!(
+            store("s3://bucket", &with(&[("AWS_REGION", "eu-north-1")])).unwrap().prefix.to_string(),
+            ""
+        );
+
+        for (url, own, expected) in [
+            ("az://container/a", None, "AZURE_STORAGE_ACCOUNT_NAME with AZURE_STORAGE_ACCOUNT_KEY"),
+            (
+                "gs://bucket/a",
+                Some(("GOOGLE_APPLICATION_CREDENTIALS", "/nowhere/key.json")),
+                "/nowhere/key.json",
+            ),
+            (
+                "gs://bucket/a",
+                Some(("GOOGLE_SERVICE_ACCOUNT_KEY", "{}")),
+                "GOOGLE_APPLICATION_CREDENTIALS (a file)",
+            ),
+            ("s3://bucket/a", Some(("AWS_ALLOW_HTTP", "perhaps")), "AWS_SECRET_ACCESS_KEY"),
+        ] {
+            let message = store(url, own.as_slice()).unwrap_err().to_string();
+            assert!(message.contains(expected) && message.contains("\n  hint:"), "{message}");
+        }
     }
 }
