@@ -12,13 +12,14 @@
 //! to its cohort's share of the comparison.
 //!
 //! What is assumed: which answers were labelled was drawn by chance with the recorded probabilities, and without one all
-//! had the same. Labels of one identity count as independent. Not corrected: relative margins, percentiles.
+//! had the same. Labels of one identity count as independent. Relative margins: [`crate::correct_ratio`]. Not corrected: percentiles.
 //! Before there are [`LABELS_MIN`] of each variant the gate goes by the judge's scores alone, at its full alpha; if the
 //! labels come in the middle of a rollout, that has spent up to an eighth of the gate's alpha more.
 
 use weir_stats::forecast::Shape;
 use weir_stats::powered::{Known, TUNED_N, rectifier};
 
+use crate::correct_ratio::powered_ratio;
 use crate::measure::{LabelledPart, Measured, measure};
 use crate::result::{Comparison, Correction};
 use crate::series::{MetricSeries, PersonLabel};
@@ -55,52 +56,74 @@ pub(crate) fn corrected(series: &MetricSeries, relative: bool, alpha: f64) -> Me
         ..Correction::default()
     };
     let events = events(&control, &candidate);
-    correction.text = if relative {
-        "not corrected: a relative margin is held against the judge alone".to_owned()
-    } else if events.len() < LABELS_MIN {
-        format!("not corrected: {LABELS_MIN} labels of each variant are needed")
-    } else if let Some(measured) = powered(series, &events, &control, alpha, &mut correction) {
-        correction.applied = true;
-        return Measured { correction: Some(correction), ..measured };
-    } else {
-        "not corrected: there is no interval yet".to_owned()
+    if events.len() < LABELS_MIN {
+        correction.text = format!("not corrected: {LABELS_MIN} labels of each variant are needed");
+        return Measured { correction: Some(correction), ..raw };
+    }
+    let found = if relative { powered_ratio(series, alpha) } else { powered(series, alpha) };
+    let Some((measured, corrected)) = found else {
+        correction.text = "not corrected: there is no interval yet".to_owned();
+        return Measured { correction: Some(correction), ..raw };
     };
-    Measured { correction: Some(correction), ..raw }
+    correction.applied = true;
+    correction.judge_weight = Some(corrected.judge_weight);
+    correction.text = corrected.text;
+    Measured { correction: Some(correction), ..measured }
 }
 
-fn powered(
-    series: &MetricSeries,
-    events: &[Known],
-    control: &[Row],
-    alpha: f64,
-    correction: &mut Correction,
-) -> Option<Measured> {
-    let judged = measure(series, false, alpha * JUDGE_SHARE);
-    let labels_alpha = alpha / 2.0 * (1.0 - JUDGE_SHARE);
-    let rest = rectifier(events, labels_alpha, TUNED_N).ok()?;
-    let t = rest.score_weight;
-    let (low, high) = judged.interval?;
-    let estimate = t * judged.estimate? + rest.estimate.value;
-    let of_control = weighted(control, |row| row.person - t * row.judge)? + t * judged.control?;
-    correction.judge_weight = Some(t);
-    correction.text = format!(
-        "prediction-powered: {t:.2} of the judge's difference counts, and what {} labels of each variant add to it is {:+.3}",
-        events.len(),
-        rest.estimate.value
-    );
-    Some(Measured {
-        control: Some(of_control),
-        candidate: Some(of_control + estimate),
-        estimate: Some(estimate),
-        interval: Some((t * low + rest.estimate.low, t * high + rest.estimate.high)),
+/// A corrected difference of means.
+#[derive(Clone, Debug)]
+pub(crate) struct Corrected {
+    pub(crate) control: Option<f64>,
+    pub(crate) estimate: f64,
+    pub(crate) interval: (f64, f64),
+    pub(crate) judge_weight: f64,
+    pub(crate) rectifier: LabelledPart,
+    pub(crate) text: String,
+    judged: Measured,
+}
+
+fn powered(series: &MetricSeries, alpha: f64) -> Option<(Measured, Corrected)> {
+    let corrected = difference(series, alpha)?;
+    let measured = Measured {
+        control: corrected.control,
+        candidate: corrected.control.map(|control| control + corrected.estimate),
+        estimate: Some(corrected.estimate),
+        interval: Some(corrected.interval),
         exact: false,
         method: "prediction-powered confidence sequence",
-        rectifier: Some(LabelledPart {
-            n: events.len() as u64,
+        rectifier: Some(corrected.rectifier),
+        ..corrected.judged.clone()
+    };
+    Some((measured, corrected))
+}
+
+/// The corrected difference of the means; nothing while there is no interval.
+pub(crate) fn difference(series: &MetricSeries, alpha: f64) -> Option<Corrected> {
+    let judged = measure(series, false, alpha * JUDGE_SHARE);
+    let (control, candidate) = rows(series, judged.comparison);
+    let events = events(&control, &candidate);
+    let labels_alpha = alpha / 2.0 * (1.0 - JUDGE_SHARE);
+    let rest = rectifier(&events, labels_alpha, TUNED_N).ok()?;
+    let t = rest.score_weight;
+    let (low, high) = judged.interval?;
+    let n = events.len();
+    let of_control = weighted(&control, |row| row.person - t * row.judge);
+    Some(Corrected {
+        control: Some(of_control? + t * judged.control?),
+        estimate: t * judged.estimate? + rest.estimate.value,
+        interval: (t * low + rest.estimate.low, t * high + rest.estimate.high),
+        judge_weight: t,
+        text: format!(
+            "prediction-powered: {t:.2} of the judge's difference counts, and what {n} labels of each variant add to it is {:+.3}",
+            rest.estimate.value
+        ),
+        rectifier: LabelledPart {
+            n: n as u64,
             half: rest.estimate.width() / 2.0,
             shape: Shape::Asymptotic { alpha: labels_alpha, tuned_n: TUNED_N },
-        }),
-        ..judged
+        },
+        judged,
     })
 }
 

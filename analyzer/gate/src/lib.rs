@@ -9,6 +9,7 @@
 
 mod cluster;
 mod correct;
+mod correct_ratio;
 mod evaluate;
 mod fixed;
 mod forecast;

@@ -55,7 +55,11 @@ fn series(world: &World, n: usize, every: usize) -> MetricSeries {
 }
 
 fn judged(series: &MetricSeries) -> Evaluation {
-    let gates = Gates::parse("gates", GATES).unwrap();
+    judged_by(GATES, series)
+}
+
+fn judged_by(gates: &str, series: &MetricSeries) -> Evaluation {
+    let gates = Gates::parse("gates", gates).unwrap();
     evaluate(&gates, std::slice::from_ref(series), &healthy(), Spending::ALL)
 }
 
@@ -106,6 +110,39 @@ fn the_chance_that_it_ever_promotes_past_the_margin_or_leaves_the_truth_out_is_w
     }
     println!("promoted {promoted}, missed {missed}, the judge alone {raw_missed} of {RUNS}");
     // At most 5 %, and three standard errors of 60 runs.
+    assert!(promoted <= 8 && missed <= 8, "{promoted} {missed}");
+    assert!(raw_missed > 50, "without correction this test must fail: {raw_missed}");
+}
+
+/// No worse than a tenth of control's mean.
+fn relative(series: &MetricSeries) -> GateResult {
+    judged_by(&GATES.replace("absolute: 0.05", "relative: 0.1"), series).gates.remove(0)
+}
+
+#[test]
+fn a_relative_margin_is_held_against_what_people_say_and_its_error_is_within_alpha_too() {
+    const RUNS: u64 = 60;
+    let (mut promoted, mut missed, mut raw_missed) = (0, 0, 0);
+    for run in 0..RUNS {
+        // By people exactly at the margin, 0.54 after 0.6, and by the judge far inside.
+        let world = world(3_000, -0.06, 1.0, 900 + run);
+        let looks: Vec<GateResult> = (1..=10).map(|look| relative(&series(&world, look * 300, 5))).collect();
+        let inside = |result: &GateResult| matches!(result.outcome, Outcome::Inside | Outcome::Improved);
+        promoted += usize::from(looks.iter().any(inside));
+        let out =
+            |interval: Option<(f64, f64)>| interval.is_some_and(|(low, high)| low > -0.1 || high < -0.1);
+        missed += usize::from(looks.iter().any(|result| out(result.interval)));
+        raw_missed +=
+            usize::from(looks.iter().any(|result| out(result.correction.as_ref().unwrap().raw_interval)));
+        let last = looks.last().unwrap();
+        assert!(last.correction.as_ref().unwrap().applied, "{last:?}");
+        let (low, high) = last.interval.unwrap();
+        assert!(
+            low < last.estimate.unwrap() && last.estimate.unwrap() < high && high - low < 0.6,
+            "{last:?}"
+        );
+    }
+    println!("relative: promoted {promoted}, missed {missed}, the judge alone {raw_missed} of {RUNS}");
     assert!(promoted <= 8 && missed <= 8, "{promoted} {missed}");
     assert!(raw_missed > 50, "without correction this test must fail: {raw_missed}");
 }
