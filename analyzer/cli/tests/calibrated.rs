@@ -221,7 +221,8 @@ fn a_judge_that_is_down_or_talks_nonsense_holds_and_one_that_nobody_labelled_nev
     let babble = weir(&["judge", "--data", &data, "--rubric", RUBRIC, "--judge", &format!("b=m@{babbling}")]);
     assert!(text(&babble).contains("120 replies could not be read (missing)"), "{}", text(&babble));
     assert_eq!(verdict(), Some(3), "nonsense is no score: hold");
-    let (good, calls) = judge("200 OK", "{\"correct\": 4, \"helpful\": 4, \"polite\": 4}");
+    let reply = "{\"correct\": 4, \"helpful\": 4, \"polite\": 4, \"reason\": \"It says\\n little.\"}";
+    let (good, calls) = judge("200 OK", reply);
     let prices = ["--price-prompt", "10", "--price-completion", "30"];
     let dry = ask(&good, &[&["--dry-run"][..], &prices].concat());
     assert!(text(&dry).contains("would ask 120 of 120 questions (0 are known)"), "{}", text(&dry));
@@ -234,11 +235,74 @@ fn a_judge_that_is_down_or_talks_nonsense_holds_and_one_that_nobody_labelled_nev
     assert!(text(&whole).contains("50 known, 70 asked now"), "{}", text(&whole));
     assert_eq!(calls.load(std::sync::atomic::Ordering::SeqCst), 120, "nothing is paid twice");
     assert_eq!(verdict(), Some(3), "inside, and not calibrated: hold");
+    let report = weir(&["analyze", "--data", &data, "--gates", &gates, "--output", "json"]);
+    let report: Value = serde_json::from_slice(&report.stdout).unwrap();
+    assert_eq!(
+        report["exemplars"][0]["remarks"],
+        json!(["j on the answers (correct, helpful, polite): It says little."])
+    );
     std::fs::remove_file(Path::new(&data).join("judge/experiment=e/calibration.json")).unwrap();
     let output = weir(&["analyze", "--data", &data, "--gates", &gates]);
     assert_eq!(output.status.code(), Some(3), "a lost calibration is none: {}", text(&output));
     let flat = text(&output).split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(flat.contains("judge j of helpful is not calibrated"), "{flat}");
+}
+
+#[test]
+fn reasons_that_were_imported_stand_beside_their_pairs_in_every_view_redacted_and_escaped() {
+    let temporary = tempfile::tempdir().unwrap();
+    let path = |name: &str| temporary.path().join(name).display().to_string();
+    let mut lines = String::new();
+    for at in 0..60_u32 {
+        for (leg, variant, score) in [("primary", "control", 0.9), ("shadow", "candidate", 0.2)] {
+            let why = format!("<b>{variant}</b> [x](y) writes to ann@example.com \u{1b}[2J");
+            let line = json!({
+                "sample_id": format!("s{at}"), "leg": leg, "variant": variant, "ts": 1_770_000_000_000_u64 + u64::from(at),
+                "request_text": format!("question {at}"), "response_text": format!("{variant} answers {}", "x".repeat(at as usize)),
+                "scores": {"helpful": score, "polite": score}, "reasons": {"helpful": why},
+            });
+            lines += &format!("{line}\n");
+        }
+    }
+    std::fs::write(path("log.jsonl"), lines).unwrap();
+    std::fs::write(path("gates.yaml"), GATES).unwrap();
+    let (data, log, gates) = (path("data"), path("log.jsonl"), path("gates.yaml"));
+    let imported = weir(&["import", &log, "--data", &data, "--experiment", "e", "--format", "jsonl"]);
+    assert!(text(&imported).contains("120 secrets masked"), "{}", text(&imported));
+    let view = |form: &str| {
+        let output = weir(&["analyze", "--data", &data, "--gates", &gates, "--output", form]);
+        assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+        let said = String::from_utf8_lossy(&output.stdout);
+        let flat = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(!flat.contains("ann@example.com") && !flat.contains('\u{1b}'), "{flat}");
+        flat
+    };
+    let report: Value = serde_json::from_str(&view("json")).unwrap();
+    let remarks: Vec<&str> = report["exemplars"][0]["remarks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|said| said.as_str().unwrap())
+        .collect();
+    assert_eq!(remarks.len(), 2);
+    assert!(remarks[0].starts_with("a judge on control (helpful): <b>control</b>"), "{remarks:?}");
+    assert!(remarks[1].starts_with("a judge on candidate (helpful): <b>candidate</b>"), "{remarks:?}");
+    for (form, parts) in [
+        ("table", ["scores control helpful 0.9", "judged a judge on candidate (helpful): <b>candidate</b>"]),
+        ("markdown", ["- scores: control helpful 0.9", "&lt;b&gt;candidate&lt;/b&gt;"]),
+        (
+            "html",
+            [
+                "helpful 0.9",
+                "<p class=\"remark\">a judge on candidate (helpful): &lt;b&gt;candidate&lt;/b&gt;",
+            ],
+        ),
+    ] {
+        let page = view(form);
+        for part in parts {
+            assert!(page.contains(part), "{form} has no {part}: {page}");
+        }
+    }
 }
 
 #[test]

@@ -409,6 +409,7 @@ fn a_secret_in_a_captured_failure_does_not_reach_the_golden_set() {
             criterion: "good".into(),
             score,
             judge: None,
+            reason: None,
         });
     }
     write_samples(folder.path(), "part-1", rows).unwrap();

@@ -131,7 +131,7 @@ mod tests {
                 let answer = voice.answer(question, &mut random);
                 let asked = weir_judge::prompt::pointwise(&rubric, &question.text, &answer);
                 let reply = judgement(&corpus, &asked.user);
-                weir_judge::prompt::read_reply(&rubric, asked.mode, &reply).unwrap()
+                weir_judge::prompt::read_reply(&rubric, asked.mode, &reply).unwrap().scores
             };
             assert_eq!((ask(Voice::Healthy)["on-topic"], ask(Voice::Astray)["on-topic"]), (1.0, 0.0));
         }

@@ -271,7 +271,7 @@ impl Judge {
                     }),
                 };
                 let problem = scores.is_none().then(|| "no recorded score".to_owned());
-                Ok(Said { key, scores, problem, prompt_tokens: 0, completion_tokens: 0 })
+                Ok(Said { key, scores, reason: None, problem, prompt_tokens: 0, completion_tokens: 0 })
             }
             Self::Endpoint(endpoint) => {
                 let body = json!({
@@ -289,7 +289,9 @@ impl Judge {
                 let (text, prompt_tokens, completion_tokens) = endpoint.complete(&body).await?;
                 let read = read_reply(rubric, question.mode, &text);
                 let problem = read.as_ref().err().map(|problem| format!("the reply {problem}"));
-                Ok(Said { key, scores: read.ok(), problem, prompt_tokens, completion_tokens })
+                let (scores, reason) = read.ok().map(|reply| (reply.scores, reply.reason)).unzip();
+                let reason = reason.flatten();
+                Ok(Said { key, scores, reason, problem, prompt_tokens, completion_tokens })
             }
         }
     }

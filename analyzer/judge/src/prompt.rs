@@ -9,7 +9,10 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use crate::rubric::Rubric;
+use weir_sample::record::REASON_BYTES_MAX;
+use weir_sample::text::clean;
+
+use crate::rubric::{REASON, Rubric};
 
 /// Characters of a text that a judge sees.
 pub const TEXT_CHARS_MAX: usize = 12_000;
@@ -80,6 +83,9 @@ fn system(rubric: &Rubric, task: &str) -> String {
             let _ = writeln!(text, "  {} = {}", anchor.score, anchor.text);
         }
     }
+    if rubric.asks_why() {
+        let _ = writeln!(text, "- {REASON}: why, in one sentence of at most 40 words");
+    }
     text
 }
 
@@ -89,15 +95,25 @@ fn quoted(parts: &[(&str, &str)]) -> String {
     serde_json::to_string(&fields).unwrap_or_default()
 }
 
-/// Reads a judge's reply: for each criterion a share of the scale, or for pairs 1 (first), 0 (second), 0.5 (tie).
+/// What a judge replied.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Reply {
+    /// For each criterion a share of the scale, or for pairs 1 (first), 0 (second), 0.5 (tie).
+    pub scores: BTreeMap<String, f64>,
+    /// Why, where the judge says so: one line of at most [`REASON_BYTES_MAX`] bytes. As hostile as what was judged.
+    pub reason: Option<String>,
+}
+
+/// Reads a judge's reply.
 ///
 /// # Errors
 /// What is wrong with it; a judge's reply is never repaired.
-pub fn read_reply(rubric: &Rubric, mode: Mode, reply: &str) -> Result<BTreeMap<String, f64>, String> {
+pub fn read_reply(rubric: &Rubric, mode: Mode, reply: &str) -> Result<Reply, String> {
     let value: Value =
         serde_json::from_str(unfenced(reply)).map_err(|error| format!("is no JSON: {error}"))?;
     let Value::Object(fields) = value else { return Err("is no JSON object".to_owned()) };
-    if let Some(foreign) = fields.keys().find(|key| !rubric.criteria.iter().any(|c| c.name == **key)) {
+    let own = |key: &str| rubric.criteria.iter().any(|c| c.name == key) || rubric.asks_why() && key == REASON;
+    if let Some(foreign) = fields.keys().find(|key| !own(key)) {
         return Err(format!("has the foreign key {foreign:?}"));
     }
     let mut scores = BTreeMap::new();
@@ -119,7 +135,19 @@ pub fn read_reply(rubric: &Rubric, mode: Mode, reply: &str) -> Result<BTreeMap<S
         };
         scores.insert(name.clone(), score);
     }
-    Ok(scores)
+    let reason = match fields.get(REASON).filter(|_| rubric.asks_why()) {
+        None | Some(Value::Null) => None,
+        Some(Value::String(text)) => Some(one_line(text)).filter(|text| !text.is_empty()),
+        Some(other) => return Err(format!("{REASON} is {other}; allowed: text")),
+    };
+    Ok(Reply { scores, reason })
+}
+
+/// Without control characters and runs of white space, and not too long.
+fn one_line(text: &str) -> String {
+    let plain: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let words: Vec<&str> = plain.split_whitespace().collect();
+    clean(&words.join(" "), REASON_BYTES_MAX)
 }
 
 /// Endpoints without structured output wrap JSON in a Markdown fence.
@@ -150,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_reply_is_read_strictly() {
-        let read = |reply: &str| read_reply(&rubric(), Mode::Pointwise, reply);
+        let read = |reply: &str| read_reply(&rubric(), Mode::Pointwise, reply).map(|reply| reply.scores);
         let good = r#"{"correct": 5, "helpful": 3, "polite": 1}"#;
         assert_eq!(read(good).unwrap()["helpful"], 0.5);
         assert_eq!(read(&format!("```json\n{good}\n```")).unwrap()["correct"], 1.0);
@@ -164,7 +192,39 @@ mod tests {
             read(r#"{"correct": 5, "helpful": 3, "polite": 1, "x": 1}"#).unwrap_err().contains("foreign")
         );
         let pair = r#"{"correct": "first", "helpful": "tie", "polite": "second"}"#;
-        let scores = read_reply(&rubric(), Mode::Pairwise, pair).unwrap();
+        let scores = read_reply(&rubric(), Mode::Pairwise, pair).unwrap().scores;
         assert_eq!((scores["correct"], scores["helpful"], scores["polite"]), (1.0, 0.5, 0.0));
+    }
+
+    #[test]
+    fn a_reason_is_one_short_line_and_may_be_missing() {
+        let read = |reason: &str| {
+            let reply = format!(r#"{{"correct": 5, "helpful": 3, "polite": 1{reason}}}"#);
+            read_reply(&rubric(), Mode::Pointwise, &reply).map(|reply| reply.reason)
+        };
+        assert_eq!(read(""), Ok(None));
+        assert_eq!(read(r#", "reason": " ""#), Ok(None));
+        assert_eq!(read(r#", "reason": null"#), Ok(None));
+        let line = read(", \"reason\": \"It names \\n\\u001b[2J the  order.\"").unwrap().unwrap();
+        assert_eq!(line, "It names [2J the order.");
+        let long = read(&format!(", \"reason\": \"{}\"", "ä".repeat(900))).unwrap().unwrap();
+        assert!(long.len() <= REASON_BYTES_MAX && long.starts_with('ä'), "{}", long.len());
+        assert_eq!(read(r#", "reason": 5"#), Err("reason is 5; allowed: text".to_owned()));
+    }
+
+    #[test]
+    fn a_rubric_with_a_criterion_of_that_name_asks_for_no_reason() {
+        let text =
+            include_str!("../../../examples/rubrics/support.yaml").replace("name: polite", "name: reason");
+        let own = Rubric::parse("r", &text).unwrap();
+        assert!(!own.asks_why());
+        assert_eq!(own.judgement_schema(&json!({}))["required"], json!(["correct", "helpful", "reason"]));
+        assert_eq!(
+            rubric().judgement_schema(&json!({}))["required"],
+            json!(["correct", "helpful", "polite", "reason"])
+        );
+        let reply =
+            read_reply(&own, Mode::Pointwise, r#"{"correct": 5, "helpful": 3, "reason": 1}"#).unwrap();
+        assert_eq!((reply.scores["reason"], reply.reason), (0.0, None));
     }
 }

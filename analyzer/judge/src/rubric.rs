@@ -3,6 +3,9 @@
 use serde_json::{Map, Value, json};
 use weir_document::{Collector, Items, Name, Path, Problems, names_differ};
 
+/// Where a judge says why.
+pub(crate) const REASON: &str = "reason";
+
 weir_document::document! {
     /// What a score means.
     pub struct Anchor {
@@ -72,12 +75,22 @@ impl Rubric {
         (score - self.scale.minimum as f64) / (self.scale.maximum - self.scale.minimum) as f64
     }
 
-    /// The JSON Schema of a judgement: every criterion with a value of `of`, and nothing else.
+    /// Whether a judge gives a reason: not where a criterion has that name.
+    #[must_use]
+    pub fn asks_why(&self) -> bool {
+        self.criteria.iter().all(|criterion| criterion.name != REASON)
+    }
+
+    /// The JSON Schema of a judgement: every criterion with a value of `of`, a reason, and nothing else.
     #[must_use]
     pub fn judgement_schema(&self, of: &Value) -> Value {
-        let properties: Map<String, Value> =
+        let mut properties: Map<String, Value> =
             self.criteria.iter().map(|criterion| (criterion.name.clone(), of.clone())).collect();
-        let required: Vec<&str> = self.criteria.iter().map(|criterion| criterion.name.as_str()).collect();
+        let mut required: Vec<&str> = self.criteria.iter().map(|criterion| criterion.name.as_str()).collect();
+        if self.asks_why() {
+            properties.insert(REASON.to_owned(), json!({"type": "string"}));
+            required.push(REASON);
+        }
         json!({
             "type": "object",
             "properties": properties,

@@ -29,8 +29,8 @@ use crate::store::{Said, Store};
 pub const DOWN_AFTER: u32 = 5;
 /// Characters of one token, about: for the estimate of a dry run and of budgets before the endpoint has counted.
 const CHARS_PER_TOKEN: u64 = 4;
-/// Tokens of a reply, about.
-const REPLY_TOKENS: u64 = 40;
+/// Tokens of a reply, about: scores and a sentence.
+const REPLY_TOKENS: u64 = 90;
 
 /// What the names of files with judges' scores begin with.
 pub const JUDGE_PART: &str = "part-judge-";
@@ -461,6 +461,8 @@ fn rows(
                     criterion: criterion.clone(),
                     score: 0.0,
                     judge: judges.get(task.judge).map(|judge| judge.name().to_owned()),
+                    // Of a pair the one of the first order.
+                    reason: said.reason.clone(),
                 };
                 let place = (task.judge, id.clone(), leg.as_str(), criterion.clone());
                 let sum = sums.entry(place).or_insert_with(|| (0.0, 0, row()));

@@ -19,6 +19,9 @@ pub struct Said {
     pub key: String,
     /// Scores by criterion; none where the reply could not be read.
     pub scores: Option<BTreeMap<String, f64>>,
+    /// Why, in the judge's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// What was wrong with it.
     pub problem: Option<String>,
     /// Tokens that the endpoint counted.

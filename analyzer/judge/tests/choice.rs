@@ -54,6 +54,7 @@ fn data() -> tempfile::TempDir {
                 criterion: "good".into(),
                 score,
                 judge: Some("j".into()),
+                reason: None,
             });
         }
     }

@@ -105,6 +105,7 @@ impl Real {
                     criterion: "preferred".to_owned(),
                     score: *score,
                     judge: Some("gpt-4".to_owned()),
+                    reason: None,
                 });
             }
         }

@@ -128,6 +128,7 @@ fn scores(options: &EmbedOptions, judge: &str, measured: &[Measured<'_>]) -> Vec
         criterion: DISTANCE_CRITERION.to_owned(),
         score,
         judge: Some(judge.to_owned()),
+        reason: None,
     };
     let mut rows = Vec::new();
     for one in measured {

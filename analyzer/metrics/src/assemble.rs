@@ -131,6 +131,7 @@ pub(crate) fn loaded(experiment: &str, metrics: &[Metric], options: &LoadOptions
         last_ts_us: times().max(),
         seen: marks::seen(&exchanges),
         pairs: all.pairs,
+        data_dir: options.data_dir.clone(),
     }
 }
 

@@ -12,6 +12,7 @@ use weir_sample::Leg;
 use crate::Loaded;
 use crate::error::MetricsError;
 use crate::files::heirs;
+use crate::remarks;
 use crate::scan::scan;
 use crate::series::{PairOrigin, PairScores};
 
@@ -133,6 +134,8 @@ impl Loaded {
                 done => done?,
             }
         }
+        let ids = chosen.iter().map(|(_, exemplar)| exemplar.sample_id.as_str()).collect();
+        let remarks = remarks::read(&self.data_dir, &self.experiment, &ids)?;
         let fill = |(_, mut exemplar): (usize, Exemplar)| {
             let text = |leg: Leg, request: bool| {
                 let key = (exemplar.sample_id.clone(), leg.as_str(), request);
@@ -143,6 +146,7 @@ impl Loaded {
             exemplar.request_text = request_text;
             exemplar.control_text = control_text;
             exemplar.candidate_text = candidate_text;
+            exemplar.remarks = remarks.get(&exemplar.sample_id).cloned().unwrap_or_default();
             exemplar
         };
         Ok(chosen.into_iter().map(fill).collect())

@@ -37,6 +37,7 @@ mod numbers;
 mod packed;
 mod parallel;
 mod people;
+mod remarks;
 mod scan;
 mod scores;
 mod series;
@@ -126,6 +127,7 @@ pub struct Loaded {
     /// What tripwires go by: answers of some of the exchanges. Without judges' scores, which are in the series.
     pub seen: Seen,
     pub(crate) pairs: PairIndex,
+    pub(crate) data_dir: PathBuf,
 }
 
 /// The columns of a sample that every look reads.

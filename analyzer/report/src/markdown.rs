@@ -269,6 +269,10 @@ fn facts(text: &mut String, report: &Report) {
 fn pair(text: &mut String, exemplar: &Exemplar) {
     let texts = [&exemplar.request_text, &exemplar.control_text, &exemplar.candidate_text];
     sides(text, &exemplar.gate, &exemplar.sample_id, texts);
+    let said = words::pair_scores(exemplar).map(|scores| format!("scores: {scores}"));
+    for remark in said.iter().chain(&exemplar.remarks) {
+        let _ = writeln!(text, "- {}", line(remark));
+    }
 }
 
 /// Request, control's answer and the candidate's.

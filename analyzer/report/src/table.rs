@@ -410,6 +410,12 @@ fn exemplars(page: &mut Page, exemplars: &[&Exemplar]) {
             let text = shorten(&terminal(text), 2 * page.width.saturating_sub(16));
             page.wrapped(&format!("    {side:<10}"), if text.is_empty() { "(empty)" } else { &text });
         }
+        if let Some(scores) = words::pair_scores(exemplar) {
+            page.wrapped("    scores    ", &shorten(&terminal(&scores), 2 * page.width.saturating_sub(16)));
+        }
+        for remark in &exemplar.remarks {
+            page.wrapped("    judged    ", &shorten(&terminal(remark), 2 * page.width.saturating_sub(16)));
+        }
     }
     if exemplars.len() > EXEMPLARS_MAX {
         page.line(&format!("  {} more in the HTML and JSON reports", exemplars.len() - EXEMPLARS_MAX));

@@ -3,6 +3,7 @@
 use weir_gate::{Better, Comparison, Evaluation, GateResult, Outcome, SegmentResult, Severity, Verdict};
 
 use crate::meaning::{Meaning, MeaningPeriod, MeaningTest};
+use crate::model::Exemplar;
 use crate::numbers;
 
 /// The verdict in one or two words.
@@ -262,4 +263,17 @@ pub(crate) fn meaning_over_time(meaning: &Meaning) -> Option<String> {
         String::new()
     };
     (meaning.over_time.len() > 1).then(|| format!("{}{noise}", all(|period| Some(period.distance))))
+}
+
+/// Judges' scores of a pair's answers: `control helpful 0.92, candidate helpful 0.31`; nothing where there are none.
+pub(crate) fn pair_scores(exemplar: &Exemplar) -> Option<String> {
+    let sides = [("control", &exemplar.control_scores), ("candidate", &exemplar.candidate_scores)];
+    let scores = sides.into_iter().flat_map(|(side, scores)| {
+        let said = move |(criterion, score): (&String, &f64)| {
+            format!("{side} {criterion} {}", numbers::value("score", *score))
+        };
+        scores.iter().map(said)
+    });
+    let scores: Vec<String> = scores.collect();
+    (!scores.is_empty()).then(|| scores.join(", "))
 }

@@ -120,6 +120,7 @@ pub fn score_from_wire(score: weir_wire::Score, received_us: i64) -> Result<Scor
         criterion: criterion(&score.criterion)?,
         score: score.score,
         judge: label(&score.judge),
+        reason: None,
     })
 }
 

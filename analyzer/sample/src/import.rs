@@ -2,7 +2,8 @@
 //!
 //! Format: a JSON object; `sample_id`, `leg`, `variant` and `ts` (RFC 3339 text or integer milliseconds since 1970) are
 //! required, any other column of the sample record may be there, null means absent. `scores: {criterion: number}` become
-//! rows of the scores table, `tags: {name: text}` stay with the leg.
+//! rows of the scores table, with the text of the same criterion in `reasons: {criterion: text}`, if there is one;
+//! `tags: {name: text}` stay with the leg.
 //! Limits: [`LINE_BYTES_MAX`] per line, [`PROBLEMS_MAX`] problems told per line, `text::TEXT_BYTES_MAX` per text.
 //! Invariants: every problem of a line is told, not only the first; a line with a problem gives no row.
 
@@ -13,7 +14,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::capture::{LABEL_BYTES_MAX, is_criterion, is_identifier};
-use crate::record::{Access, Column, Record, ResponseFormat, Sample, Score, TS_US_MAX};
+use crate::record::{Access, Column, REASON_BYTES_MAX, Record, ResponseFormat, Sample, Score, TS_US_MAX};
 use crate::text::{TEXT_BYTES_MAX, clean};
 
 /// Longest line, bytes.
@@ -92,7 +93,8 @@ pub fn parse_line(line: u64, text: &str, experiment: &str) -> Result<ImportedLin
     };
     let mut sample = Sample { experiment: experiment.to_owned(), ..Sample::default() };
     read_columns(&object, &mut sample, &mut problems);
-    let scores = read_scores(object.get("scores"), &sample, &mut problems);
+    let mut scores = read_scores(object.get("scores"), &sample, &mut problems);
+    read_reasons(object.get("reasons"), &mut scores, &mut problems);
     if !problems.list.is_empty() {
         return Err(problems.list);
     }
@@ -144,7 +146,9 @@ fn read_columns(object: &Map<String, Value>, sample: &mut Sample, problems: &mut
         problems.add(Some("sample_id"), format!("{found} cannot identify a sample"), Some(range));
     }
     for name in object.keys() {
-        if name != "scores" && !Sample::COLUMNS.iter().any(|column| column.name == name) {
+        if !matches!(name.as_str(), "scores" | "reasons")
+            && !Sample::COLUMNS.iter().any(|column| column.name == name)
+        {
             let hint = nearest(name).map_or_else(
                 || {
                     "put free labels into tags: {name: text} and judgements into scores: {criterion: number}"
@@ -269,9 +273,37 @@ fn read_scores(value: Option<&Value>, sample: &Sample, problems: &mut Problems) 
             criterion: criterion.clone(),
             score,
             judge: None,
+            reason: None,
         });
     }
     scores
+}
+
+/// Puts each reason to the score that it is for.
+fn read_reasons(value: Option<&Value>, scores: &mut [Score], problems: &mut Problems) {
+    let allowed =
+        || Some(format!("an object of scored criterion to text of at most {REASON_BYTES_MAX} bytes"));
+    let object = match value {
+        None | Some(Value::Null) => return,
+        Some(Value::Object(object)) if object.len() <= ENTRIES_MAX => object,
+        Some(other) => {
+            problems.add(Some("reasons"), format!("{} is not a set of reasons", shown(other)), allowed());
+            return;
+        }
+    };
+    for (criterion, value) in object {
+        let field = format!("reasons.{criterion}");
+        let score = scores.iter_mut().find(|score| score.criterion == *criterion);
+        match (score, value.as_str()) {
+            (None, _) => problems.add(Some(&field), "has no score".to_owned(), allowed()),
+            (Some(score), Some(text)) if text.len() <= REASON_BYTES_MAX => {
+                score.reason = Some(clean(text, REASON_BYTES_MAX));
+            }
+            (Some(_), _) => {
+                problems.add(Some(&field), format!("{} is not a short text", shown(value)), allowed())
+            }
+        }
+    }
 }
 
 /// A format is needed to tell an empty answer from an unknown one.

@@ -200,6 +200,8 @@ pub struct Score {
     pub criterion: String,
     pub score: f64,
     pub judge: Option<String>,
+    /// At most [`REASON_BYTES_MAX`] bytes.
+    pub reason: Option<String>,
 }
 
 impl Default for Sample {
@@ -287,6 +289,7 @@ impl Default for Score {
             criterion: String::new(),
             score: 0.0,
             judge: None,
+            reason: None,
         }
     }
 }
@@ -401,6 +404,9 @@ pub enum Access<R: 'static> {
         set: fn(&mut R, BTreeMap<String, String>),
     },
 }
+
+/// Longest reason of a judgement, bytes.
+pub const REASON_BYTES_MAX: usize = 1_000;
 
 /// Stands for a refusal whose text is not kept.
 pub const NOT_KEPT: &str = "[not kept]";
@@ -671,6 +677,7 @@ impl Record for Score {
             },
         },
         column!(text judge, "who judged"),
+        column!(text reason, "why, in the judge's words; at most 1,000 bytes"),
     ];
 
     fn experiment(&self) -> &str {

@@ -35,8 +35,30 @@ fn a_line_gives_a_leg_and_its_scores() {
         criterion: "quality".into(),
         score: 0.5,
         judge: None,
+        reason: None,
     };
     assert_eq!(imported.scores, [score]);
+}
+
+#[test]
+fn a_score_takes_its_reason_and_a_reason_without_a_score_is_a_problem() {
+    let line = |reasons: &str| {
+        format!(
+            r#"{{"sample_id":"a","leg":"primary","variant":"control","ts":1,"scores":{{"q":1,"r":0}},"reasons":{reasons}}}"#
+        )
+    };
+    let good = parse_line(1, &line(r#"{"r": "It \u0007 says nothing."}"#), "e").unwrap();
+    let reasons: Vec<_> = good.scores.iter().map(|score| score.reason.as_deref()).collect();
+    assert_eq!(reasons[0], None);
+    assert!(reasons[1].unwrap().ends_with("says nothing.") && !reasons[1].unwrap().contains('\u{7}'));
+    let problems = |reasons: &str| {
+        let problems = parse_line(1, &line(reasons), "e").unwrap_err();
+        problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    };
+    assert!(problems(r#"{"x": "why"}"#).contains("reasons.x: has no score; allowed: an object of scored"));
+    assert!(problems(r#"{"q": 5}"#).contains("reasons.q: 5 is not a short text"));
+    assert!(problems(&format!(r#"{{"q": "{}"}}"#, "y".repeat(1_001))).contains("is not a short text"));
+    assert!(problems("\"because\"").contains("is not a set of reasons"));
 }
 
 #[test]
