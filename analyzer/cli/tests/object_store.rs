@@ -154,10 +154,22 @@ fn commands_that_write_beside_the_samples_refuse_a_store_and_say_what_to_do() {
         &["embed", "--data", "s3://data/team", "--embedder", "lexical"][..],
         &["import", "x.jsonl", "--data", "gs://data/team"],
         &["collect", "--data", "az://data/team"],
-        &["judge", "--data", "s3://data/team", "--rubric", "examples/rubrics/helpful.yaml", "--dry-run"],
-        &["label", "--data", "s3://data/team", "--rubric", "examples/rubrics/helpful.yaml"],
+        &["judge", "--data", "s3://data/team", "--rubric", "examples/rubrics/support.yaml", "--dry-run"],
+        &["label", "--data", "s3://data/team", "--rubric", "examples/rubrics/support.yaml"],
         &["golden", "coverage", "x.jsonl", "--data", "s3://data/team"],
-        &["watch", "x.yaml", "--data", "s3://data/team"],
+        &[
+            "watch",
+            "--policy",
+            "p",
+            "--rollout",
+            "r",
+            "--gates",
+            "g",
+            "--envoy",
+            "ecds-file:e",
+            "--data",
+            "s3://data/team",
+        ],
     ] {
         let (code, out, told_of) = told(&weir(words).output().unwrap());
         assert_eq!((code, out.as_str()), (Some(2), ""), "{told_of}");

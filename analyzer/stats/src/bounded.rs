@@ -43,8 +43,8 @@ const TOLERANCE: f64 = 1e-13;
 /// without end, with weight 0.25. Each is a martingale if the mean is `m`, and falls as `m` grows, so that the values of
 /// `m` at which it stays below `2 / alpha` form an interval. The other end mirrors it.
 ///
-/// The capital is taken from a [`Tally`] of the values and is at most the one above, so that the sequence holds as well; of
-/// values on the tally's points (flags, differences of flags) it is the same.
+/// The capital is taken from a tally of the values (each shared out to the two nearest of 129 points) and is at most the one above,
+/// so that the sequence holds as well; of values on the tally's points (flags, differences of flags) it is the same.
 ///
 /// # Errors
 /// No values, values that are not finite or outside 0 to 1, `alpha` outside (0, 1).
