@@ -289,7 +289,7 @@ fn reasons_that_were_imported_stand_beside_their_pairs_in_every_view_redacted_an
     assert!(remarks[1].starts_with("a judge on candidate (helpful): <b>candidate</b>"), "{remarks:?}");
     for (form, parts) in [
         ("table", ["scores control helpful 0.9", "judged a judge on candidate (helpful): <b>candidate</b>"]),
-        ("markdown", ["- scores: control helpful 0.9", "&lt;b&gt;candidate&lt;/b&gt;"]),
+        ("markdown", ["- scores\\: control helpful 0.9", "&lt;b&gt;candidate&lt;/b&gt;"]),
         (
             "html",
             [
