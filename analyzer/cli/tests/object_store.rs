@@ -159,6 +159,8 @@ fn commands_that_write_beside_the_samples_refuse_a_store_and_say_what_to_do() {
         &["golden", "coverage", "x.jsonl", "--data", "s3://data/team"],
         &[
             "watch",
+            "--data",
+            "s3://data/team",
             "--policy",
             "p",
             "--rollout",
@@ -167,8 +169,6 @@ fn commands_that_write_beside_the_samples_refuse_a_store_and_say_what_to_do() {
             "g",
             "--envoy",
             "ecds-file:e",
-            "--data",
-            "s3://data/team",
         ],
     ] {
         let (code, out, told_of) = told(&weir(words).output().unwrap());
