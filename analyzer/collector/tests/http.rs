@@ -90,7 +90,7 @@ async fn refused_requests_say_what_is_wrong() {
         (send(PROTOBUF, "identity", b"\xff\xff\xff".to_vec()).await, 400, "not an OTLP request"),
         (send(PROTOBUF, "identity", vec![0; 10_001]).await, 413, "the body is larger than 10000 bytes"),
         (
-            send(PROTOBUF, "gzip", b"plain".to_vec()).await,
+            send(PROTOBUF, "gzip", b"plain text, which is no gzip".to_vec()).await,
             400,
             "the body is not gzip, which its content-encoding says",
         ),

@@ -12,6 +12,9 @@ use crate::target::EnvoyTarget;
 
 /// How long the statistics before a push may be waited for.
 const BASELINE_LIMIT: Duration = Duration::from_millis(200);
+/// The same where nothing may wait long. Read beside the push they could count its rejection already, which would then be
+/// noticed only when the time is over.
+const HEAD_START: Duration = Duration::from_millis(50);
 
 /// Pushes policies to one target.
 #[derive(Debug)]
@@ -131,7 +134,7 @@ impl Pusher {
         self.write_json(json, revision, force, started).await
     }
 
-    /// Takes experiments of a file of several back, see [`EcdsFile::take_back`], and reads the proxies' statistics meanwhile.
+    /// Takes experiments of a file of several back, see [`EcdsFile::take_back`], after a short look at the proxies' statistics.
     pub(crate) async fn take_back(
         &mut self,
         which: Which,
@@ -142,12 +145,8 @@ impl Pusher {
             Which::One(name) => Some(name.clone()),
             Which::All => None,
         };
-        let (baseline, written) = tokio::join!(
-            self.confirmer.baseline(BASELINE_LIMIT),
-            self.change(experiment, started, move |file| file.take_back(&which, given.as_ref()))
-        );
-        self.baseline = baseline;
-        written
+        self.baseline = self.confirmer.baseline(HEAD_START).await;
+        self.change(experiment, started, move |file| file.take_back(&which, given.as_ref())).await
     }
 
     /// The same for a policy that this weir may not be able to read: it is the filter that decides.
@@ -187,19 +186,15 @@ impl Pusher {
         })
     }
 
-    /// [`Pusher::write_json`], and reads the proxies' statistics meanwhile: for a push that nothing was looked at before.
+    /// [`Pusher::write_json`], after a short look at the proxies' statistics: for a push that nothing was looked at before.
     pub(crate) async fn write_at_once(
         &mut self,
         json: String,
         revision: u64,
         started: Instant,
     ) -> Result<Written, ControllerError> {
-        let (baseline, written) = tokio::join!(
-            self.confirmer.baseline(BASELINE_LIMIT),
-            self.write_json(json, revision, false, started)
-        );
-        self.baseline = baseline;
-        written
+        self.baseline = self.confirmer.baseline(HEAD_START).await;
+        self.write_json(json, revision, false, started).await
     }
 
     /// Waits until all proxies show what the file carries already, written by somebody else.

@@ -141,8 +141,11 @@ impl Store {
             .iter()
             .map(|(name, value)| (name.to_ascii_lowercase(), value.clone()))
             .filter(|(name, _)| ["aws_", "google_", "azure_"].iter().any(|of| name.starts_with(of)));
-        let (store, prefix) =
+        let (store, _) =
             object_store::parse_url_opts(&url, settings).map_err(|error| wrong(error.to_string()))?;
+        // The library's own prefix lacks the first part of an Azure path, which it takes for a container; its builder takes
+        // the host for that.
+        let prefix = Key::from_url_path(url.path()).map_err(|error| wrong(error.to_string()))?;
         Ok(Self { store, prefix, runtime: Handle::current() })
     }
 
