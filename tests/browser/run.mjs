@@ -85,7 +85,7 @@ async function opens(name, file) {
     assert.ok(wide <= 0, `${name} ${look}: ${wide} pixels too wide`);
     await page.screenshot({ path: join(WEIR_OUT, `${name}-${look}.png`) });
     if (name !== "large") await page.screenshot({ path: join(WEIR_OUT, `${name}-${look}-whole.png`), fullPage: true });
-    await accessible(page, `${name} ${look}`);
+    if (name !== "large") await accessible(page, `${name} ${look}`);
     assert.deepEqual(wrong, [], `${name} ${look}`);
     await context.close();
   }
