@@ -8,7 +8,9 @@
 //! Limits: a proxy is polled every 10 ms; the listener is probed on [`PROBES_PER_ROUND`] fresh connections at a time, all
 //! of which must show the revision, because a new configuration reaches an Envoy's workers one after the other. Only
 //! proxies that were named are asked. A probe is sent only after the admin interface shows the revision (where there is
-//! one), so that a push adds a handful of exchanges to the traffic and not hundreds.
+//! one), so that a push adds a handful of exchanges to the traffic and not hundreds. Where a later revision will do
+//! ([`Shown::or_later`]), answers that show one count only if `version_text` shows the same: proxies that serve a later
+//! policy on and refuse the one that was pushed show it in answers alone. Without an admin address nobody can tell.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -65,11 +67,10 @@ impl Shown {
         }
     }
 
-    fn is(&self, shown: &str) -> bool {
-        match shown.parse::<u64>() {
-            Ok(shown) => shown == self.revision || (self.or_later && shown > self.revision),
-            Err(_) => false,
-        }
+    /// The revision that is shown, where it will do.
+    fn accepts(&self, shown: &str) -> Option<u64> {
+        let shown = shown.parse::<u64>().ok()?;
+        (shown == self.revision || (self.or_later && shown > self.revision)).then_some(shown)
     }
 }
 
@@ -316,22 +317,26 @@ impl Confirmer {
         Ok(revision.and_then(|value| value.to_str().ok()).map(str::to_owned))
     }
 
-    /// One round of probes on fresh connections: `Ok(())` when all show the revision, else what one of them showed.
-    async fn probe_round(&self, probe: &Probe, wanted: Shown) -> Result<(), String> {
+    /// One round of probes on fresh connections: the latest revision shown when all show what is wanted, else what one
+    /// of them showed.
+    async fn probe_round(&self, probe: &Probe, wanted: Shown) -> Result<u64, String> {
         let mut round = JoinSet::new();
         for _ in 0..PROBES_PER_ROUND {
             let (confirmer, probe) = (self.clone(), probe.clone());
             round.spawn(async move { confirmer.probe_once(&probe).await });
         }
+        let mut latest = wanted.revision;
         while let Some(joined) = round.join_next().await {
             let shown = joined.map_err(|error| error.to_string())??;
-            match shown {
-                Some(shown) if wanted.is(&shown) => {}
-                Some(shown) => return Err(format!("the probe's answer shows revision {shown}")),
+            match shown.as_deref().map(|shown| wanted.accepts(shown)) {
+                Some(Some(revision)) => latest = latest.max(revision),
+                Some(None) => {
+                    return Err(format!("the probe's answer shows revision {}", shown.unwrap_or_default()));
+                }
                 None => return Err(format!("the probe's answer has no {REVISION_HEADER}")),
             }
         }
-        Ok(())
+        Ok(latest)
     }
 }
 
@@ -372,7 +377,7 @@ impl Wait {
             None => None,
         };
         let probe_ms = match self.proxy.probe.clone().filter(|_| self.shown.in_answers) {
-            Some(probe) => Some(self.wait_for_probe(&probe).await?),
+            Some(probe) => Some(self.wait_for_probe(&probe, self.proxy.admin.as_ref()).await?),
             None => None,
         };
         let proxy = self.proxy.label.clone();
@@ -387,7 +392,7 @@ impl Wait {
     async fn wait_for_admin(&mut self, admin: &Admin) -> Result<f64, Missing> {
         loop {
             let last = match self.confirmer.stats(admin).await {
-                Ok(stats) if stats.version_text.as_deref().is_some_and(|text| self.shown.is(text)) => {
+                Ok(stats) if stats.version_text.as_deref().and_then(|text| self.shown.accepts(text)).is_some() => {
                     return Ok(milliseconds(self.started.elapsed()));
                 }
                 Ok(stats) => {
@@ -404,13 +409,26 @@ impl Wait {
         }
     }
 
-    async fn wait_for_probe(&self, probe: &Probe) -> Result<f64, Missing> {
+    async fn wait_for_probe(&self, probe: &Probe, admin: Option<&Admin>) -> Result<f64, Missing> {
         loop {
-            match self.confirmer.probe_round(probe, self.shown).await {
+            match self.answers_agree(probe, admin).await {
                 Ok(()) => return Ok(milliseconds(self.started.elapsed())),
                 Err(last) => self.pause(&last).await?,
             }
         }
+    }
+
+    /// Whether answers show the revision, or a later one that the proxy was given.
+    async fn answers_agree(&self, probe: &Probe, admin: Option<&Admin>) -> Result<(), String> {
+        let latest = self.confirmer.probe_round(probe, self.shown).await?;
+        let Some(admin) = admin.filter(|_| latest > self.shown.revision) else { return Ok(()) };
+        let version = self.confirmer.stats(admin).await?.version_text.unwrap_or_default();
+        if version == latest.to_string() {
+            return Ok(());
+        }
+        Err(format!(
+            "version_text is '{version}' and the probe's answer shows revision {latest}: the proxy serves a later policy on and refuses this one"
+        ))
     }
 
     async fn pause(&self, last: &str) -> Result<(), Missing> {
@@ -457,25 +475,6 @@ fn root_cause(error: &dyn std::error::Error) -> String {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-    fn shown(revision: u64, in_answers: bool) -> Shown {
-        Shown { revision, or_later: false, in_answers }
-    }
-
-    #[test]
-    fn a_later_revision_will_do_only_where_several_experiments_share_a_file() {
-        let alone = shown(8, true);
-        let shared = Shown { or_later: true, ..alone };
-        for (text, by_alone, by_shared) in [
-            ("7", false, false),
-            ("8", true, true),
-            ("9", false, true),
-            ("", false, false),
-            ("x", false, false),
-        ] {
-            assert_eq!((alone.is(text), shared.is(text)), (by_alone, by_shared), "{text}");
-        }
-    }
-
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -483,6 +482,10 @@ mod tests {
     use axum::routing::get;
 
     use super::*;
+
+    fn shown(revision: u64, in_answers: bool) -> Shown {
+        Shown { revision, or_later: false, in_answers }
+    }
 
     /// An address that answers `/stats` like Envoy's admin interface and everything else like its listener; what it
     /// answers depends on how often it was asked. Real Envoys are in `tests/`.
@@ -510,6 +513,36 @@ mod tests {
 
     fn confirmer(target: &str) -> Confirmer {
         Confirmer::new(&target.parse().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_later_revision_will_do_only_where_several_experiments_share_a_file() {
+        let alone = shown(8, true);
+        let shared = Shown { or_later: true, ..alone };
+        for (text, by_alone, by_shared) in [
+            ("7", false, false),
+            ("8", true, true),
+            ("9", false, true),
+            ("", false, false),
+            ("x", false, false),
+        ] {
+            let accepted = |shown: Shown| shown.accepts(text).is_some();
+            assert_eq!((accepted(alone), accepted(shared)), (by_alone, by_shared), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_later_revision_in_answers_counts_only_where_the_proxy_was_given_it() {
+        let shared = Shown { or_later: true, ..shown(8, true) };
+        let given = answers(|n| stats(if n < 3 { "8" } else { "9" }, 0), |_| "9").await;
+        let target = format!("ecds-file:e,admin={given},probe={given}");
+        confirmer(&target).confirm(shared, &[], Instant::now()).await.unwrap();
+        // The module takes no policy that is older than what it serves, and serves the newer one on.
+        let refusing = answers(|_| stats("8", 0), |_| "9").await;
+        let target = format!("ecds-file:e,admin={refusing},probe={refusing},timeout-ms=60");
+        let error = confirmer(&target).confirm(shared, &[], Instant::now()).await.unwrap_err();
+        let said = "version_text is '8' and the probe's answer shows revision 9";
+        assert!(error.to_string().contains(said), "{error}");
     }
 
     #[tokio::test]

@@ -40,7 +40,7 @@ pub use fixed::{
 pub use gates::{Direction, Gate, Gates, Margin, Severity};
 pub use labels::{Labels, Segment, without};
 pub use memory::Memory;
-pub use names::{FAMILIES, METRICS, WITH_PERCENTILES, base_metric, phrase};
+pub use names::{FAMILIES, METRICS, SCORE_PREFIX, WITH_PERCENTILES, base_metric, phrase};
 pub use pack::{pack_metrics, unmeasured};
 pub use places::Places;
 pub use plan::{GatePlan, Plan, PlanOptions, Traffic, plan, plan_telling, stated_pool};

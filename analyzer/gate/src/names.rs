@@ -56,8 +56,8 @@ pub const WITH_PERCENTILES: [&str; 11] = [
     "ttft_ms",
 ];
 
-/// Prefix of score metrics.
-pub(crate) const SCORE: &str = "score:";
+/// Prefix of the metrics that are judges' scores: `score:CRITERION`.
+pub const SCORE_PREFIX: &str = "score:";
 
 /// Whether a metric of this id can exist; scores depend on the data.
 pub(crate) fn is_metric(id: &str) -> bool {

@@ -4,7 +4,7 @@
 //! blocks nor takes a share of alpha, and [`unmeasured`] names it.
 
 use crate::gates::{Direction, Gate, Gates, Margin, Severity};
-use crate::names::{SCORE, base_metric};
+use crate::names::{SCORE_PREFIX, base_metric};
 use crate::series::{MetricSeries, Stratum};
 
 /// Name, metric, margin and severity of the built-in gates; scores come on top.
@@ -79,7 +79,7 @@ impl Gates {
             .map(|(name, metric, margin, severity)| gate((*name).to_owned(), metric, *margin, *severity))
             .collect();
         for score in series.iter().filter(|series| has_values(series)) {
-            if let Some(criterion) = score.name.strip_prefix(SCORE) {
+            if let Some(criterion) = score.name.strip_prefix(SCORE_PREFIX) {
                 gates.extend(of_score(score, criterion));
             }
         }
@@ -96,8 +96,8 @@ pub fn pack_metrics() -> impl Iterator<Item = &'static str> {
 #[must_use]
 pub fn unmeasured(series: &[MetricSeries]) -> Vec<String> {
     let on_demand = ON_DEMAND.iter().filter(|(metric, _)| !measured(series, metric));
-    let criteria = CRITERIA.iter().filter(|(criterion, _)| !measured(series, &format!("{SCORE}{criterion}")));
-    let criteria = criteria.map(|(criterion, about)| format!("{about} (`{SCORE}{criterion}`)"));
+    let criteria = CRITERIA.iter().filter(|(criterion, _)| !measured(series, &format!("{SCORE_PREFIX}{criterion}")));
+    let criteria = criteria.map(|(criterion, about)| format!("{about} (`{SCORE_PREFIX}{criterion}`)"));
     on_demand.map(|(_, needs)| (*needs).to_owned()).chain(criteria).collect()
 }
 

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::gates::Severity;
-use crate::names::SCORE;
+use crate::names::SCORE_PREFIX;
 use crate::result::{Evaluation, Reason, Verdict};
 
 /// Something that no score may override.
@@ -52,7 +52,7 @@ pub fn restrain(mut evaluation: Evaluation, tripwires: &[Tripwire], judges: &[Ju
     }
     let friendly = |verdict| matches!(verdict, Verdict::Promote | Verdict::SignOff);
     for judge in judges.iter().filter(|judge| !judge.calibrated) {
-        let metric = format!("{SCORE}{}", judge.criterion);
+        let metric = format!("{SCORE_PREFIX}{}", judge.criterion);
         let gate = evaluation
             .gates
             .iter()

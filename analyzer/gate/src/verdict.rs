@@ -13,7 +13,7 @@
 
 use crate::gates::Severity;
 use crate::judge::{improved_past_margin, worse};
-use crate::names::SCORE;
+use crate::names::SCORE_PREFIX;
 use crate::result::{GateResult, Outcome, Reason, Verdict};
 use crate::series::CaptureHealth;
 
@@ -79,7 +79,7 @@ impl<'a> Groups<'a> {
             Outcome::Undecided => self.undecided.push(result),
             Outcome::Inside | Outcome::Improved => self.inside.push(result),
         }
-        if result.metric.starts_with(SCORE) {
+        if result.metric.starts_with(SCORE_PREFIX) {
             if result.outcome == Outcome::Breach || worse(result) {
                 self.worse_scores.push(result);
             } else if result.outcome == Outcome::Improved {

@@ -1,6 +1,7 @@
 //! Results in plain words.
 //!
-//! Numbers have one digit more than the margin needs, so that a reader sees on which side of it they are.
+//! Numbers have one digit more than the margin needs, so that a reader sees on which side of it they are. Shares are in
+//! percent and their differences in points (`pt`), as in every other view; a relative change is in percent of control.
 
 use crate::judge::worse;
 use crate::labels;
@@ -32,7 +33,7 @@ pub(crate) fn explain(result: &GateResult, minimum_evidence: u64, notes: &[Strin
 
 fn no_data(result: &GateResult) -> String {
     let metric = &result.metric;
-    if metric == "score:*" {
+    if metric.strip_prefix(names::SCORE_PREFIX) == Some("*") {
         ": there is no score column yet".to_owned()
     } else if result.segment.is_empty() {
         format!(": there are no values of {metric}")
@@ -41,7 +42,7 @@ fn no_data(result: &GateResult) -> String {
     }
 }
 
-/// " fell from 1.000 to 0.620 (difference -0.380, interval -0.450 to -0.300, margin 0.020, 412 pairs)".
+/// " fell from 100.0 % to 62.0 % (difference -38.0 pt, interval -45.0 pt to -30.0 pt, margin 2 pt, 412 pairs)".
 fn change(result: &GateResult) -> String {
     let digits = digits(result);
     if is_bound(result) {
@@ -51,7 +52,8 @@ fn change(result: &GateResult) -> String {
         |value: Option<f64>| value.map_or_else(|| "none".to_owned(), |value| level(value, digits, result));
     let (control, candidate) = (level(result.control), level(result.candidate));
     let unit = match result.unit.as_str() {
-        "" | "share" => String::new(),
+        "" => String::new(),
+        "share" => " %".to_owned(),
         unit => format!(" {unit}"),
     };
     let moved = match (result.control, result.candidate) {
@@ -60,20 +62,30 @@ fn change(result: &GateResult) -> String {
         _ => format!(" rose from {control} to {candidate}{unit}"),
     };
     let kind = if result.relative { "change" } else { "difference" };
-    let estimate =
-        result.estimate.map_or_else(|| "unknown".to_owned(), |value| signed(value, digits, result.relative));
+    let estimate = result.estimate.map_or_else(|| "unknown".to_owned(), |value| signed(value, digits, result));
     let interval = result.interval.map_or_else(
         || "no interval yet".to_owned(),
-        |(low, high)| {
-            format!(
-                "interval {} to {}",
-                signed(low, digits, result.relative),
-                signed(high, digits, result.relative)
-            )
-        },
+        |(low, high)| format!("interval {} to {}", signed(low, digits, result), signed(high, digits, result)),
     );
-    let margin = if result.relative { percent(result.margin) } else { trimmed(result.margin) };
+    let margin = format!("{}{}", trimmed(result.margin * scale(result)), difference_unit(result));
     format!("{moved} ({kind} {estimate}, {interval}, margin {margin}, {})", counts(result))
+}
+
+fn is_share(result: &GateResult) -> bool {
+    result.unit == "share"
+}
+
+/// What differences and margins are multiplied by to be shown.
+fn scale(result: &GateResult) -> f64 {
+    if result.relative || is_share(result) { 100.0 } else { 1.0 }
+}
+
+fn difference_unit(result: &GateResult) -> &'static str {
+    match (result.relative, is_share(result)) {
+        (true, _) => " %",
+        (false, true) => " pt",
+        (false, false) => "",
+    }
 }
 
 /// Whether the candidate's own level is held against a fixed bound.
@@ -81,10 +93,11 @@ fn is_bound(result: &GateResult) -> bool {
     result.margin == 0.0
 }
 
-/// " is 0.812 (bound 0.85, interval 0.790 to 0.831, 412 pairs)".
+/// " is 81.2 % (bound 85 %, interval 79.0 % to 83.1 %, 412 pairs)".
 fn at_bound(result: &GateResult, digits: usize) -> String {
     let bound = result.control.unwrap_or(0.0);
-    let shown = |value: f64| unsigned_zero(format!("{value:.digits$}"));
+    let (scale, each) = if is_share(result) { (100.0, " %") } else { (1.0, "") };
+    let shown = |value: f64| format!("{}{each}", unsigned_zero(format!("{:.digits$}", value * scale)));
     let level = result.candidate.map_or_else(|| "unknown".to_owned(), shown);
     let interval = result.interval.map_or_else(
         || "no interval yet".to_owned(),
@@ -94,9 +107,10 @@ fn at_bound(result: &GateResult, digits: usize) -> String {
         "" | "share" | "score" => String::new(),
         unit => format!(" {unit}"),
     };
+    let trimmed_bound = trimmed(bound * scale);
     let n = thousands(result.n_candidate);
     let values = if result.comparison == Comparison::Paired { "pairs" } else { "samples of the candidate" };
-    format!(" is {level}{unit} (bound {}, {interval}, {n} {values})", trimmed(bound))
+    format!(" is {level}{unit} (bound {trimmed_bound}{each}, {interval}, {n} {values})")
 }
 
 fn conclusion(result: &GateResult, minimum_evidence: u64) -> String {
@@ -183,9 +197,10 @@ fn answers(result: &GateResult) -> String {
     }
 }
 
-/// Decimals for differences: one more than the first digit of the margin; relative changes have one decimal of a percent.
+/// Decimals for differences: one more than the first digit of the margin; relative changes and shares against a bound
+/// have one decimal of a percent.
 fn digits(result: &GateResult) -> usize {
-    if result.relative {
+    if result.relative || (is_bound(result) && is_share(result)) {
         return 1;
     }
     if is_bound(result) {
@@ -193,12 +208,15 @@ fn digits(result: &GateResult) -> usize {
         return if size >= 100.0 { 0 } else { 3 };
     }
     (0..8)
-        .find(|digits| result.margin * 10_f64.powi(*digits) >= 0.999_999)
+        .find(|digits| result.margin * scale(result) * 10_f64.powi(*digits) >= 0.999_999)
         .map_or(8, |digits| digits as usize + 1)
 }
 
 /// A mean, with the digits of the differences, or with its own where the margin is relative.
 fn level(value: f64, digits: usize, result: &GateResult) -> String {
+    if is_share(result) {
+        return unsigned_zero(format!("{:.digits$}", value * 100.0));
+    }
     let digits = match value.abs() {
         _ if !result.relative => digits,
         size if size >= 100.0 => 0,
@@ -208,14 +226,10 @@ fn level(value: f64, digits: usize, result: &GateResult) -> String {
     unsigned_zero(format!("{value:.digits$}"))
 }
 
-fn signed(value: f64, digits: usize, relative: bool) -> String {
-    let text = if relative { format!("{:+.digits$} %", value * 100.0) } else { format!("{value:+.digits$}") };
+fn signed(value: f64, digits: usize, result: &GateResult) -> String {
+    let text = format!("{:+.digits$}{}", value * scale(result), difference_unit(result));
     // A rounded zero has no sign.
     if text.bytes().any(|byte| (b'1'..=b'9').contains(&byte)) { text } else { text.replace(['+', '-'], "") }
-}
-
-fn percent(share: f64) -> String {
-    format!("{} %", trimmed(share * 100.0))
 }
 
 /// Without trailing zeros and without the noise of a product.

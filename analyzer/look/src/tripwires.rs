@@ -2,13 +2,11 @@
 
 use std::path::Path;
 
-use weir_gate::{MetricSeries, Severity, Tripwire};
+use weir_gate::{MetricSeries, SCORE_PREFIX, Severity, Tripwire};
 use weir_meaning::MeaningError;
 use weir_metrics::Loaded;
 use weir_tripwire::Fired;
 
-/// Series of judges' scores.
-const SCORE: &str = "score:";
 
 /// What no score may override; one that both found is told as the look found it.
 ///
@@ -48,7 +46,7 @@ fn mean_scores(series: &[MetricSeries]) -> Option<(f64, f64)> {
             *sum = (sum.0 + score, sum.1 + 1);
         }
     };
-    for series in series.iter().filter(|series| series.name.starts_with(SCORE)) {
+    for series in series.iter().filter(|series| series.name.starts_with(SCORE_PREFIX)) {
         for (control, candidate) in &series.pairs {
             add(false, *control);
             add(true, *candidate);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use weir_gate::{Evaluation, GateResult, Outcome, Severity};
+use weir_gate::{Evaluation, GateResult, Outcome, SCORE_PREFIX, Severity};
 
 /// Criteria of judges' scores, and parts of the traffic.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,11 +20,11 @@ impl Undecided {
         let open = |result: &&GateResult| {
             result.severity != Severity::Advisory && result.outcome == Outcome::Undecided
         };
-        let score = |result: &&GateResult| result.metric.starts_with("score:");
+        let score = |result: &&GateResult| result.metric.starts_with(SCORE_PREFIX);
         let gates: Vec<&GateResult> = evaluation.gates.iter().filter(open).filter(score).collect();
         let mut undecided = Self::default();
         for result in &gates {
-            let criterion = result.metric.trim_start_matches("score:").to_owned();
+            let criterion = result.metric.trim_start_matches(SCORE_PREFIX).to_owned();
             if !undecided.criteria.contains(&criterion) {
                 undecided.criteria.push(criterion);
             }

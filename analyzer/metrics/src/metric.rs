@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use weir_gate::{Better, MetricSeries};
+use weir_gate::{Better, MetricSeries, SCORE_PREFIX};
 use whatlang::Lang;
 
 use crate::answer::Answer;
@@ -16,8 +16,6 @@ use crate::error::MetricsError;
 use crate::expression::{self, Expression, Kind};
 use crate::family;
 
-/// Prefix of the metrics that are judge scores: `score:helpful`.
-pub(crate) const SCORE: &str = "score:";
 /// Prefix of the metrics that are distances of answers: `distance:embedding`.
 pub(crate) const DISTANCE: &str = "distance:";
 /// Prefix of the metrics that name fields: `json_fields:answer,order_id`.
@@ -125,7 +123,7 @@ const PATTERNS: [(&str, &str); 8] = [
     (COLUMN, "NAME"),
     (OWN, "NAME"),
     (DISTANCE, "embedding"),
-    (SCORE, "CRITERION or score:*"),
+    (SCORE_PREFIX, "CRITERION or score:*"),
 ];
 
 /// The ids of all metrics that need no parameter, in the order of the series, and the patterns of the others.
@@ -149,7 +147,7 @@ pub fn blank_series(id: &str) -> Option<MetricSeries> {
         bounds,
         ..MetricSeries::default()
     };
-    if id.strip_prefix(SCORE).is_some_and(|criterion| !criterion.is_empty() && criterion != "*") {
+    if id.strip_prefix(SCORE_PREFIX).is_some_and(|criterion| !criterion.is_empty() && criterion != "*") {
         return Some(series("score", Better::Higher, SHARE));
     }
     // What a document would define has its unit and direction all the same.
@@ -191,7 +189,7 @@ pub(crate) fn registry(wanted: &[String], file: Option<&MetricsFile>) -> Result<
             metrics.push(metric);
         } else if let Some(metric) = with_parameter(id, file)? {
             metrics.push(metric);
-        } else if [SCORE, DISTANCE].iter().all(|prefix| id.strip_prefix(prefix).is_none_or(str::is_empty)) {
+        } else if [SCORE_PREFIX, DISTANCE].iter().all(|prefix| id.strip_prefix(prefix).is_none_or(str::is_empty)) {
             return Err(unknown(id));
         }
     }

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use weir_gate::{Better, MetricSeries, Places, Stratum};
+use weir_gate::{Better, MetricSeries, Places, SCORE_PREFIX, Stratum};
 use weir_report::Prefix;
 use weir_sample::{Leg, Variant};
 
@@ -20,7 +20,7 @@ use crate::exchange::{Exchange, Exchanges};
 use crate::figures::LegRef;
 use crate::inclusion;
 use crate::labels::ExchangeLabels;
-use crate::metric::{DISTANCE, Metric, SCORE, ValueOf};
+use crate::metric::{DISTANCE, Metric, ValueOf};
 use crate::parallel;
 use crate::people::People;
 use crate::scores::Scores;
@@ -112,7 +112,7 @@ pub(crate) fn all_series(
             let why = "no answer has one yet: `weir embed` measures it, against noise copies";
             builder.absent.push((id.clone(), why.to_owned()));
         }
-        if id.starts_with(SCORE) && !id.ends_with('*') && !builder.has(id) {
+        if id.starts_with(SCORE_PREFIX) && !id.ends_with('*') && !builder.has(id) {
             builder.absent.push((id.clone(), "no score of this criterion has arrived".to_owned()));
         }
     }
@@ -480,7 +480,7 @@ fn score_series<'a>(
 ) -> MetricSeries {
     let unit_scale = exchanges.legs().filter_map(value).all(|score| (0.0..=1.0).contains(&score));
     MetricSeries {
-        name: format!("{SCORE}{criterion}"),
+        name: format!("{SCORE_PREFIX}{criterion}"),
         unit: "score".to_owned(),
         better: Better::Higher,
         bounds: unit_scale.then_some((0.0, 1.0)),

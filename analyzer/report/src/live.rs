@@ -447,7 +447,7 @@ fn history(half_widths: &[f64]) -> String {
 /// How many lines of each block fit: first one for each gate in the order of what it says, then the second ones.
 fn fitting(gates: &[GateResult], blocks: &[Vec<String>], height: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..gates.len()).collect();
-    order.sort_by_key(|at| gates.get(*at).map_or(9, |gate| rank(gate.outcome)));
+    order.sort_by_key(|at| gates.get(*at).map_or(9, |gate| words::outcome_rank(gate.outcome)));
     // What is hidden needs a line of its own.
     let mut left = if gates.len() > height { height.saturating_sub(1) } else { height };
     let mut shown = vec![0; blocks.len()];
@@ -467,22 +467,11 @@ fn fitting(gates: &[GateResult], blocks: &[Vec<String>], height: usize) -> Vec<u
     shown
 }
 
-fn rank(outcome: Outcome) -> u8 {
-    match outcome {
-        Outcome::Breach => 0,
-        Outcome::Diverged => 1,
-        Outcome::Undecided => 2,
-        Outcome::NoData => 3,
-        Outcome::Improved => 4,
-        Outcome::Inside => 5,
-    }
-}
-
 /// `30 inside, 8 undecided`.
 fn by_outcome(gates: &[&GateResult]) -> String {
     let mut counts: BTreeMap<u8, (&str, usize)> = BTreeMap::new();
     for gate in gates {
-        counts.entry(rank(gate.outcome)).or_insert((words::outcome(gate.outcome), 0)).1 += 1;
+        counts.entry(words::outcome_rank(gate.outcome)).or_insert((words::outcome(gate.outcome), 0)).1 += 1;
     }
     let counts: Vec<String> = counts.values().map(|(word, count)| format!("{count} {word}")).collect();
     counts.join(", ")

@@ -1,4 +1,4 @@
-//! Plans and rehearsals as text of at most 100 columns.
+//! Plans and rehearsals as text of at most 80 columns; a note may be wider.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use crate::escape::{shorten, terminal};
 use crate::numbers::{self, count};
 use crate::words;
 
-const GATE_COLUMNS: usize = 28;
+const GATE_COLUMNS: usize = 20;
 /// Columns of a gate's name beside its bar.
 const NAME_COLUMNS: usize = 22;
 /// Columns of the longest bar.
@@ -27,7 +27,7 @@ pub fn plan_text(plan: &Plan) -> String {
     );
     let _ = writeln!(
         text,
-        "{:<GATE_COLUMNS$} {:>10} {:>10} {:>12} {:>11} {:>10} {:>12}",
+        "{:<GATE_COLUMNS$} {:>9} {:>9} {:>10} {:>7} {:>9} {:>10}",
         "gate", "margin", "control", "needs", "time", "there is", "that shows"
     );
     for gate in &plan.gates {
@@ -61,10 +61,11 @@ fn gate_line(text: &mut String, gate: &GatePlan, per_hour: Option<f64>) {
     let known = gate.control.is_some();
     let size = |value: f64| numbers::margin(&gate.unit, gate.relative, value);
     let dash = || "-".to_owned();
-    let time = gate.needed.zip(per_hour).map_or_else(dash, |(needed, rate)| duration(needed as f64 / rate));
+    let time =
+        gate.needed.zip(per_hour).map_or_else(dash, |(needed, rate)| short_duration(needed as f64 / rate));
     let _ = writeln!(
         text,
-        "{:<GATE_COLUMNS$} {:>10} {:>10} {:>12} {:>11} {:>10} {:>12}",
+        "{:<GATE_COLUMNS$} {:>9} {:>9} {:>10} {:>7} {:>9} {:>10}",
         shorten(&terminal(&gate.gate), GATE_COLUMNS),
         if known { size(gate.margin) } else { dash() },
         numbers::value_or_dash(&gate.unit, gate.control),
@@ -139,6 +140,11 @@ fn short(number: u64) -> String {
         number if number >= 1_000 => format!("{}k", number / 1_000),
         number => number.to_string(),
     }
+}
+
+/// `40 min`, `9.2 h`, `12 days`.
+fn short_duration(hours: f64) -> String {
+    duration(hours).replace(" minutes", " min").replace(" hours", " h")
 }
 
 /// `40 minutes`, `9.2 hours`, `12 days`.

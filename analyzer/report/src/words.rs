@@ -135,19 +135,24 @@ pub(crate) fn urgent_first(gates: &[GateResult]) -> Vec<&GateResult> {
 
 /// What speaks against the candidate first, then what is open; the graver gates before the others.
 fn urgency(gate: &GateResult) -> (u8, u8) {
-    let outcome = match gate.outcome {
-        Outcome::Breach => 0,
-        Outcome::Diverged => 1,
-        Outcome::Undecided | Outcome::NoData => 2,
-        Outcome::Improved => 3,
-        Outcome::Inside => 4,
-    };
     let severity = match gate.severity {
         Severity::Critical => 0,
         Severity::Major => 1,
         Severity::Advisory => 2,
     };
-    (outcome, severity)
+    (outcome_rank(gate.outcome), severity)
+}
+
+/// What speaks against the candidate first, what is inside last.
+pub(crate) fn outcome_rank(outcome: Outcome) -> u8 {
+    match outcome {
+        Outcome::Breach => 0,
+        Outcome::Diverged => 1,
+        Outcome::Undecided => 2,
+        Outcome::NoData => 3,
+        Outcome::Improved => 4,
+        Outcome::Inside => 5,
+    }
 }
 
 /// The sign of the allowed change for the worse: `-`, `+` or `±`.

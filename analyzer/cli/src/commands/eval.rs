@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::json;
-use weir_gate::{Better, CaptureHealth, MetricSeries, Severity, Spending, Tripwire};
+use weir_gate::{Better, CaptureHealth, MetricSeries, SCORE_PREFIX, Severity, Spending, Tripwire};
 use weir_judge::client::{Endpoint, Judge};
 use weir_judge::golden::{Case, Went, read_golden};
 use weir_judge::history::append_history;
@@ -210,11 +210,11 @@ pub(crate) fn series(went: &[Went], criteria: &Criteria) -> Vec<MetricSeries> {
     let pairs = went.iter().filter_map(|went| Some((of(&went.control)?, of(&went.candidate)?))).collect();
     let noise =
         went.iter().filter_map(|went| Some(((*went.control.first()?)?, (*went.control.get(1)?)?))).collect();
-    let mut all = vec![one("score:expectations".to_owned(), pairs, noise)];
+    let mut all = vec![one(format!("{SCORE_PREFIX}expectations"), pairs, noise)];
     for (criterion, cases) in criteria {
         let pairs =
             cases.values().filter_map(|[control, candidate]| Some((mean(control)?, mean(candidate)?)));
-        all.push(one(format!("score:{criterion}"), pairs.collect(), Vec::new()));
+        all.push(one(format!("{SCORE_PREFIX}{criterion}"), pairs.collect(), Vec::new()));
     }
     all
 }
