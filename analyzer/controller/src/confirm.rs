@@ -392,7 +392,9 @@ impl Wait {
     async fn wait_for_admin(&mut self, admin: &Admin) -> Result<f64, Missing> {
         loop {
             let last = match self.confirmer.stats(admin).await {
-                Ok(stats) if stats.version_text.as_deref().and_then(|text| self.shown.accepts(text)).is_some() => {
+                Ok(stats)
+                    if stats.version_text.as_deref().and_then(|text| self.shown.accepts(text)).is_some() =>
+                {
                     return Ok(milliseconds(self.started.elapsed()));
                 }
                 Ok(stats) => {

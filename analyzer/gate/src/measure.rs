@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use weir_stats::clusters::tempered;
 use weir_stats::forecast::Shape;
-use weir_stats::{Arms, Estimate, Moments, StatsError, Stratified, asymptotic, bounded, quantile};
+use weir_stats::{Arms, Estimate, Moments, StatsError, Stratified, asymptotic, bounded, mean, quantile};
 
 use crate::cluster::{self, Quantity};
 use crate::result::{Comparison, Correction};
@@ -138,8 +138,7 @@ pub(crate) fn measure_percentile(series: &MetricSeries, share: f64, relative: bo
 }
 
 fn paired(pairs: &[(f64, f64)], plan: Plan, notes: &mut Vec<String>) -> Measured {
-    let control = Moments::of(pairs.iter().map(|pair| pair.0));
-    let candidate = Moments::of(pairs.iter().map(|pair| pair.1));
+    let means = (mean(pairs.iter().map(|pair| pair.0)), mean(pairs.iter().map(|pair| pair.1)));
     let bounds = usable_bounds(plan.bounds, pairs.iter().flat_map(|pair| [pair.0, pair.1]), notes);
     let tuned = asymptotic::TUNED_N;
     let estimate = match bounds {
@@ -150,15 +149,7 @@ fn paired(pairs: &[(f64, f64)], plan: Plan, notes: &mut Vec<String>) -> Measured
     let sd = Moments::of(pairs.iter().map(|(x, y)| y - x)).variance().sqrt();
     let shape = shape(bounds, sd, plan.alpha);
     let counts = (pairs.len(), pairs.len());
-    finish(
-        Comparison::Paired,
-        counts,
-        (control.mean, candidate.mean),
-        plan.relative,
-        bounds.is_some(),
-        shape,
-        estimate,
-    )
+    finish(Comparison::Paired, counts, means, plan.relative, bounds.is_some(), shape, estimate)
 }
 
 fn unpaired(strata: &Stratified<'_>, plan: Plan, notes: &mut Vec<String>) -> Measured {
@@ -252,7 +243,7 @@ pub(crate) fn usable_bounds(
     notes: &mut Vec<String>,
 ) -> Option<(f64, f64)> {
     let (low, high) = bounds.filter(|(low, high)| low.is_finite() && high.is_finite() && low < high)?;
-    let outside = values.filter(|value| *value < low || *value > high).count();
+    let outside: usize = values.map(|value| usize::from((value < low) | (value > high))).sum();
     if outside == 0 {
         return Some((low, high));
     }
@@ -285,7 +276,7 @@ pub(crate) struct Clean<'a> {
 
 impl<'a> Clean<'a> {
     pub(crate) fn of(series: &'a MetricSeries) -> Self {
-        let pairs = those(&series.pairs, |(x, y)| x.is_finite() && y.is_finite());
+        let pairs = those(&series.pairs, |(x, y)| x.is_finite() & y.is_finite());
         let finite = |values: &'a [f64]| those(values, |value| value.is_finite());
         let strata: Vec<_> =
             series.strata.iter().map(|s| (finite(&s.control), finite(&s.candidate))).collect();
@@ -306,7 +297,8 @@ impl<'a> Clean<'a> {
 }
 
 fn those<T: Copy>(values: &[T], keep: impl Fn(&T) -> bool) -> Cow<'_, [T]> {
-    if values.iter().all(&keep) {
+    // Every value is looked at: without a way out a processor takes many at once.
+    if values.iter().fold(true, |all, value| all & keep(value)) {
         Cow::Borrowed(values)
     } else {
         Cow::Owned(values.iter().copied().filter(|value| keep(value)).collect())

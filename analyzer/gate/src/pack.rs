@@ -96,7 +96,8 @@ pub fn pack_metrics() -> impl Iterator<Item = &'static str> {
 #[must_use]
 pub fn unmeasured(series: &[MetricSeries]) -> Vec<String> {
     let on_demand = ON_DEMAND.iter().filter(|(metric, _)| !measured(series, metric));
-    let criteria = CRITERIA.iter().filter(|(criterion, _)| !measured(series, &format!("{SCORE_PREFIX}{criterion}")));
+    let criteria =
+        CRITERIA.iter().filter(|(criterion, _)| !measured(series, &format!("{SCORE_PREFIX}{criterion}")));
     let criteria = criteria.map(|(criterion, about)| format!("{about} (`{SCORE_PREFIX}{criterion}`)"));
     on_demand.map(|(_, needs)| (*needs).to_owned()).chain(criteria).collect()
 }

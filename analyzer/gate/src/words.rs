@@ -62,7 +62,8 @@ fn change(result: &GateResult) -> String {
         _ => format!(" rose from {control} to {candidate}{unit}"),
     };
     let kind = if result.relative { "change" } else { "difference" };
-    let estimate = result.estimate.map_or_else(|| "unknown".to_owned(), |value| signed(value, digits, result));
+    let estimate =
+        result.estimate.map_or_else(|| "unknown".to_owned(), |value| signed(value, digits, result));
     let interval = result.interval.map_or_else(
         || "no interval yet".to_owned(),
         |(low, high)| format!("interval {} to {}", signed(low, digits, result), signed(high, digits, result)),

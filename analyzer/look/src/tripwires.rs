@@ -7,7 +7,6 @@ use weir_meaning::MeaningError;
 use weir_metrics::Loaded;
 use weir_tripwire::Fired;
 
-
 /// What no score may override; one that both found is told as the look found it.
 ///
 /// # Errors

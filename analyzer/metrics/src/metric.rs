@@ -189,7 +189,10 @@ pub(crate) fn registry(wanted: &[String], file: Option<&MetricsFile>) -> Result<
             metrics.push(metric);
         } else if let Some(metric) = with_parameter(id, file)? {
             metrics.push(metric);
-        } else if [SCORE_PREFIX, DISTANCE].iter().all(|prefix| id.strip_prefix(prefix).is_none_or(str::is_empty)) {
+        } else if [SCORE_PREFIX, DISTANCE]
+            .iter()
+            .all(|prefix| id.strip_prefix(prefix).is_none_or(str::is_empty))
+        {
             return Err(unknown(id));
         }
     }

@@ -13,6 +13,8 @@
 //! Why betting at all: with values that never vary (flags of a healthy service) its interval has 0.3 times the length of the
 //! other, and with values that vary at most 1.15 times; `tests/widths.rs` measures it.
 
+use std::sync::LazyLock;
+
 use crate::error::{StatsError, check_alpha, check_bounds};
 use crate::estimate::Estimate;
 use crate::moments::Moments;
@@ -32,6 +34,11 @@ const WEIGHT_DECAY: f64 = 0.85;
 const BERNSTEIN_BET_MAX: f64 = 0.5;
 /// Values are shared out to the points between the least and the greatest one.
 const INTERVALS: usize = 128;
+/// Terms of the logarithm's series, enough for the last digit of what moves the capital by at most [`SERIES_REACH`].
+const SERIES_TERMS: usize = 16;
+const SERIES_REACH: f64 = 0.125;
+/// A capital that is `e` to the power of this smaller than another adds nothing to it in double precision.
+const NEGLIGIBLE: f64 = 45.0;
 /// Ends of the search for the bounds, in the unit scale.
 const SMALLEST: f64 = 1e-12;
 const TOLERANCE: f64 = 1e-13;
@@ -104,7 +111,8 @@ pub fn paired_difference(
     (low, high): (f64, f64),
     alpha: f64,
 ) -> Result<Estimate, StatsError> {
-    check_bounds(pairs.iter().flat_map(|pair| [pair.0, pair.1]), low, high)?;
+    check_bounds(pairs.iter().map(|pair| pair.0), low, high)?;
+    check_bounds(pairs.iter().map(|pair| pair.1), low, high)?;
     let scale = high - low;
     check_alpha(alpha)?;
     check_some(pairs.len())?;
@@ -162,11 +170,10 @@ impl Tally {
         let mut weights = [0.0; INTERVALS + 2];
         for value in values {
             let place = (value - least) * per_step;
-            let below = place.floor();
-            let above = place - below;
-            if let Some([first, second]) =
-                weights.get_mut(below as usize..).and_then(<[f64]>::first_chunk_mut)
-            {
+            // Not below zero, so that this is the point below.
+            let below = place as usize;
+            let above = place - below as f64;
+            if let Some([first, second]) = weights.get_mut(below..).and_then(<[f64]>::first_chunk_mut) {
                 *first += 1.0 - above;
                 *second += above;
             }
@@ -197,30 +204,53 @@ struct Gamblers<'a> {
     mean: f64,
 }
 
+/// `sum weight (value - m)^k` for k from 1 on.
+type Powers = [f64; SERIES_TERMS];
+
 impl Gamblers<'_> {
     /// Logarithm of their capital, together.
     fn log_capital(&self, m: f64) -> f64 {
         let most = STAKE_MAX / m;
+        let powers = self.powers(m);
+        let ends = [self.points.first(), self.points.last()];
+        let reach =
+            ends.into_iter().flatten().fold(0.0_f64, |reach, (value, _)| reach.max((value - m).abs()));
         // Those who are held back to the same bet are one.
+        let (held_back, free) =
+            BETS_AND_WEIGHTS.split_at(BETS_AND_WEIGHTS.partition_point(|bet| bet.size >= most));
+        let held_back = BOLDEST_WEIGHT + held_back.iter().map(|bet| bet.weight).sum::<f64>();
         let mut logs = [f64::NEG_INFINITY; BETS + 1];
-        let mut held_back = BOLDEST_WEIGHT;
-        let mut rest = logs.iter_mut();
-        for (bet, weight) in bets() {
-            if bet >= most {
-                held_back += weight;
-            } else if let Some(log) = rest.next() {
-                *log = ln(weight) + self.log_product(bet, m);
-            }
+        let mut top = f64::NEG_INFINITY;
+        // The small bets first: most of the others are far below them then, which costs no logarithm to see.
+        let free = free.iter().rev().map(|bet| (bet.size, bet.log_weight));
+        for (log, (bet, weight)) in logs.iter_mut().zip(free.chain([(most, ln(held_back))])) {
+            *log = if bet * reach <= SERIES_REACH {
+                weight + series(&powers, bet)
+            } else if weight + at_most(&powers, bet) < top - NEGLIGIBLE {
+                continue;
+            } else {
+                weight + self.log_product(bet, m)
+            };
+            top = top.max(*log);
         }
-        if let Some(log) = rest.next() {
-            *log = ln(held_back) + self.log_product(most, m);
-        }
-        let top = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         top + ln(logs.iter().map(|log| exp(log - top)).sum::<f64>())
     }
 
     fn log_product(&self, bet: f64, m: f64) -> f64 {
         self.points.iter().map(|(value, weight)| weight * ln_1p(bet * (value - m))).sum()
+    }
+
+    fn powers(&self, m: f64) -> Powers {
+        let mut powers = [0.0; SERIES_TERMS];
+        for (value, weight) in self.points {
+            let distance = value - m;
+            let mut power = *weight;
+            for sum in &mut powers {
+                power *= distance;
+                *sum += power;
+            }
+        }
+        powers
     }
 
     /// The least mean that they cannot rule out. At the values' own mean their capital is at most 1, so that the end is below.
@@ -251,15 +281,34 @@ impl Gamblers<'_> {
     }
 }
 
-/// The bets that are not the boldest, with their weights.
-fn bets() -> impl Iterator<Item = (f64, f64)> {
-    let powers = |factor: f64| std::iter::successors(Some(1.0), move |power| Some(power * factor));
-    let sum: f64 = powers(WEIGHT_DECAY).take(BETS).sum();
-    let scale = (1.0 - BOLDEST_WEIGHT) / sum;
-    powers(0.5)
-        .zip(powers(WEIGHT_DECAY))
-        .take(BETS)
-        .map(move |(half, weight)| (LARGEST_BET * half, weight * scale))
+/// A bet of the mixture that is not the boldest.
+struct Bet {
+    size: f64,
+    weight: f64,
+    log_weight: f64,
+}
+
+/// From the largest bet to the smallest.
+static BETS_AND_WEIGHTS: LazyLock<Vec<Bet>> = LazyLock::new(|| {
+    let powers = |factor: f64| std::iter::successors(Some(1.0), move |power| Some(power * factor)).take(BETS);
+    let scale = (1.0 - BOLDEST_WEIGHT) / powers(WEIGHT_DECAY).sum::<f64>();
+    let bet = |(half, decayed): (f64, f64)| {
+        let weight = decayed * scale;
+        Bet { size: LARGEST_BET * half, weight, log_weight: ln(weight) }
+    };
+    powers(0.5).zip(powers(WEIGHT_DECAY)).map(bet).collect()
+});
+
+/// `sum weight ln(1 + bet (value - m))` by its Taylor series, for a bet that moves the capital by [`SERIES_REACH`] at most.
+fn series(powers: &Powers, bet: f64) -> f64 {
+    let terms = powers.iter().enumerate().rev();
+    terms.fold(0.0, |rest, (place, power)| bet * (power / (place + 1) as f64 - rest))
+}
+
+/// What that is at most, for any bet: `ln(1 + y) <= y - y^2 / 2 + y^3 / 3`.
+fn at_most(powers: &Powers, bet: f64) -> f64 {
+    let [first, second, third, ..] = powers;
+    bet * (first - bet * (second / 2.0 - bet * third / 3.0))
 }
 
 /// Mean and variance of the values so far, each with one imagined value (a half, and a variance of a quarter), so that
@@ -288,37 +337,45 @@ impl PlugIn {
     }
 }
 
-/// Where a falling function crosses zero, by the Illinois variant of false position with a bisection guard; returns
-/// the end of the last bracket at which the function is not negative.
+/// Where a falling function crosses zero; returns the end of the last bracket at which the function is not negative.
+///
+/// Source: T. R. Chandrupatla, "A new hybrid quadratic/bisection algorithm for finding the zero of a nonlinear function without
+/// using derivatives", Advances in Engineering Software 28 (1997): inverse quadratic steps where they are safe, halves otherwise.
 fn crossing(function: impl Fn(f64) -> f64, at_least: (f64, f64), negative: (f64, f64)) -> f64 {
-    let ((mut a, mut fa), (mut b, mut fb)) = (at_least, negative);
-    let mut last_side = 0;
-    for round in 0..200 {
-        if b - a <= TOLERANCE {
+    let (mut latest, mut opposite) = (negative, at_least);
+    let mut part = latest.1 / (latest.1 - opposite.1);
+    for _ in 0..200 {
+        let width = opposite.0 - latest.0;
+        let middle = latest.0 + part * width;
+        if middle == latest.0 || middle == opposite.0 {
             break;
         }
-        let secant = a + (b - a) * fa / (fa - fb);
-        let guard = round % 4 == 3 || !(secant > a && secant < b);
-        let middle = if guard { 0.5 * (a + b) } else { secant };
-        if middle <= a || middle >= b {
-            break;
-        }
-        let value = function(middle);
-        if value >= 0.0 {
-            (a, fa) = (middle, value);
-            if last_side == 1 {
-                fb *= 0.5;
-            }
-            last_side = 1;
+        let found = (middle, function(middle));
+        let before = if (found.1 >= 0.0) == (latest.1 >= 0.0) {
+            latest
         } else {
-            (b, fb) = (middle, value);
-            if last_side == -1 {
-                fa *= 0.5;
-            }
-            last_side = -1;
+            std::mem::replace(&mut opposite, latest)
+        };
+        latest = found;
+        let width = (opposite.0 - latest.0).abs();
+        if width <= TOLERANCE {
+            break;
         }
+        // Where the curve through the last three points is of one direction, it is followed.
+        let (along, up) = (
+            (latest.0 - opposite.0) / (before.0 - opposite.0),
+            (latest.1 - opposite.1) / (before.1 - opposite.1),
+        );
+        part = 0.5;
+        if up * up < along && (1.0 - up) * (1.0 - up) < 1.0 - along {
+            let steepness = (before.0 - latest.0) / (opposite.0 - latest.0);
+            part = latest.1 / (opposite.1 - latest.1) * before.1 / (opposite.1 - before.1)
+                + steepness * latest.1 / (before.1 - latest.1) * opposite.1 / (before.1 - opposite.1);
+        }
+        let least = (0.5 * TOLERANCE / width).min(0.5);
+        part = part.clamp(least, 1.0 - least);
     }
-    a
+    if latest.1 >= 0.0 { latest.0 } else { opposite.0 }
 }
 
 /// Rounding may leave the unit interval by a last digit.
@@ -334,4 +391,43 @@ fn check_unit(values: &[f64], alpha: f64) -> Result<(), StatsError> {
 
 fn check_some(n: usize) -> Result<(), StatsError> {
     if n == 0 { Err(StatsError::TooFew { n, minimum: 1 }) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Every bet's product by its logarithms, one by one.
+    fn slowly(gamblers: &Gamblers<'_>, m: f64) -> f64 {
+        let most = STAKE_MAX / m;
+        let bets = BETS_AND_WEIGHTS.iter().map(|bet| (bet.size, bet.weight)).chain([(most, BOLDEST_WEIGHT)]);
+        let logs: Vec<f64> =
+            bets.map(|(bet, weight)| ln(weight) + gamblers.log_product(bet.min(most), m)).collect();
+        let top = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        top + ln(logs.iter().map(|log| exp(log - top)).sum::<f64>())
+    }
+
+    proptest! {
+        #[test]
+        fn the_capital_is_that_of_every_bet_on_every_value(
+            values in prop::collection::vec(prop_oneof![0.0..=1.0, 0.4..0.6, Just(0.0), Just(0.5), Just(1.0)], 1..300),
+            times in prop_oneof![Just(1.0), Just(100.0), Just(10_000.0)],
+            m in prop_oneof![1e-12..1.0, 0.3..0.7],
+        ) {
+            let mut tally = Tally::of(values.iter().copied());
+            tally.points.iter_mut().for_each(|(_, weight)| *weight *= times);
+            let gamblers = Gamblers { points: &tally.points, n: tally.n, mean: tally.mean };
+            let (fast, slow) = (gamblers.log_capital(m), slowly(&gamblers, m));
+            prop_assert!((fast - slow).abs() <= 1e-12 * slow.abs().max(1.0), "{fast} is not {slow}");
+        }
+
+        #[test]
+        fn a_crossing_is_where_the_sign_changes(root in 0.0001_f64..0.9999, bend in 0.1_f64..20.0) {
+            let falling = |x: f64| (root - x) * (1.0 + bend * (1.0 - x).powi(3));
+            let found = crossing(falling, (0.0, falling(0.0)), (1.0, falling(1.0)));
+            prop_assert!(falling(found) >= 0.0 && falling(found + 2.0 * TOLERANCE) < 0.0, "{found} for {root}");
+        }
+    }
 }

@@ -34,5 +34,5 @@ mod strata;
 
 pub use error::StatsError;
 pub use estimate::Estimate;
-pub use moments::{Moments, PairMoments};
+pub use moments::{Moments, PairMoments, mean};
 pub use strata::{Arms, Stratified};

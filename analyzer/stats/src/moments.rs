@@ -25,14 +25,24 @@ pub struct PairMoments {
     pub products: f64,
 }
 
+/// The mean of values; 0 without values.
+pub fn mean(values: impl Iterator<Item = f64>) -> f64 {
+    counted(values).1
+}
+
+/// How many there are, and their mean.
+fn counted(values: impl Iterator<Item = f64>) -> (usize, f64) {
+    let (n, sum) = values.fold((0_usize, 0.0), |(n, sum), value| (n + 1, sum + value));
+    (n, if n == 0 { 0.0 } else { sum / n as f64 })
+}
+
 impl Moments {
     /// Of the values of an iterator that can be run twice.
     pub fn of<I: Iterator<Item = f64> + Clone>(values: I) -> Self {
-        let (n, sum) = values.clone().fold((0_usize, 0.0), |(n, sum), value| (n + 1, sum + value));
+        let (n, mean) = counted(values.clone());
         if n == 0 {
             return Self::default();
         }
-        let mean = sum / n as f64;
         let squares = values.map(|value| (value - mean) * (value - mean)).sum();
         Self { n, mean, squares }
     }
