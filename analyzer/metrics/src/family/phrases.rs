@@ -249,46 +249,80 @@ const HEDGE_PHRASES: &[&str] = &[
     "вероятно",
 ];
 
-/// Bits of the filter, and the shift that leaves a number below it.
+/// Bytes of a phrase that are looked up; none is shorter.
+const HEAD_BYTES: usize = 6;
+const HEAD_MASK: u64 = (1 << (8 * HEAD_BYTES)) - 1;
+/// Places that are looked up together.
+const BLOCK: usize = 8;
+/// Slots of the table, and the shift that leaves a number below it.
 const SLOTS: usize = 1 << 14;
-const SLOT_SHIFT: u32 = 32 - 14;
+const SLOT_SHIFT: u32 = 64 - 14;
+/// In the table: the head has to be searched for.
+const SEARCH: u8 = u8::MAX;
 
-/// Phrases by their first four bytes, so that nearly all words of a text are passed over with one look.
+/// Phrases by their first bytes: nearly all places of a text are passed over with one look at a table, without a branch.
 pub(crate) struct Phrases {
-    /// Phrases with their first four bytes, in order of these.
-    by_head: Vec<(u32, &'static str)>,
-    /// A bit for each [`slot`] that some phrase has.
-    filter: Vec<u64>,
+    /// Phrases with their first bytes, in order of these.
+    by_head: Vec<(u64, &'static str)>,
+    /// For each [`slot`] one more than the place in `by_head` of the first phrase whose head is there; 0 where none is, and
+    /// [`SEARCH`] where there are several heads or the place is no such number.
+    table: Box<[u8; SLOTS]>,
 }
 
 impl Phrases {
-    /// A list, ready to search for; each phrase has at least four bytes.
+    /// A list, ready to search for; each phrase has at least six bytes.
     pub(crate) fn new(phrases: &[&'static str]) -> Self {
-        let head = |phrase: &&'static str| Some((head(phrase.as_bytes())?, *phrase));
-        let mut by_head: Vec<(u32, &'static str)> = phrases.iter().filter_map(head).collect();
+        let head = |phrase: &&'static str| Some((number(phrase.as_bytes().first_chunk()?), *phrase));
+        let mut by_head: Vec<(u64, &'static str)> = phrases.iter().filter_map(head).collect();
         by_head.sort_unstable();
-        let mut filter = vec![0; SLOTS / 64];
-        for (head, _) in &by_head {
-            let slot = slot(*head);
-            filter.get_mut(slot / 64).into_iter().for_each(|bits| *bits |= 1 << (slot % 64));
+        let mut table = Box::new([0; SLOTS]);
+        let mut before = None;
+        for (place, (head, _)) in by_head.iter().enumerate() {
+            if before.replace(head) != Some(head)
+                && let Some(known) = table.get_mut(slot(*head))
+            {
+                *known = if *known == 0 { u8::try_from(place + 1).unwrap_or(SEARCH) } else { SEARCH };
+            }
         }
-        Self { by_head, filter }
+        Self { by_head, table }
     }
 
     /// Whether a folded text holds one of the phrases.
     pub(crate) fn found_in(&self, folded: &str) -> bool {
-        places(folded.as_bytes()).any(|at| self.begins_at(folded, at))
+        let bytes = folded.as_bytes();
+        let mut at = 0;
+        while let Some(block) = bytes.get(at..).and_then(<[u8]>::first_chunk::<16>) {
+            if self.begins_in(u128::from_le_bytes(*block), BLOCK, folded, at) {
+                return true;
+            }
+            at += BLOCK;
+        }
+        let rest = bytes.get(at..).unwrap_or_default();
+        let mut block = [0; 16];
+        block.iter_mut().zip(rest).for_each(|(byte, known)| *byte = *known);
+        let block = u128::from_le_bytes(block);
+        self.begins_in(block, BLOCK, folded, at) || self.begins_in(block >> 64, BLOCK, folded, at + BLOCK)
     }
 
-    fn begins_at(&self, folded: &str, at: usize) -> bool {
+    /// Whether a phrase begins at one of the first `places` of a block that is at `at`.
+    fn begins_in(&self, block: u128, places: usize, folded: &str, at: usize) -> bool {
+        let known = |place: usize| {
+            let head = (block >> (8 * place)) as u64 & HEAD_MASK;
+            (head, self.table.get(slot(head)).copied().unwrap_or(0))
+        };
+        let any = (0..places).fold(0, |any, place| any | known(place).1);
+        any != 0 && (0..places).any(|place| self.begins_at(known(place), folded, at + place))
+    }
+
+    fn begins_at(&self, (head, known): (u64, u8), folded: &str, at: usize) -> bool {
+        let first = match known {
+            0 => return false,
+            SEARCH => self.by_head.partition_point(|(other, _)| *other < head),
+            place => usize::from(place) - 1,
+        };
         let rest = folded.as_bytes().get(at..).unwrap_or_default();
-        let Some(own) = head(rest) else { return false };
-        let slot = slot(own);
-        if self.filter.get(slot / 64).is_none_or(|bits| bits >> (slot % 64) & 1 == 0) {
-            return false;
-        }
-        let first = self.by_head.partition_point(|(head, _)| *head < own);
-        let same = self.by_head.get(first..).unwrap_or_default().iter().take_while(|(head, _)| *head == own);
+        let same =
+            self.by_head.get(first..).unwrap_or_default().iter().take_while(|(other, _)| *other == head);
         same.map(|(_, phrase)| phrase).any(|phrase| rest.starts_with(phrase.as_bytes()))
             // The byte before may be the last one of a letter that is not ASCII.
             && !(rest.first().is_some_and(u8::is_ascii_alphanumeric)
@@ -296,43 +330,23 @@ impl Phrases {
     }
 }
 
-/// The first four bytes as a number.
-fn head(bytes: &[u8]) -> Option<u32> {
-    bytes.first_chunk().map(|head| u32::from_le_bytes(*head))
+/// The first bytes as a number.
+fn number(head: &[u8; HEAD_BYTES]) -> u64 {
+    head.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
-/// Where the filter has a head's bit: its upper bits multiplied by the golden ratio (D. Knuth, "The Art of Computer Programming",
+/// Where the table has a head: its upper bits multiplied by the golden ratio (D. Knuth, "The Art of Computer Programming",
 /// volume 3, section 6.4).
-fn slot(head: u32) -> usize {
-    (head.wrapping_mul(0x9e37_79b1) >> SLOT_SHIFT) as usize
-}
-
-/// Where a phrase may begin: at ASCII letters and digits behind something else, and at every byte that is not ASCII. Marked
-/// for all bytes without a branch, then eight of them are looked at as one: nearly all of a look's texts pass through here.
-fn places(bytes: &[u8]) -> impl Iterator<Item = usize> {
-    let mark = |before: u8, byte: u8| {
-        u8::from(byte.is_ascii_alphanumeric() & !before.is_ascii_alphanumeric() | !byte.is_ascii())
-    };
-    let mut marks = Vec::with_capacity(bytes.len() + 8);
-    marks.extend(bytes.first().map(|first| mark(b' ', *first)));
-    let later = bytes.get(1..).unwrap_or_default();
-    marks.extend(bytes.iter().zip(later).map(|(before, byte)| mark(*before, *byte)));
-    marks.resize(marks.len().next_multiple_of(8), 0);
-    let (mut block, mut left) = (0, 0_u64);
-    std::iter::from_fn(move || {
-        while left == 0 {
-            let (eights, _) = marks.as_chunks::<8>();
-            left = u64::from_le_bytes(*eights.get(block)?);
-            block += 1;
-        }
-        let at = left.trailing_zeros() / 8;
-        left &= left.wrapping_sub(1);
-        Some((block - 1) * 8 + at as usize)
-    })
+fn slot(head: u64) -> usize {
+    (head.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> SLOT_SHIFT) as usize
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::indexing_slicing)]
+
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -359,5 +373,31 @@ mod tests {
             assert!(length == 0 || !phrases.found_in(&format!("{filler}perhaps")), "{length}");
         }
         assert!(!phrases.found_in(""));
+    }
+
+    #[test]
+    fn of_many_phrases_each_is_found_and_nothing_else() {
+        let all: Vec<&'static str> =
+            (0..20_000).map(|number| &*format!("{number:x} phrase").leak()).collect();
+        let phrases = Phrases::new(&all);
+        for (number, phrase) in all.iter().enumerate() {
+            assert!(phrases.found_in(&format!("here is {phrase}.")), "{phrase}");
+            assert!(!phrases.found_in(&format!("here is x{number:x} phrase")), "{phrase}");
+        }
+        assert!(!phrases.found_in("here is 4e20 phrase"), "20,000 in hexadecimal digits");
+    }
+
+    proptest! {
+        #[test]
+        fn a_search_finds_what_a_look_at_every_place_finds(text in "[a-c äи]{0,60}") {
+            let all = ["ab abc", "abcabc", "ca ca b", "äbaääb", "ии и", "ccc ccc"];
+            let inside_word = |at: usize| {
+                let before = text[..at].chars().next_back();
+                text.as_bytes()[at].is_ascii_alphanumeric() && before.is_some_and(char::is_alphanumeric)
+            };
+            let at_all = |at: usize| all.iter().any(|phrase| text[at..].starts_with(phrase)) && !inside_word(at);
+            let slowly = text.char_indices().any(|(at, _)| at_all(at));
+            prop_assert_eq!(Phrases::new(&all).found_in(&text), slowly);
+        }
     }
 }
