@@ -16,6 +16,8 @@ use std::time::Duration;
 
 use common::*;
 use stores::*;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
 use weir_collector::upkeep::{CompactOptions, compact_store};
 use weir_collector::{Collector, StoreOptions, mirror};
 
@@ -48,6 +50,36 @@ fn google(address: SocketAddr) -> StoreOptions {
     )
 }
 
+/// A way to moto that gives every request a token: the library's is empty without oauth, and moto trips over it. One request per
+/// connection, as moto closes them.
+async fn with_token(to: SocketAddr) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut head = Vec::new();
+                while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+                    if client.read_buf(&mut head).await.unwrap_or(0) == 0 {
+                        return;
+                    }
+                }
+                let name = b"authorization: ";
+                if let Some(at) = head.windows(name.len()).position(|window| window == name) {
+                    let end = head.iter().skip(at).position(|byte| *byte == b'\n').unwrap();
+                    head.drain(at..=at + end);
+                }
+                let first = head.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+                head.splice(first..first, *b"authorization: Bearer token\r\n");
+                let mut server = TcpStream::connect(to).await.unwrap();
+                let _ = server.write_all(&head).await;
+                let _ = copy_bidirectional(&mut client, &mut server).await;
+            });
+        }
+    });
+    address
+}
+
 async fn ids(store: &StoreOptions, cache: PathBuf) -> Vec<String> {
     let store = store.clone();
     let folder = apart(move || mirror(&store, &cache, |_, _| {}).unwrap().folder).await;
@@ -57,11 +89,11 @@ async fn ids(store: &StoreOptions, cache: PathBuf) -> Vec<String> {
 }
 
 /// Writes, lists, reads, merges; what comes while the way is broken waits in the log and gets there.
-async fn everything_arrives_once(server: &Server, store: impl Fn(SocketAddr) -> StoreOptions) {
+async fn everything_arrives_once(server: SocketAddr, store: impl Fn(SocketAddr) -> StoreOptions) {
     let folder = tempfile::tempdir().unwrap();
     let (data, cache) = (folder.path().join("data"), folder.path().join("cache"));
     let mode = Arc::new(AtomicU8::new(GOOD));
-    let store = store(way(server.address, Arc::clone(&mode)).await);
+    let store = store(way(server, Arc::clone(&mode)).await);
     let mut options = options(&data);
     options.store = Some(store.clone());
     let collector = Collector::start(options).await.unwrap();
@@ -77,7 +109,8 @@ async fn everything_arrives_once(server: &Server, store: impl Fn(SocketAddr) -> 
             assert!(!names(&data.join("wal"), "wal").is_empty(), "mode {broken}: the log holds it");
             mode.store(GOOD, Relaxed);
         }
-        wait_until("an empty log", || names(&data.join("wal"), "wal").is_empty()).await;
+        wait_until(&format!("mode {broken}: an empty log"), || names(&data.join("wal"), "wal").is_empty())
+            .await;
         assert_eq!(files_here(&data), 0, "mode {broken}: the store has them, not the data folder");
     }
     collector.stop().await.unwrap();
@@ -104,13 +137,13 @@ async fn everything_arrives_once(server: &Server, store: impl Fn(SocketAddr) -> 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn azure_takes_gives_lists_and_merges_and_a_failure_loses_nothing() {
     let Some(server) = Server::azurite().await else { return };
-    everything_arrives_once(&server, azure).await;
+    everything_arrives_once(server.address, azure).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn google_takes_gives_lists_and_merges_and_a_failure_loses_nothing() {
     let Some(server) = Server::moto().await else { return };
-    everything_arrives_once(&server, google).await;
+    everything_arrives_once(with_token(server.address).await, google).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

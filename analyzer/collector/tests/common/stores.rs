@@ -123,6 +123,7 @@ pub async fn way(to: SocketAddr, mode: Arc<AtomicU8>) -> SocketAddr {
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((mut client, _)) = listener.accept().await {
+            let modes = Arc::clone(&mode);
             let mode = mode.load(Relaxed);
             tokio::spawn(async move {
                 let mut bytes = [0; 700];
@@ -143,7 +144,16 @@ pub async fn way(to: SocketAddr, mode: Arc<AtomicU8>) -> SocketAddr {
                             tokio::time::sleep(Duration::from_millis(700)).await;
                         }
                         let mut server = TcpStream::connect(to).await.unwrap();
-                        let _ = copy_bidirectional(&mut client, &mut server).await;
+                        // A connection that is kept alive breaks with the way.
+                        let broken = async {
+                            while modes.load(Relaxed) == mode {
+                                tokio::time::sleep(Duration::from_millis(5)).await;
+                            }
+                        };
+                        tokio::select! {
+                            _ = copy_bidirectional(&mut client, &mut server) => {}
+                            () = broken => {}
+                        }
                     }
                 }
             });
