@@ -50,7 +50,7 @@ fn run(command: &Command) -> Outcome {
         Command::Plan(arguments) => commands::plan::run(arguments),
         Command::Rehearse(arguments) => commands::rehearse::run(arguments),
         Command::Embed(arguments) => commands::embed::run(arguments),
-        Command::Label(arguments) => commands::judge::label(arguments),
+        Command::Label(arguments) => commands::label::run(arguments),
         Command::Golden(arguments) => commands::golden::golden(arguments),
         Command::History(arguments) => commands::hands::history(arguments),
         Command::Approve(arguments) => commands::hands::approve(arguments),

@@ -343,40 +343,71 @@ fn rubrics_endpoints_and_keys_that_cannot_be_used_are_told_before_anything_is_as
     }
 }
 
+/// Types into `weir label`; gives what it says.
+fn interview(folder: &Folder, more: &[&str], typed: &str) -> String {
+    use std::io::Write;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_weir"))
+        .current_dir(root)
+        .args(["label", "--data", &folder.data, "--rubric", RUBRIC, "--by", "ann", "--count", "6"])
+        .args(more)
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(typed.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn labels(folder: &Folder) -> Vec<Value> {
+    let file = Path::new(&folder.data).join("judge/labels.jsonl");
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn blind(said: &str) {
+    for word in ["control", "candidate", "shadow", "primary"] {
+        assert!(!said.contains(word), "blind: {said}");
+    }
+}
+
+#[test]
+fn an_interview_over_pairs_is_blind_and_keeps_a_preference_as_two_labels_that_sum_to_one() {
+    let folder = flattered();
+    let first = interview(&folder, &["--pairwise"], "3\n1\n2\n=\ns\nq\n");
+    blind(&first);
+    assert!(first.contains("\"3\" is no answer; allowed: 1, 2, = for as good, s, q"), "{first}");
+    let said = labels(&folder);
+    assert_eq!(said.len(), 6, "three preferences: {said:?}");
+    for (pair, preference) in said.chunks(2).zip([1.0, 0.0, 0.5]) {
+        let score = |at: usize| pair[at]["score"].as_f64().unwrap();
+        assert_eq!((score(0), score(1)), (preference, 1.0 - preference));
+        assert_eq!(pair[0]["sample_id"], pair[1]["sample_id"]);
+        assert_ne!(pair[0]["leg"], pair[1]["leg"]);
+        assert!(pair[0]["criterion"].as_str().unwrap().ends_with("-pairwise"), "{pair:?}");
+        assert!(pair[0]["probability"].as_f64().is_some_and(|chance| chance > 0.0));
+    }
+    let shown = |text: &str| text.lines().find(|line| line.starts_with("answer 1:")).unwrap().to_owned();
+    let second = interview(&folder, &["--pairwise"], "q\n");
+    assert_ne!(shown(&first), shown(&second), "what is labelled does not come again");
+}
+
 #[test]
 fn an_interview_is_blind_keeps_each_label_with_its_probability_and_goes_on_where_it_stopped() {
-    use std::io::Write;
     let folder = flattered();
-    let interview = |typed: &str| {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_weir"))
-            .current_dir(root)
-            .args(["label", "--data", &folder.data, "--rubric", RUBRIC, "--by", "ann", "--count", "6"])
-            .stdin(std::process::Stdio::piped())
-            .stdout(std::process::Stdio::piped())
-            .stderr(std::process::Stdio::piped())
-            .spawn()
-            .unwrap();
-        child.stdin.take().unwrap().write_all(typed.as_bytes()).unwrap();
-        let output = child.wait_with_output().unwrap();
-        assert!(output.status.success(), "{}", text(&output));
-        String::from_utf8_lossy(&output.stderr).into_owned()
-    };
-    let labels = || -> Vec<Value> {
-        let file = Path::new(&folder.data).join("judge/labels.jsonl");
-        let text = std::fs::read_to_string(file).unwrap_or_default();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    };
-    let first = interview("4\n7\n5\n3\nq\n");
+    let first = interview(&folder, &[], "4\n7\n5\n3\nq\n");
     assert!(first.contains("\"7\" is not on the scale; allowed: 1 to 5, s, q"), "{first}");
-    for word in ["control", "candidate", "shadow", "primary"] {
-        assert!(!first.contains(word), "blind: {first}");
-    }
-    assert_eq!(labels().len(), 3);
-    assert!(labels().iter().all(|label| label["probability"].as_f64().is_some_and(|chance| chance > 0.0)));
+    blind(&first);
+    assert_eq!(labels(&folder).len(), 3);
+    assert!(
+        labels(&folder).iter().all(|label| label["probability"].as_f64().is_some_and(|chance| chance > 0.0))
+    );
     let shown = |text: &str| text.lines().find(|line| line.starts_with("answer:")).unwrap().to_owned();
-    let second = interview("s\ns\ns\nq\n");
+    let second = interview(&folder, &[], "s\ns\ns\nq\n");
     assert_ne!(shown(&first), shown(&second), "what is labelled does not come again");
     assert!(second.contains("1 of 6"), "the five that are left, and one more: {second}");
-    assert_eq!(labels().len(), 3, "skipped is not labelled");
+    assert_eq!(labels(&folder).len(), 3, "skipped is not labelled");
 }

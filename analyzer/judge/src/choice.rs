@@ -50,6 +50,8 @@ pub struct ChoiceOptions {
     pub criteria: Vec<String>,
     /// Segments that undecided gates are about; of none, all of the traffic.
     pub segments: Segments,
+    /// Only exchanges with both answers, which are asked about together.
+    pub pairs_only: bool,
 }
 
 /// An answer to be labelled; whose it is stays unsaid.
@@ -93,7 +95,11 @@ pub fn choose(options: &ChoiceOptions, rubric: &Rubric, labels: &[Label]) -> Res
         let complete = |leg: &str| {
             rubric.criteria.iter().all(|criterion| done.contains(&(id, leg, criterion.name.as_str())))
         };
-        rows(id, exchange, probability).into_iter().filter(|row| !complete(&row.leg)).collect()
+        let rows = rows(id, exchange, probability);
+        if options.pairs_only && rows.len() != 2 {
+            return Vec::new();
+        }
+        rows.into_iter().filter(|row| !complete(&row.leg)).collect()
     };
     let mut chosen: Vec<Row> = visited
         .iter()
@@ -117,7 +123,7 @@ pub fn choose(options: &ChoiceOptions, rubric: &Rubric, labels: &[Label]) -> Res
             rows.retain(|row| {
                 judged.is_empty() || judged.contains_key(&(row.sample_id.clone(), row.leg.clone()))
             });
-            !rows.is_empty()
+            if options.pairs_only { rows.len() == 2 } else { !rows.is_empty() }
         })
         .map(|(id, exchange)| (hash(options.seed, "visit", id), id, exchange))
         .collect();
@@ -143,6 +149,33 @@ pub fn choose(options: &ChoiceOptions, rubric: &Rubric, labels: &[Label]) -> Res
     }
     chosen.sort_by_key(|row| hash(options.seed, &row.leg, &row.sample_id));
     Ok(chosen)
+}
+
+/// Pairs to ask about, by the criteria of [`Rubric::of_pairs`]; which of the two answers comes first is drawn.
+///
+/// # Errors
+/// As [`choose`].
+pub fn choose_pairs(
+    options: &ChoiceOptions,
+    rubric: &Rubric,
+    labels: &[Label],
+) -> Result<Vec<[Row; 2]>, LabelError> {
+    let options = ChoiceOptions { count: 2 * options.count, pairs_only: true, ..options.clone() };
+    let mut of_exchange: BTreeMap<String, Vec<Row>> = BTreeMap::new();
+    let mut order = Vec::new();
+    for row in choose(&options, &rubric.of_pairs(), labels)? {
+        let rows = of_exchange.entry(row.sample_id.clone()).or_default();
+        if rows.is_empty() {
+            order.push(row.sample_id.clone());
+        }
+        rows.push(row);
+    }
+    let pair = |id: &String| {
+        let mut pair: [Row; 2] = of_exchange.remove(id)?.try_into().ok()?;
+        pair.sort_by_key(|row| hash(options.seed, &row.leg, &row.sample_id));
+        Some(pair)
+    };
+    Ok(order.iter().filter_map(pair).collect())
 }
 
 /// Whether an exchange is in one of the segments; in all of the traffic where there are none.

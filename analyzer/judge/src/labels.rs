@@ -102,12 +102,14 @@ pub fn read_labels(path: &Path) -> Result<Vec<Label>, LabelError> {
     read_with(path, &|_| true)
 }
 
-/// The same, where every label has to be of a criterion of the rubric.
+/// The same, where every label has to be of a criterion of the rubric, or `NAME-pairwise` of one.
 ///
 /// # Errors
 /// As [`read_labels`].
 pub fn read_labels_by(path: &Path, rubric: &Rubric) -> Result<Vec<Label>, LabelError> {
-    read_with(path, &|name| rubric.criteria.iter().any(|criterion| criterion.name == name))
+    let of_pairs = rubric.of_pairs();
+    let all = || rubric.criteria.iter().chain(&of_pairs.criteria);
+    read_with(path, &|name| all().any(|criterion| criterion.name == name))
 }
 
 fn read_with(path: &Path, is_criterion: &dyn Fn(&str) -> bool) -> Result<Vec<Label>, LabelError> {
@@ -150,19 +152,22 @@ fn read_with(path: &Path, is_criterion: &dyn Fn(&str) -> bool) -> Result<Vec<Lab
     if problems.is_empty() { Ok(labels) } else { Err(wrong(problems.join("; "))) }
 }
 
-/// Appends one label, durable when this returns.
+/// Appends labels, durable when this returns.
 ///
 /// # Errors
 /// The file system refused.
-pub fn append(data_dir: &Path, label: &Label) -> Result<(), LabelError> {
+pub fn append(data_dir: &Path, labels: &[Label]) -> Result<(), LabelError> {
     let path = file(data_dir);
     let wrong = |message: String| LabelError::Line { path: path.display().to_string(), message };
     create_folder(data_dir, &data_dir.join("judge")).map_err(RunError::from)?;
-    let mut line = serde_json::to_string(label).map_err(|error| wrong(error.to_string()))?;
-    line.push('\n');
+    let mut lines = String::new();
+    for label in labels {
+        lines += &serde_json::to_string(label).map_err(|error| wrong(error.to_string()))?;
+        lines.push('\n');
+    }
     let mut open =
         std::fs::File::options().append(true).create(true).open(&path).map_err(|e| wrong(e.to_string()))?;
-    open.write_all(line.as_bytes()).and_then(|()| open.sync_data()).map_err(|error| wrong(error.to_string()))
+    open.write_all(lines.as_bytes()).and_then(|()| open.sync_data()).map_err(|error| wrong(error.to_string()))
 }
 
 /// How far each judge is to be trusted, and what was left out.

@@ -53,6 +53,11 @@ weir_document::document! {
     check sound(scale, criteria);
 }
 
+/// What a criterion is called where pairs are judged.
+pub(crate) fn pairwise_name(criterion: &str) -> String {
+    format!("{criterion}-pairwise")
+}
+
 impl Rubric {
     /// Reads a rubric; `name` is what problems call it, usually the file.
     ///
@@ -67,6 +72,16 @@ impl Rubric {
     pub fn digest(&self) -> String {
         let text = serde_json::to_value(self).map(weir_document::canonical).unwrap_or_default().to_string();
         format!("{:016x}", xxhash_rust::xxh3::xxh3_64(text.as_bytes()))
+    }
+
+    /// The same criteria by the names that they have where pairs are judged.
+    #[must_use]
+    pub fn of_pairs(&self) -> Self {
+        let mut rubric = self.clone();
+        for criterion in &mut rubric.criteria {
+            criterion.name = pairwise_name(&criterion.name);
+        }
+        rubric
     }
 
     /// A raw score as a share of the scale.

@@ -22,7 +22,7 @@ use crate::choice::{Segments, inside};
 use crate::client::{Judge, JudgeError};
 use crate::labels::{steady, write_json};
 use crate::prompt::{Mode, Question, pairwise, pointwise};
-use crate::rubric::Rubric;
+use crate::rubric::{Rubric, pairwise_name};
 use crate::store::{Said, Store};
 
 /// Failures in a row after which an endpoint counts as down.
@@ -235,11 +235,6 @@ fn keep_steadiness(
         all.entry(name(judge)).or_default().insert(criterion, found);
     }
     write_json(&options.data_dir, &steadiness_file(&options.data_dir, &options.experiment), &all)
-}
-
-/// What a criterion is called where pairs were judged.
-fn pairwise_name(criterion: &str) -> String {
-    format!("{criterion}-pairwise")
 }
 
 /// Later classes wait for earlier ones.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use weir_judge::Rubric;
-use weir_judge::choice::{ChoiceOptions, Row, choose};
+use weir_judge::choice::{ChoiceOptions, Row, choose, choose_pairs};
 use weir_judge::labels::Label;
 use weir_sample::{Leg, Sample, Score, Variant, write_samples};
 
@@ -65,6 +65,7 @@ fn data() -> tempfile::TempDir {
 
 fn options(data: &Path, count: usize, seed: u64) -> ChoiceOptions {
     ChoiceOptions {
+        pairs_only: false,
         data_dir: data.into(),
         experiment: "e".into(),
         count,
@@ -112,6 +113,46 @@ fn both_answers_of_an_exchange_are_asked_about_blindly_and_what_was_drawn_is_fin
     );
     assert!(first.iter().take(15).all(|row| !rest.contains(row)));
     assert!(asked(data.path()).starts_with(&record), "draws are never made twice");
+}
+
+#[test]
+fn pairs_are_asked_about_together_in_an_order_that_is_drawn_and_never_twice() {
+    let data = data();
+    let alone = Sample {
+        experiment: "e".into(),
+        sample_id: "alone".into(),
+        leg: Leg::Primary,
+        variant: Variant::Control,
+        ts_us: 1_700_000_000_000_000,
+        inclusion_probability: 1.0,
+        request_text: Some("question".into()),
+        response_text: Some("answer".into()),
+        ..Sample::default()
+    };
+    write_samples(data.path(), "part-3", vec![alone]).unwrap();
+    let rubric = Rubric::parse("r", RUBRIC).unwrap();
+    let pairs = choose_pairs(&options(data.path(), 400, 7), &rubric, &[]).unwrap();
+    assert!(pairs.len() >= 400, "{}", pairs.len());
+    for [first, second] in &pairs {
+        assert_eq!((&first.sample_id, first.probability), (&second.sample_id, second.probability));
+        assert_ne!(first.leg, second.leg);
+        assert_ne!(first.sample_id, "alone", "there is nothing to compare it with");
+    }
+    let control_first = pairs.iter().filter(|[first, _]| first.leg == "primary").count();
+    assert!(
+        (150..=250).contains(&control_first),
+        "the order says nothing: {control_first} of {}",
+        pairs.len()
+    );
+    let labels: Vec<Label> = pairs[0]
+        .iter()
+        .map(|row| Label { criterion: "good-pairwise".into(), score: 0.5, ..label(row) })
+        .collect();
+    let again = choose_pairs(&options(data.path(), 400, 7), &rubric, &labels).unwrap();
+    assert!(again.iter().all(|[first, _]| first.sample_id != pairs[0][0].sample_id));
+    let answers = choose(&options(data.path(), 400, 7), &rubric, &labels).unwrap();
+    let labelled = |row: &&Row| row.sample_id == pairs[0][0].sample_id;
+    assert_eq!(answers.iter().filter(labelled).count(), 2, "a preference is no score");
 }
 
 #[test]

@@ -79,6 +79,7 @@ Two judges, at most five of whatever the prices are in:
         "label",
         "Twenty answers, without saying whose they are:
   $ weir label --data data --rubric rubric.yaml --by ada
+  $ weir label --data data --rubric rubric.yaml --pairwise
 Labels from elsewhere:
   $ weir label --data data --rubric rubric.yaml --from labels.jsonl",
     ),

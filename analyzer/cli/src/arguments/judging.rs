@@ -95,10 +95,13 @@ pub(crate) struct LabelArguments {
     /// Labels from a file (JSON lines) instead of an interview
     #[arg(long, value_name = "FILE")]
     pub(crate) from: Option<PathBuf>,
+    /// Both answers of a request side by side, and which is better: for judges that were asked with `--mode pairwise`
+    #[arg(long, conflicts_with = "from")]
+    pub(crate) pairwise: bool,
     /// Who labels
     #[arg(long, value_name = "NAME", default_value = "", env = "USER")]
     pub(crate) by: String,
-    /// Answers to ask about, about
+    /// Answers, or pairs, to ask about
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub(crate) count: usize,
     /// A report (JSON): its undecided gates say which answers are most worth a label

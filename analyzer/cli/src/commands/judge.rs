@@ -1,20 +1,19 @@
-//! `weir judge`: scores of answers by judges, within a budget. `weir label`: people's scores, and what they say of the judges.
+//! `weir judge`: scores of answers by judges, within a budget.
 
-use std::io::{BufRead, Write};
 use std::path::Path;
 use std::time::Duration;
 
 use weir_judge::Rubric;
-use weir_judge::choice::{ChoiceOptions, choose};
 use weir_judge::client::{Endpoint, Judge, Replay};
-use weir_judge::labels::{Label, append, calibrate, file, read_labels, read_labels_by};
+use weir_judge::labels::{calibrate, file, read_labels};
 use weir_judge::prompt::Mode;
 use weir_judge::run::{Budget, JudgeOptions, Judged, judge};
 use weir_look::Undecided;
 
-use crate::arguments::{JudgeArguments, JudgeMode, LabelArguments, PanelArguments};
+use crate::arguments::{JudgeArguments, JudgeMode, PanelArguments};
 use crate::commands::bar;
 use crate::commands::embed::experiment;
+use crate::commands::label::report;
 use crate::commands::read_text;
 use crate::exit::{Exit, Failure, OrExit, Outcome, failure};
 
@@ -50,7 +49,7 @@ pub(crate) async fn run(arguments: &JudgeArguments) -> Outcome {
 }
 
 /// What the undecided gates of a report are about; nothing without a report.
-fn undecided(report: Option<&Path>) -> Result<Undecided, Failure> {
+pub(crate) fn undecided(report: Option<&Path>) -> Result<Undecided, Failure> {
     let Some(path) = report else { return Ok(Undecided::default()) };
     let report = weir_report::parse(&read_text(path)?).or_usage()?;
     Ok(Undecided::of(&report.evaluation))
@@ -137,133 +136,4 @@ fn told(judged: &Judged, dry_run: bool) -> String {
         judged.tokens,
         judged.money
     )
-}
-
-/// Runs `weir label`.
-pub(crate) fn label(arguments: &LabelArguments) -> Outcome {
-    let rubric = read_rubric(&arguments.rubric)?;
-    let data = &arguments.data.data;
-    let experiment = experiment(data, arguments.data.experiment.as_deref())?;
-    if let Some(from) = &arguments.from {
-        if !from.is_file() {
-            return Err(failure(Exit::Usage, format!("{}: is not a file", from.display())));
-        }
-        for label in read_labels_by(from, &rubric).or_usage()? {
-            append(data, &label).or_data()?;
-        }
-    } else {
-        interview(arguments, &rubric, &experiment)?;
-    }
-    let labels = read_labels(&file(data)).or_data()?;
-    report(&calibrate(data, &experiment, &labels).or_data()?);
-    Ok(Exit::Pass)
-}
-
-/// Shows answers one by one, without saying whose they are, and keeps each score at once.
-fn interview(arguments: &LabelArguments, rubric: &Rubric, experiment: &str) -> Result<(), Failure> {
-    let labels = read_labels(&file(&arguments.data.data)).or_data()?;
-    let undecided = undecided(arguments.report.as_deref())?;
-    let options = ChoiceOptions {
-        data_dir: arguments.data.data.clone(),
-        experiment: experiment.to_owned(),
-        count: arguments.count,
-        seed: arguments.seed,
-        criteria: undecided.criteria,
-        segments: undecided.segments,
-    };
-    let rows = choose(&options, rubric, &labels).or_data()?;
-    let mut lines = std::io::stdin().lock().lines();
-    let scale = (rubric.scale.minimum, rubric.scale.maximum);
-    for (at, row) in rows.iter().take(arguments.count).enumerate() {
-        eprintln!(
-            "\n--- {} of {} ---\nasked:  {}\nanswer: {}",
-            at + 1,
-            arguments.count.min(rows.len()),
-            row.request,
-            row.answer
-        );
-        for criterion in &rubric.criteria {
-            let score = loop {
-                eprint!(
-                    "{} ({}) {} to {}, s to skip, q to stop: ",
-                    criterion.name, criterion.description, scale.0, scale.1
-                );
-                let _ = std::io::stderr().flush();
-                let line = match lines.next() {
-                    Some(line) => line.or_data()?,
-                    None => return Ok(()),
-                };
-                match (line.trim(), line.trim().parse::<i64>()) {
-                    ("q", _) => return Ok(()),
-                    ("s", _) => break None,
-                    (_, Ok(score)) if (scale.0..=scale.1).contains(&score) => break Some(score),
-                    (text, _) => {
-                        eprintln!("{text:?} is not on the scale; allowed: {} to {}, s, q", scale.0, scale.1)
-                    }
-                }
-            };
-            if let Some(score) = score {
-                let label = Label {
-                    sample_id: row.sample_id.clone(),
-                    leg: row.leg.clone(),
-                    criterion: criterion.name.clone(),
-                    score: rubric.share(score as f64),
-                    by: arguments.by.clone(),
-                    probability: Some(row.probability),
-                };
-                append(&arguments.data.data, &label).or_data()?;
-            }
-        }
-    }
-    Ok(())
-}
-
-fn report(calibration: &weir_judge::labels::Calibration) {
-    for note in &calibration.notes {
-        eprintln!("warning: {note}");
-    }
-    for trust in &calibration.trust {
-        let word = if trust.calibrated { "calibrated" } else { "not calibrated: can roll back, not promote" };
-        println!("judge {} of {}: {word} ({})", trust.judge, trust.criterion, trust.text);
-        let number = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.3}"));
-        println!(
-            "  agreement {}  kappa {}  alpha {}  bias control {}  candidate {}  error with length {}",
-            number(trust.agreement),
-            number(trust.kappa),
-            number(trust.alpha),
-            number(trust.bias.0),
-            number(trust.bias.1),
-            number(trust.length_bias)
-        );
-        if let Some(position) = &trust.position {
-            println!(
-                "  order: {} of {} pairs changed with it; the first is preferred by {:.3}",
-                position.flips, position.pairs, position.first
-            );
-        }
-        if let Some(twice) = &trust.twice {
-            println!(
-                "  asked twice: the same score for {} of {} answers, mean difference {:.3}",
-                twice.same, twice.answers, twice.difference
-            );
-        }
-        for part in trust.parts.iter().filter(|part| part.labels > 0) {
-            println!(
-                "  {:<28} {:>5} labels  agreement {}  kappa {}  bias {}  error with length {}",
-                part.of,
-                part.labels,
-                number(part.agreement),
-                number(part.kappa),
-                number(part.bias),
-                number(part.length_bias)
-            );
-        }
-        if let Some(corrected) = &trust.corrected {
-            let (low, high) = corrected.interval();
-            println!(
-                "  candidate - control as people would score: {:+.3} [{low:+.3}, {high:+.3}] ({} + {} labels)",
-                corrected.mean, trust.labels.0, trust.labels.1
-            );
-        }
-    }
 }

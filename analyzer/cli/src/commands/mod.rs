@@ -18,6 +18,7 @@ pub(crate) mod golden;
 pub(crate) mod hands;
 pub(crate) mod import;
 pub(crate) mod judge;
+pub(crate) mod label;
 pub(crate) mod man;
 pub(crate) mod one_look;
 pub(crate) mod plan;

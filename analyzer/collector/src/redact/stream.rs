@@ -49,7 +49,9 @@ pub(super) fn payloads(text: &str) -> Vec<Range<usize>> {
         })
     };
     let begin = text.trim_start();
-    if !text.contains(['\n', '\r']) && !begin.starts_with('[') {
+    // Without a branch per byte, which a processor takes of many at once: most texts end here.
+    let has_lines = text.bytes().fold(false, |any, byte| any | (byte == b'\n') | (byte == b'\r'));
+    if !has_lines && !begin.starts_with('[') {
         return Vec::new();
     }
     if text.contains("data:") {

@@ -371,7 +371,13 @@ fn media_type(body: Body<'_>) -> String {
 
 /// Returns whether text was cut.
 fn clean_in_place(text: &mut String, bytes_max: usize) -> bool {
-    text.retain(|character| !character.is_control() || matches!(character, '\n' | '\r' | '\t'));
+    // Controls are below a space, DEL, or behind 0xc2; without a branch per byte a processor looks at many at once.
+    let may_be = |byte: u8| {
+        (byte < b' ') & (byte != b'\n') & (byte != b'\r') & (byte != b'\t') | (byte == 0x7f) | (byte == 0xc2)
+    };
+    if text.bytes().fold(false, |any, byte| any | may_be(byte)) {
+        text.retain(|character| !character.is_control() || matches!(character, '\n' | '\r' | '\t'));
+    }
     if text.len() <= bytes_max {
         return false;
     }

@@ -28,13 +28,15 @@ pub(super) fn spans(text: &str, tokens: &Tokens) -> Vec<Span> {
     tokens.find(text, &mut spans);
     let mut found = |range: Range<usize>, secret| spans.push(Span { range, secret });
     let bytes = text.as_bytes();
-    let mut previous = b' ';
     let mut at = 0;
     // Until here the colons of an address were looked at.
     let mut colons_until = 0;
-    while let Some(&byte) = bytes.get(at) {
-        match byte {
-            b'0'..=b'9' if !previous.is_ascii_digit() => digits(text, at, &mut found),
+    while let Some(next) = bytes.get(at..).and_then(|rest| rest.iter().position(|byte| stops_at(*byte))) {
+        at += next;
+        match bytes.get(at).copied().unwrap_or_default() {
+            b'0'..=b'9' if !before(bytes, at).is_some_and(|byte| byte.is_ascii_digit()) => {
+                digits(text, at, &mut found);
+            }
             b'@' => address::email(text, at).into_iter().for_each(|range| found(range, Secret::Email)),
             b'+' | b'(' => phone::marked(bytes, at).into_iter().for_each(|range| found(range, Secret::Phone)),
             b':' => {
@@ -50,10 +52,14 @@ pub(super) fn spans(text: &str, tokens: &Tokens) -> Vec<Span> {
             b'-' => network::around_hyphen(bytes, at).into_iter().for_each(|range| found(range, Secret::Mac)),
             _ => {}
         }
-        previous = byte;
         at += 1;
     }
     spans
+}
+
+/// Whether something can begin with, or around, this byte.
+fn stops_at(byte: u8) -> bool {
+    byte.is_ascii_digit() | matches!(byte, b'@' | b'+' | b'(' | b':' | b'=' | b'-')
 }
 
 /// What begins with (or, for an IBAN, just before) the first digit of a run.
