@@ -183,6 +183,8 @@ impl Board {
             inner.status.candidate_percent = entered.candidate_percent;
             // Evidence of the step before does not count any more.
             inner.status.gates.clear();
+            inner.status.pairs = 0;
+            inner.status.verdict = None;
             inner.outcomes.clear();
             inner.inside_max = 0;
             inner.verdict = None;
@@ -293,7 +295,7 @@ fn change_line(gate: &GateResult) -> String {
         |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| Scale::of_mean(gate).text(value));
     let interval = match (gate.estimate, gate.interval) {
         (Some(estimate), Some((low, high))) => {
-            format!(", change {} [{}, {}]", scale.text(estimate), scale.text(low), scale.text(high))
+            format!(", change {} [{}, {}]", scale.signed(estimate), scale.signed(low), scale.signed(high))
         }
         _ => String::new(),
     };

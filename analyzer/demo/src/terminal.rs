@@ -86,11 +86,14 @@ pub fn status_lines(status: &Status, colour: bool) -> Vec<String> {
 #[must_use]
 pub fn plain_line(status: &Status) -> String {
     let closed = status.gates.iter().filter(|gate| is_closed(gate)).count();
+    let gates = match status.gates.len() {
+        0 => "no look yet".to_owned(),
+        all => format!("{closed} of {all} gates closed"),
+    };
     format!(
-        "{:>6.1} s  status   {}, {closed} of {} gates closed; {}",
+        "{:>6.1} s  status   {}, {gates}; {}",
         status.at.as_secs_f64(),
         where_it_is(status),
-        status.gates.len(),
         what_users_see(status)
     )
 }
@@ -138,7 +141,8 @@ impl Scale {
         }
     }
 
-    fn signed(self, value: f64) -> String {
+    /// The same with its sign.
+    pub(crate) fn signed(self, value: f64) -> String {
         let text = self.text(value);
         if value > 0.0 { format!("+{text}") } else { text }
     }
@@ -285,6 +289,12 @@ pub(crate) mod tests {
             "  31.4 s  status   step 3 of 3: 20 % (revision 4), candidate serves 20 %, 410 pairs, verdict rollback, \
              1 of 2 gates closed; users: 2810 answered, 0 failed, 301 by the candidate"
         );
+    }
+
+    #[test]
+    fn before_the_first_look_of_a_step_nothing_is_said_of_gates() {
+        let line = plain_line(&Status { gates: Vec::new(), verdict: None, ..status() });
+        assert!(line.contains("410 pairs, no look yet; users:"), "{line}");
     }
 
     #[test]

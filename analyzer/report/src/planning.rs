@@ -8,7 +8,7 @@ use crate::escape::{shorten, terminal};
 use crate::numbers::{self, count};
 use crate::words;
 
-const GATE_COLUMNS: usize = 20;
+const GATE_COLUMNS: usize = 24;
 /// Columns of a gate's name beside its bar.
 const NAME_COLUMNS: usize = 22;
 /// Columns of the longest bar.
@@ -27,7 +27,7 @@ pub fn plan_text(plan: &Plan) -> String {
     );
     let _ = writeln!(
         text,
-        "{:<GATE_COLUMNS$} {:>9} {:>9} {:>10} {:>7} {:>9} {:>10}",
+        "{:<GATE_COLUMNS$} {:>8} {:>8} {:>9} {:>7} {:>8} {:>10}",
         "gate", "margin", "control", "needs", "time", "there is", "that shows"
     );
     for gate in &plan.gates {
@@ -65,7 +65,7 @@ fn gate_line(text: &mut String, gate: &GatePlan, per_hour: Option<f64>) {
         gate.needed.zip(per_hour).map_or_else(dash, |(needed, rate)| short_duration(needed as f64 / rate));
     let _ = writeln!(
         text,
-        "{:<GATE_COLUMNS$} {:>9} {:>9} {:>10} {:>7} {:>9} {:>10}",
+        "{:<GATE_COLUMNS$} {:>8} {:>8} {:>9} {:>7} {:>8} {:>10}",
         shorten(&terminal(&gate.gate), GATE_COLUMNS),
         if known { size(gate.margin) } else { dash() },
         numbers::value_or_dash(&gate.unit, gate.control),
