@@ -42,7 +42,7 @@ fn no_data(result: &GateResult) -> String {
     }
 }
 
-/// " fell from 100.0 % to 62.0 % (difference -38.0 pt, interval -45.0 pt to -30.0 pt, margin 2 pt, 412 pairs)".
+/// " fell from 100.0 to 62.0 % (difference -38.0 pt, interval -45.0 pt to -30.0 pt, margin 2 pt, 412 pairs)".
 fn change(result: &GateResult) -> String {
     let digits = digits(result);
     if is_bound(result) {
