@@ -14,7 +14,7 @@ use weir_document::{Allowed, Collector as Problem, Items, Path as At, Problems, 
 
 use crate::Limits;
 use crate::listen::ConnectionLimits;
-use crate::redact::{Action, FieldRule, HashKey, KEY_BYTES_MIN, PatternRule, Rules, Secret, Segment};
+use crate::redact::{Action, FieldRule, HashKey, KEY_BYTES_MIN, PatternRule, Rules, Secret, Segment, Texts};
 
 /// Patterns of one file.
 pub const PATTERNS_MAX: usize = 64;
@@ -35,18 +35,29 @@ choice! {
     }
 }
 
+choice! {
+    /// Which embedding of a text is kept in its place.
+    pub enum Embedding {
+        /// None.
+        None = "none",
+        /// Hashed words (`weir_sample::lexical`), made of the redacted text.
+        Lexical = "lexical",
+    }
+}
+
 document! {
     /// What `weir collect` keeps of captured text.
     pub struct Collector kind "Collector" {
         /// How much of a captured body is kept.
         pub capture: Capture = Capture::Full,
-        /// Asks for an embedding of each text beside its numbers, which the collector cannot give: only `false` is allowed.
-        pub embedding: bool = false => NoEmbedding,
+        /// Which embedding of each text is kept beside its numbers; with `capture: numbers` only.
+        pub embedding: Embedding = Embedding::None,
         /// What is taken out of all captured text.
         pub redaction: Redaction,
         /// What senders may take of the collector; other bounds are options of `weir collect`.
         pub limits: Bounds,
     }
+    check vectors_stand_for_texts(capture, embedding);
 }
 
 document! {
@@ -133,7 +144,6 @@ struct Kinds;
 struct Name;
 struct Expression;
 struct JsonPath;
-struct NoEmbedding;
 
 impl Collector {
     /// Reads a document; `name` is what problems call it, usually the file.
@@ -192,7 +202,7 @@ impl Collector {
     /// # Errors
     /// The key that is not there or too short.
     pub fn rules(&self, name: &str, folder: &Path) -> Result<Rules, Problems> {
-        let mut rules = Rules { numbers_only: self.capture == Capture::Numbers, ..Rules::default() };
+        let mut rules = Rules { texts: self.texts(), ..Rules::default() };
         let mut problems = Problem::new();
         let redaction = &self.redaction;
         for (kind, action) in &redaction.kinds {
@@ -216,6 +226,14 @@ impl Collector {
             rules.key = hash_key(key, folder, &mut problems);
         }
         if problems.is_empty() { Ok(rules) } else { Err(problems.into_problems(name)) }
+    }
+
+    fn texts(&self) -> Texts {
+        match (self.capture, self.embedding) {
+            (Capture::Full, _) => Texts::Kept,
+            (Capture::Numbers, Embedding::None) => Texts::Numbers,
+            (Capture::Numbers, Embedding::Lexical) => Texts::Vectors,
+        }
     }
 
     /// JSON Schema of the document.
@@ -293,6 +311,17 @@ fn names_differ(patterns: &[Pattern], at: &At<'_>, problems: &mut Problem) {
     }
 }
 
+/// Where texts are kept, `weir embed` has every embedder's vectors of them.
+fn vectors_stand_for_texts(capture: &Capture, embedding: &Embedding, at: &At<'_>, problems: &mut Problem) {
+    if *capture == Capture::Full && *embedding != Embedding::None {
+        problems
+            .report(&at.key("embedding"), "stands beside texts that are kept")
+            .text_value(embedding.as_str())
+            .allowed("none, or `capture: numbers` with it")
+            .hint("`weir embed` makes vectors of kept texts, by this embedder or by a model");
+    }
+}
+
 /// A request of the largest size could never be taken.
 fn one_body_fits(body_bytes_max: &u64, inflight_bytes_max: &u64, at: &At<'_>, problems: &mut Problem) {
     if body_bytes_max > inflight_bytes_max {
@@ -360,22 +389,6 @@ fn kind_names() -> impl Iterator<Item = &'static str> {
         .into_iter()
         .filter(|secret| !matches!(secret, Secret::Field | Secret::Pattern))
         .map(Secret::as_str)
-}
-
-impl Allowed<bool> for NoEmbedding {
-    fn check(&self, embedding: &bool) -> Result<(), Refusal> {
-        if !embedding {
-            return Ok(());
-        }
-        let why = "cannot be had here: a model of embeddings has no place on the way to an acknowledgement, and without the text nobody can compute one later";
-        Err(Refusal::new(why, "false").hint(
-            "keep texts (`capture: full`), run `weir embed`, and let `weir compact --keep-days N` bound how long they stay",
-        ))
-    }
-
-    fn describe(&self, schema: &mut schemars::Schema) {
-        schema.insert("const".to_owned(), false.into());
-    }
 }
 
 impl Allowed<String> for Name {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use weir_collector::configuration::{Capture, Collector};
 use weir_collector::redact::{Finds, Redactor};
 use weir_collector::{ConnectionLimits, Limits};
-use weir_sample::Sample;
+use weir_sample::{Sample, lexical};
 
 const HEAD: &str = "apiVersion: weir/v1\nkind: Collector\n";
 
@@ -152,6 +152,48 @@ fn the_document_sets_the_bounds_of_requests_and_connections_and_without_it_they_
 }
 
 #[test]
-fn an_embedding_is_refused_with_the_reason_and_the_way_to_have_one() {
-    insta::assert_snapshot!(problems("capture: numbers\nembedding: true"));
+fn an_embedding_beside_kept_texts_or_of_an_unknown_kind_is_refused_with_what_to_do() {
+    insta::assert_snapshot!(problems("embedding: lexical"));
+    insta::assert_snapshot!(problems("capture: numbers\nembedding: all-MiniLM-L6-v2"));
+}
+
+#[test]
+fn an_embedding_that_was_asked_for_stands_in_the_place_of_the_redacted_text() {
+    let text = format!("{HEAD}capture: numbers\nembedding: lexical\n");
+    let document = Collector::parse("collector.yaml", &text).unwrap();
+    let redactor = Redactor::with(document.rules("collector.yaml", Path::new("")).unwrap()).unwrap();
+    let mut finds = Finds::default();
+    let said = |who: &str| format!("write to {who}, please");
+    let mut row = Sample {
+        request_text: Some("?!".to_owned()),
+        response_text: Some(said("jane@example.com")),
+        ..Sample::default()
+    };
+    redactor.redact_row(&mut row, &mut finds);
+    assert_eq!((row.request_text, row.response_text), (None, None));
+    assert_eq!((row.request_vector, row.response_chars, row.response_words), (None, Some(33), Some(4)));
+    assert_eq!(row.embedder.as_deref(), Some(lexical::IDENTITY));
+    // The address was gone before the vector was made: no guess at it can be tested.
+    assert_eq!(row.response_vector, lexical::direction(&said("[redacted:email]")));
+    assert_ne!(row.response_vector, lexical::direction(&said("jane@example.com")));
+    assert_eq!(finds.total(), 1);
+}
+
+#[test]
+fn vectors_that_came_with_a_row_stay_where_vectors_were_asked_for_and_go_where_not() {
+    for (document, kept) in
+        [("capture: numbers\nembedding: lexical", true), ("capture: numbers", false), ("", true)]
+    {
+        let document = Collector::parse("collector.yaml", &format!("{HEAD}{document}\n")).unwrap();
+        let redactor = Redactor::with(document.rules("collector.yaml", Path::new("")).unwrap()).unwrap();
+        let mut row = Sample {
+            response_text: Some("words".to_owned()),
+            embedder: Some("mine-2".to_owned()),
+            response_vector: Some(vec![1.0, 0.0]),
+            ..Sample::default()
+        };
+        redactor.redact_row(&mut row, &mut Finds::default());
+        let expected = kept.then(|| ("mine-2".to_owned(), vec![1.0, 0.0]));
+        assert_eq!(row.embedder.zip(row.response_vector), expected);
+    }
 }

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use weir_meaning::legs::{Exchange, read};
+use weir_meaning::legs::{Chosen, Exchange, read};
 use weir_sample::durable::{DurableError, create_folder, write_atomically};
 use weir_sample::{Leg, Variant};
 
@@ -84,7 +84,7 @@ struct Visited {
 /// # Errors
 /// Samples or scores that cannot be read, draws that cannot be read or written.
 pub fn choose(options: &ChoiceOptions, rubric: &Rubric, labels: &[Label]) -> Result<Vec<Row>, LabelError> {
-    let exchanges = read(&options.data_dir, &options.experiment, None).map_err(RunError::from)?;
+    let exchanges = read(&options.data_dir, Chosen::texts(&options.experiment)).map_err(RunError::from)?;
     let judged = judged(options, rubric, scores(&options.data_dir, &options.experiment)?);
     let visited = visits(&options.data_dir, &options.experiment)?;
     let done: BTreeSet<(&str, &str, &str)> = labels

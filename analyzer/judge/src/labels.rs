@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-use weir_meaning::legs::{Exchange, read};
+use weir_meaning::legs::{Chosen, Exchange, read};
 use weir_sample::durable::{create_folder, write_atomically};
 use weir_sample::{Kind, Leg, Score, Variant, list_files, read_file};
 
@@ -202,7 +202,7 @@ pub fn stored(data_dir: &Path, experiment: &str) -> Result<Option<Calibration>, 
 /// # Errors
 /// Labels, samples or scores that cannot be read.
 pub fn calibrate(data_dir: &Path, experiment: &str, labels: &[Label]) -> Result<Calibration, LabelError> {
-    let exchanges = read(data_dir, experiment, None).map_err(RunError::from)?;
+    let exchanges = read(data_dir, Chosen::texts(experiment)).map_err(RunError::from)?;
     let settled = settled(labels);
     let notes = notes(&settled, &exchanges);
     let people: BTreeMap<(&str, &str, &str), f64> = settled

@@ -14,7 +14,7 @@ use std::time::Duration;
 use serde::Serialize;
 use thiserror::Error;
 use tokio::task::JoinSet;
-use weir_meaning::legs::{Answer, Exchange, read};
+use weir_meaning::legs::{Answer, Chosen, Exchange, read};
 use weir_sample::{Leg, Score, Variant, write_samples};
 
 use crate::breakdown::{Position, Steadiness, Steady, Twice, steadiness_file};
@@ -156,7 +156,8 @@ pub async fn judge(
     judges: &[Judge],
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Judged, RunError> {
-    let exchanges = read(&options.data_dir, &options.experiment, options.revision)?;
+    let chosen = Chosen { revision: options.revision, ..Chosen::texts(&options.experiment) };
+    let exchanges = read(&options.data_dir, chosen)?;
     let tasks = plan(options, rubric, judges, &exchanges);
     let mut store = Store::open(&options.data_dir)?;
     let mut judged = Judged { questions: tasks.len() as u64, ..Judged::default() };

@@ -21,6 +21,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::embedder::{Embedder, cut};
 use crate::error::MeaningError;
+use crate::legs::{Answer, Exchange};
 
 /// Texts of one part file.
 pub const PART_TEXTS: usize = 2_048;
@@ -40,6 +41,18 @@ pub struct Vectors {
 }
 
 impl Vectors {
+    /// The vector of an answer: of its text, or what was kept in the text's place.
+    #[must_use]
+    pub fn of_answer<'a>(&'a self, answer: &'a Answer) -> Option<&'a [f32]> {
+        answer.vector.as_deref().or_else(|| self.of(answer.text.as_deref()?))
+    }
+
+    /// The vector of a prompt, in the same way.
+    #[must_use]
+    pub fn of_request<'a>(&'a self, exchange: &'a Exchange) -> Option<&'a [f32]> {
+        exchange.request_vector.as_deref().or_else(|| self.of(exchange.request.as_deref()?))
+    }
+
     /// The vector of a text.
     #[must_use]
     pub fn of(&self, text: &str) -> Option<&[f32]> {
@@ -180,7 +193,7 @@ mod tests {
         let second = vectors(data.path(), &embedder, &["two", "one", "three"], &mut |_, _| {}).unwrap();
         assert_eq!(second.embedded, 1);
         assert_eq!(first.of("one"), second.of("one"));
-        assert_eq!(second.of("one").unwrap(), crate::lexical::embed("one"));
+        assert_eq!(second.of("one").unwrap(), weir_sample::lexical::embed("one"));
         assert_eq!(vectors(data.path(), &embedder, &["three"], &mut |_, _| {}).unwrap().embedded, 0);
     }
 

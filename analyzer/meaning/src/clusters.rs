@@ -41,7 +41,7 @@ fn centres(vectors: &[&[f32]], k: usize) -> Vec<Vec<f32>> {
             }
         }
         for (centre, mut sum) in centres.iter_mut().zip(sums) {
-            crate::lexical::normalise(&mut sum);
+            weir_sample::lexical::normalise(&mut sum);
             if sum.iter().any(|value| *value != 0.0) {
                 *centre = sum;
             }
@@ -111,7 +111,7 @@ mod tests {
             "bread dough rises",
             "rye bread recipe",
         ];
-        let vectors: Vec<Vec<f32>> = texts.iter().map(|text| crate::lexical::embed(text)).collect();
+        let vectors: Vec<Vec<f32>> = texts.iter().map(|text| weir_sample::lexical::embed(text)).collect();
         let views: Vec<&[f32]> = vectors.iter().map(Vec::as_slice).collect();
         let of = assign(&views, 2);
         assert_eq!(of[..3], [of[0]; 3]);

@@ -349,7 +349,7 @@ mod tests {
     fn unit(random: &mut Random, shift: f64) -> Vec<f32> {
         let mut vector: Vec<f32> = (0..384).map(|_| random.normal() as f32).collect();
         vector[0] += shift as f32;
-        crate::lexical::normalise(&mut vector);
+        weir_sample::lexical::normalise(&mut vector);
         vector
     }
 
@@ -361,7 +361,7 @@ mod tests {
                 let mut answer = |shift: f64| {
                     let mut vector: Vec<f32> =
                         prompt.iter().zip(unit(random, shift)).map(|(p, own)| 2.0 * p + own).collect();
-                    crate::lexical::normalise(&mut vector);
+                    weir_sample::lexical::normalise(&mut vector);
                     vector
                 };
                 (answer(0.0), answer(shift))

@@ -15,11 +15,12 @@ use fastembed::{
 use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::error::MeaningError;
-use crate::{lexical, runtime};
+use weir_sample::lexical;
+pub use weir_sample::lexical::{TEXT_BYTES_MAX, cut};
 
-/// Bytes of a text that count.
-pub const TEXT_BYTES_MAX: usize = 64 * 1024;
+use crate::error::MeaningError;
+use crate::runtime;
+
 /// Texts that go through a float model at once.
 pub const BATCH: usize = 32;
 /// Tokens of a text that count.
@@ -102,7 +103,7 @@ impl Embedder {
     pub fn open(choice: &EmbedderChoice, threads: usize) -> Result<Self, MeaningError> {
         match choice {
             EmbedderChoice::Lexical => {
-                Ok(Self { identity: format!("lexical-1-{}", lexical::DIMENSIONS), kind: Kind::Lexical })
+                Ok(Self { identity: lexical::IDENTITY.to_owned(), kind: Kind::Lexical })
             }
             EmbedderChoice::Onnx(folder) => Self::onnx(folder, threads.max(1)),
             EmbedderChoice::Named(name) => {
@@ -249,12 +250,6 @@ fn through_sessions(
     })
 }
 
-/// The part of a text that counts.
-#[must_use]
-pub fn cut(text: &str) -> &str {
-    text.get(..text.floor_char_boundary(TEXT_BYTES_MAX)).unwrap_or(text)
-}
-
 /// Cosine distance of two vectors, 0 (same direction) to 2 (opposite); none where one has no direction.
 #[must_use]
 pub fn distance(left: &[f32], right: &[f32]) -> Option<f64> {
@@ -265,4 +260,26 @@ pub fn distance(left: &[f32], right: &[f32]) -> Option<f64> {
     }
     let length = (sums.1 * sums.2).sqrt();
     (length > 0.0 && left.len() == right.len()).then(|| (1.0 - sums.0 / length).clamp(0.0, 2.0))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+    use super::*;
+    use weir_sample::lexical::embed;
+
+    #[test]
+    fn the_same_words_are_near_and_other_words_are_far() {
+        let text = embed("Your parcel left our warehouse on Monday.");
+        let near = embed("your parcel left the warehouse on monday");
+        let far = embed("Bananas are rich in potassium and taste sweet.");
+        assert!(distance(&text, &text).unwrap() < 1e-6);
+        assert!(distance(&text, &near).unwrap() < 0.35, "{:?}", distance(&text, &near));
+        assert!(distance(&text, &far).unwrap() > 0.8, "{:?}", distance(&text, &far));
+    }
+
+    #[test]
+    fn a_text_without_letters_has_no_direction() {
+        assert_eq!(distance(&embed("!?"), &embed("word")), None);
+    }
 }

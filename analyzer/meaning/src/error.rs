@@ -88,6 +88,19 @@ pub enum MeaningError {
         /// The experiment.
         experiment: String,
     },
+    /// Texts were not kept, and the vectors in their place are of another embedder.
+    #[error(
+        "no texts, and their {count} vectors are of the embedder {kept:?}; {asked:?} was asked for\n  hint: {}",
+        by(kept)
+    )]
+    OtherVectors {
+        /// Who made the vectors.
+        kept: String,
+        /// Who was asked for.
+        asked: String,
+        /// Answers with vectors.
+        count: usize,
+    },
     /// Findings of another version.
     #[error("{}: {message}\n  hint: run `weir embed` again", path.display())]
     Findings {
@@ -96,6 +109,14 @@ pub enum MeaningError {
         /// What is wrong.
         message: String,
     },
+}
+
+fn by(kept: &str) -> &'static str {
+    if kept == weir_sample::lexical::IDENTITY {
+        "use `--embedder lexical`, or collect texts (`capture: full`)"
+    } else {
+        "use the embedder that made them, or collect texts (`capture: full`)"
+    }
 }
 
 fn names() -> String {

@@ -16,7 +16,6 @@ mod error;
 pub mod findings;
 pub mod hub;
 pub mod legs;
-pub mod lexical;
 mod measured;
 pub mod moved;
 pub mod plane;

@@ -16,7 +16,7 @@ pub(crate) struct Measured<'a> {
 
 impl<'a> Measured<'a> {
     pub(crate) fn new(id: &'a str, exchange: &'a Exchange, vectors: &Vectors) -> Self {
-        let between = |(left, right): (&str, &str)| distance(vectors.of(left)?, vectors.of(right)?);
+        let between = |(left, right)| distance(vectors.of_answer(left)?, vectors.of_answer(right)?);
         Self {
             id,
             exchange,

@@ -46,8 +46,8 @@ impl<'a> Prompts<'a> {
     /// Puts the prompts of pairs into clusters and names these.
     pub(crate) fn new(measured: &'a [Measured<'a>], vectors: &'a Vectors) -> Self {
         let found = measured.iter().filter(|one| one.shadow.is_some()).filter_map(|one| {
-            let text = one.exchange.request.as_deref()?;
-            Some(Prompt { one, text, vector: vectors.of(text)?, cluster: 0 })
+            let text = one.exchange.request.as_deref().unwrap_or_default();
+            Some(Prompt { one, text, vector: vectors.of_request(one.exchange)?, cluster: 0 })
         });
         let mut all: Vec<Prompt<'_>> = found.collect();
         let k = (all.len() / CLUSTER_PROMPTS).clamp(1, CLUSTERS_MAX);
@@ -129,6 +129,7 @@ fn group(dimension: &str, value: &str, mut members: Vec<&Measured<'_>>) -> Moved
     }
 }
 
+/// None where the texts were not kept.
 fn exemplar(one: &Measured<'_>) -> Option<Exemplar> {
     let (control, candidate) = one.exchange.pair()?;
     let short = |text: &str| text.chars().take(EXEMPLAR_CHARS).collect::<String>();
@@ -136,8 +137,8 @@ fn exemplar(one: &Measured<'_>) -> Option<Exemplar> {
         sample_id: one.id.to_owned(),
         distance: one.shadow?,
         request: short(one.exchange.request.as_deref().unwrap_or_default()),
-        control: short(control),
-        candidate: short(candidate),
+        control: short(control.text.as_deref()?),
+        candidate: short(candidate.text.as_deref()?),
     })
 }
 

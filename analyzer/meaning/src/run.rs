@@ -15,7 +15,7 @@ use crate::drift::{above, classifier, kernel_swap, mean_flip, sign_flip};
 use crate::embedder::Embedder;
 use crate::error::MeaningError;
 use crate::findings::{Findings, SCHEMA, SCHEMAS_READ};
-use crate::legs::{Answer, Exchange, read};
+use crate::legs::{Answer, Chosen, Exchange, read};
 use crate::measured::{Measured, mean};
 use crate::moved::{Prompts, moved, over_time};
 
@@ -49,7 +49,12 @@ pub fn embed(
     embedder: &Embedder,
     progress: &mut Progress<'_>,
 ) -> Result<(Findings, usize), MeaningError> {
-    let exchanges = read(&options.data_dir, &options.experiment, options.revision)?;
+    let chosen = Chosen {
+        experiment: &options.experiment,
+        revision: options.revision,
+        embedder: Some(embedder.identity()),
+    };
+    let exchanges = read(&options.data_dir, chosen)?;
     let texts: Vec<&str> = exchanges.values().flat_map(texts_of).collect();
     let vectors = vectors(&options.data_dir, embedder, &texts, progress)?;
     let mut measured: Vec<Measured<'_>> =
@@ -152,7 +157,7 @@ fn findings(
         .iter()
         .filter(|one| one.shadow.is_some())
         .filter_map(|one| one.exchange.pair())
-        .filter_map(|(left, right)| Some((vectors.of(left)?, vectors.of(right)?)))
+        .filter_map(|(left, right)| Some((vectors.of_answer(left)?, vectors.of_answer(right)?)))
         .collect();
     let excess: Vec<f64> = measured.iter().filter_map(|one| Some(one.shadow? - one.noise?)).collect();
     let shadow: Vec<f64> = measured.iter().filter_map(|one| one.shadow).collect();
@@ -161,7 +166,7 @@ fn findings(
         let answers = measured.iter().filter_map(|one| one.exchange.primary.as_ref());
         answers
             .filter(|answer| answer.variant == variant)
-            .filter_map(|answer| vectors.of(answer.text.as_deref()?))
+            .filter_map(|answer| vectors.of_answer(answer))
             .collect()
     };
     let legs =
@@ -176,7 +181,7 @@ fn findings(
         alpha: options.alpha,
         pairs: pairs.len(),
         noise_pairs: measured.iter().filter(|one| one.noise.is_some()).count(),
-        without_text: legs.flatten().filter(|answer| answer.text.is_none()).count(),
+        without_text: legs.flatten().filter(|answer| !answer.has_content()).count(),
         distance: mean(measured.iter().filter_map(|one| one.shadow)),
         noise_distance: mean(measured.iter().filter_map(|one| one.noise)),
         beyond_noise: sign_flip(&excess, options.alpha, options.seed),

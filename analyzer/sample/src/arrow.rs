@@ -1,6 +1,6 @@
 //! Rows to Arrow record batches and back, driven by the table of columns.
 //!
-//! Types: text is Utf8, integers are Int64 (`status`: Int32), `ts` is Timestamp(us, UTC), `tags` is Map<Utf8, Utf8>.
+//! Types: text is Utf8, integers are Int64 (`status`: Int32), `ts` is Timestamp(us, UTC), `tags` is Map<Utf8, Utf8>, vectors are List<Float32>.
 //! Invariant: a batch made from rows gives the same rows back. Reading accepts files that lack nullable columns
 //! (older ones) or have more (newer ones); a missing required column or another type is an error.
 
@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow_array::builder::{
-    ArrayBuilder, BooleanBuilder, Float64Builder, Int32Builder, Int64Builder, MapBuilder, MapFieldNames,
-    StringBuilder, TimestampMicrosecondBuilder,
+    ArrayBuilder, BooleanBuilder, Float32Builder, Float64Builder, Int32Builder, Int64Builder, ListBuilder,
+    MapBuilder, MapFieldNames, StringBuilder, TimestampMicrosecondBuilder,
 };
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
+use arrow_array::types::{Float32Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef, RecordBatch, StringArray};
-use arrow_schema::{ArrowError, DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
+use arrow_schema::{ArrowError, DataType, Field, FieldRef, Fields, Schema, SchemaRef, TimeUnit};
 
 use crate::record::{Access, Column, Record};
 
@@ -63,6 +63,7 @@ pub fn data_type<R>(access: &Access<R>) -> DataType {
         Access::Float { .. } => DataType::Float64,
         Access::Boolean { .. } => DataType::Boolean,
         Access::Timestamp { .. } => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        Access::Vector { .. } => DataType::List(vector_item()),
         Access::Tags { .. } => tags_type(),
     }
 }
@@ -78,6 +79,11 @@ fn tags_type() -> DataType {
         Field::new("value", DataType::Utf8, true),
     ]);
     DataType::Map(Arc::new(Field::new("key_value", DataType::Struct(entries), false)), false)
+}
+
+/// The name that the Parquet format prescribes for the items of a list.
+fn vector_item() -> FieldRef {
+    Arc::new(Field::new("element", DataType::Float32, false))
 }
 
 fn array<R: Record>(column: &Column<R>, rows: &[R]) -> Result<ArrayRef, ArrowError> {
@@ -111,8 +117,18 @@ fn array<R: Record>(column: &Column<R>, rows: &[R]) -> Result<ArrayRef, ArrowErr
             rows.iter().for_each(|row| builder.append_value(get(row)));
             Arc::new(builder.finish())
         }
+        Access::Vector { get, .. } => vectors_array(rows.iter().map(get)),
         Access::Tags { get, .. } => tags_array(rows.iter().map(get))?,
     })
+}
+
+fn vectors_array<'a>(rows: impl Iterator<Item = Option<&'a [f32]>>) -> ArrayRef {
+    let mut builder = ListBuilder::new(Float32Builder::new()).with_field(vector_item());
+    for vector in rows {
+        builder.values().append_slice(vector.unwrap_or_default());
+        builder.append(vector.is_some());
+    }
+    Arc::new(builder.finish())
 }
 
 fn tags_array<'a>(rows: impl Iterator<Item = &'a BTreeMap<String, String>>) -> Result<ArrayRef, ArrowError> {
@@ -172,6 +188,14 @@ fn fill<R: Record>(column: &Column<R>, array: &ArrayRef, rows: &mut [R]) -> Resu
         Access::Timestamp { set, .. } => {
             let values = array.as_primitive_opt::<TimestampMicrosecondType>().ok_or_else(mismatch)?;
             each(rows, present, |index, row| set(row, values.value(index)));
+        }
+        Access::Vector { set, .. } => {
+            let values = array.as_list_opt::<i32>().ok_or_else(mismatch)?;
+            for (index, row) in rows.iter_mut().enumerate().filter(|(index, _)| present(*index)) {
+                let list = values.value(index);
+                let numbers = list.as_primitive_opt::<Float32Type>().ok_or_else(mismatch)?;
+                set(row, numbers.values().to_vec());
+            }
         }
         Access::Tags { set, .. } => {
             let values = array.as_map_opt().ok_or_else(mismatch)?;

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use arrow_schema::ArrowError;
+use arrow_schema::{ArrowError, DataType};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, ZstdLevel};
@@ -408,10 +408,13 @@ fn check_columns<R: Record, T: ChunkReader + 'static>(
             Err(_) if column.required => format!("column `{}` is missing; expected {expected}", column.name),
             Err(_) => continue,
             Ok(field) if matches!(column.access, Access::Tags { .. }) => {
-                if matches!(field.data_type(), arrow_schema::DataType::Map(..)) {
+                if matches!(field.data_type(), DataType::Map(..)) {
                     continue;
                 }
                 format!("column `{}` is {}; expected {expected}", column.name, field.data_type())
+            }
+            Ok(field) if matches!(column.access, Access::Vector { .. }) && is_vector(field.data_type()) => {
+                continue;
             }
             Ok(field) if *field.data_type() == expected => continue,
             Ok(field) => format!("column `{}` is {}; expected {expected}", column.name, field.data_type()),
@@ -422,6 +425,11 @@ fn check_columns<R: Record, T: ChunkReader + 'static>(
         });
     }
     Ok(())
+}
+
+/// A list of floats, whatever its writer calls the items.
+fn is_vector(found: &DataType) -> bool {
+    matches!(found, DataType::List(item) if *item.data_type() == DataType::Float32)
 }
 
 fn properties<R: Record>(
@@ -478,6 +486,7 @@ fn row_text_bytes<R: Record>(row: &R) -> usize {
     let text = |column: &crate::record::Column<R>| match &column.access {
         Access::Text { get, .. } | Access::Label { get, .. } => get(row).map_or(0, str::len),
         Access::Tags { get, .. } => get(row).iter().map(|(key, value)| key.len() + value.len()).sum(),
+        Access::Vector { get, .. } => get(row).map_or(0, std::mem::size_of_val),
         _ => 0,
     };
     R::COLUMNS.iter().map(text).sum()

@@ -21,6 +21,8 @@ use crate::text::{TEXT_BYTES_MAX, clean};
 pub const LINE_BYTES_MAX: usize = 8 << 20;
 /// Problems that are told per line; a line of garbage has no more to say after these.
 pub const PROBLEMS_MAX: usize = 16;
+/// Longest vector, numbers.
+pub const VECTOR_LENGTH_MAX: usize = 4_096;
 /// Tags and scores of one line at most, each.
 pub const ENTRIES_MAX: usize = 256;
 
@@ -145,6 +147,14 @@ fn read_columns(object: &Map<String, Value>, sample: &mut Sample, problems: &mut
         let range = "1 to 256 bytes without white space".to_owned();
         problems.add(Some("sample_id"), format!("{found} cannot identify a sample"), Some(range));
     }
+    for (vector, name) in
+        [(&sample.request_vector, "request_vector"), (&sample.response_vector, "response_vector")]
+    {
+        if vector.is_some() && sample.embedder.is_none() {
+            let hint = "vectors of two embedders cannot be compared: name the model in `embedder`".to_owned();
+            problems.add_with_hint(Some(name), "has no embedder".to_owned(), None, Some(hint));
+        }
+    }
     for name in object.keys() {
         if !matches!(name.as_str(), "scores" | "reasons")
             && !Sample::COLUMNS.iter().any(|column| column.name == name)
@@ -223,8 +233,22 @@ fn read_value(column: &Column<Sample>, value: &Value, sample: &mut Sample) -> Re
             }
             None => refuse("a time"),
         },
+        Access::Vector { set, .. } => match vector(value) {
+            Some(numbers) => {
+                set(sample, numbers);
+                Ok(())
+            }
+            None => refuse("a vector"),
+        },
         Access::Tags { set, .. } => tags(value).map(|tags| set(sample, tags)),
     }
+}
+
+fn vector(value: &Value) -> Option<Vec<f32>> {
+    let numbers = value.as_array().filter(|numbers| (1..=VECTOR_LENGTH_MAX).contains(&numbers.len()))?;
+    let number =
+        |value: &Value| value.as_f64().map(|number| number as f32).filter(|number| number.is_finite());
+    numbers.iter().map(number).collect()
 }
 
 fn tags(value: &Value) -> Result<BTreeMap<String, String>, String> {
@@ -347,6 +371,7 @@ fn allowed(access: &Access<Sample>) -> String {
         Access::Timestamp { .. } => {
             "RFC 3339 text with a zone, or integer milliseconds since 1970, before the year 10000".to_owned()
         }
+        Access::Vector { .. } => format!("a list of 1 to {VECTOR_LENGTH_MAX} numbers"),
         Access::Tags { .. } => "an object of name to text, at most 256".to_owned(),
     }
 }

@@ -3,7 +3,8 @@
 //! What is here: the rows and their table of columns (`record`), Arrow and Parquet (`arrow`, `file`), folders
 //! (`layout`), which files count (`replaced`), durable file creation (`durable`) on a file system that tests can break
 //! (`disk`), the row encoding of the write-ahead log (`row`), JSONL lines (`import`), content encodings (`encoding`), text
-//! out of captured bodies (`text`), captured legs to rows (`capture`), and calls of models that others observed (`gen_ai`).
+//! out of captured bodies (`text`), captured legs to rows (`capture`), calls of models that others observed (`gen_ai`), and
+//! the built-in embedder, for texts that are not kept, too (`lexical`).
 //! What is not: statistics, networks, clocks.
 
 pub mod arrow;
@@ -15,6 +16,7 @@ pub mod file;
 pub mod gen_ai;
 pub mod import;
 pub mod layout;
+pub mod lexical;
 pub mod record;
 pub mod replaced;
 mod requests;

@@ -8,6 +8,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::lexical;
+
 /// Version of the columns, stored in every file. It changes only when a column changes its meaning.
 pub const SCHEMA_VERSION: &str = "1";
 
@@ -184,6 +186,9 @@ pub struct Sample {
     pub request_chars: Option<i64>,
     pub response_chars: Option<i64>,
     pub response_words: Option<i64>,
+    pub embedder: Option<String>,
+    pub request_vector: Option<Vec<f32>>,
+    pub response_vector: Option<Vec<f32>>,
 }
 
 /// One judgement of one leg.
@@ -273,6 +278,9 @@ impl Default for Sample {
             request_chars: None,
             response_chars: None,
             response_words: None,
+            embedder: None,
+            request_vector: None,
+            response_vector: None,
         }
     }
 }
@@ -308,8 +316,9 @@ pub trait Record: Clone + Default + PartialEq + std::fmt::Debug + 'static {
     fn ts_us(&self) -> i64;
     /// The identifier that joins legs and scores.
     fn sample_id(&self) -> &str;
-    /// Leaves out the texts of bodies, and keeps their lengths.
-    fn leave_out_text(&mut self) {}
+    /// Leaves out the texts of bodies, and keeps their lengths; their vectors ([`lexical`], or those
+    /// that came with them), too, where asked for.
+    fn leave_out_text(&mut self, _with_vectors: bool) {}
 }
 
 /// One column and how to reach it.
@@ -396,6 +405,13 @@ pub enum Access<R: 'static> {
         /// Writes.
         set: fn(&mut R, i64),
     },
+    /// A direction: finite numbers.
+    Vector {
+        /// Reads.
+        get: fn(&R) -> Option<&[f32]>,
+        /// Writes.
+        set: fn(&mut R, Vec<f32>),
+    },
     /// Free labels.
     Tags {
         /// Reads.
@@ -451,6 +467,13 @@ macro_rules! column {
                 min: 0.0,
                 max: f64::MAX
             }
+        )
+    };
+    (vector $field:ident, $description:literal) => {
+        optional!(
+            $field,
+            $description,
+            Access::Vector { get: |row| row.$field.as_deref(), set: |row, value| row.$field = Some(value) }
         )
     };
     (flag $field:ident, $description:literal) => {
@@ -620,6 +643,9 @@ impl Record for Sample {
         column!(count request_chars, "characters of the request's text, where the text is not kept"),
         column!(count response_chars, "characters of the answer's text, where the text is not kept"),
         column!(count response_words, "words of the answer's text, where the text is not kept"),
+        column!(label embedder, "what made the vectors, with its version; `lexical-1-384` is the built-in one"),
+        column!(vector request_vector, "direction of the request's text, where the text is not kept"),
+        column!(vector response_vector, "direction of the answer's text, where the text is not kept"),
     ];
 
     fn experiment(&self) -> &str {
@@ -634,7 +660,15 @@ impl Record for Sample {
     fn sample_id(&self) -> &str {
         &self.sample_id
     }
-    fn leave_out_text(&mut self) {
+    fn leave_out_text(&mut self, with_vectors: bool) {
+        if !with_vectors {
+            (self.embedder, self.request_vector, self.response_vector) = (None, None, None);
+        } else if self.embedder.is_none() {
+            self.request_vector = self.request_text.as_deref().and_then(lexical::direction);
+            self.response_vector = self.response_text.as_deref().and_then(lexical::direction);
+            let any = self.request_vector.is_some() || self.response_vector.is_some();
+            self.embedder = any.then(|| lexical::IDENTITY.to_owned());
+        }
         let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         if let Some(text) = self.request_text.take() {
             self.request_chars = Some(count(text.chars().count()));

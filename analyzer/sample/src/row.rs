@@ -2,7 +2,7 @@
 //!
 //! Format: experiment (u32 length, UTF-8), then for each column that is present its position in the table (u8) and its
 //! value: text and words as u32 length and UTF-8, integers and doubles as 8 bytes (`status`: 4), booleans as 1, tags
-//! as u32 count and that many pairs of texts. All little-endian.
+//! as u32 count and that many pairs of texts, vectors as u32 count and that many f32. All little-endian.
 //! Invariants: decoding never panics, whatever the bytes; a position beyond the table is an error, because columns are
 //! only added at the end and a row of a newer version must not be half-read.
 
@@ -78,6 +78,13 @@ fn encode_column<R: Record>(position: u8, column: &Column<R>, row: &R, to: &mut 
         Access::Float { get, .. } => get(row).into_iter().for_each(|value| put(&value.to_le_bytes())),
         Access::Boolean { get, .. } => get(row).into_iter().for_each(|value| put(&[u8::from(value)])),
         Access::Timestamp { get, .. } => put(&get(row).to_le_bytes()),
+        Access::Vector { get, .. } => {
+            if let Some(vector) = get(row) {
+                to.push(position);
+                to.extend_from_slice(&u32::try_from(vector.len()).unwrap_or(u32::MAX).to_le_bytes());
+                vector.iter().for_each(|value| to.extend_from_slice(&value.to_le_bytes()));
+            }
+        }
         Access::Tags { get, .. } => {
             let tags = get(row);
             if !tags.is_empty() {
@@ -106,6 +113,14 @@ fn decode_column<R: Record>(column: &Column<R>, row: &mut R, rest: &mut &[u8]) -
         Access::Float { set, .. } => set(row, f64::from_le_bytes(take_array(rest, name)?)),
         Access::Boolean { set, .. } => set(row, take_array::<1>(rest, name)? != [0]),
         Access::Timestamp { set, .. } => set(row, i64::from_le_bytes(take_array(rest, name)?)),
+        Access::Vector { set, .. } => {
+            let count = u32::from_le_bytes(take_array(rest, name)?);
+            let mut vector = Vec::new();
+            for _ in 0..count {
+                vector.push(f32::from_le_bytes(take_array(rest, name)?));
+            }
+            set(row, vector);
+        }
         Access::Tags { set, .. } => {
             let count = u32::from_le_bytes(take_array(rest, name)?);
             let mut tags = BTreeMap::new();
@@ -160,6 +175,7 @@ mod tests {
             streamed: Some(true),
             response_text: Some("ü\u{0}".into()),
             response_format: Some(ResponseFormat::OpenaiChatSse),
+            response_vector: Some(vec![0.6, -0.8, f32::MIN_POSITIVE]),
             tags: [("a".to_owned(), String::new()), ("b".to_owned(), "c".to_owned())].into(),
             ..Sample::default()
         }

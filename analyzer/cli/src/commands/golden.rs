@@ -8,6 +8,7 @@ use weir_judge::golden::{Case, from_failure, read_golden};
 use weir_judge::history::{RUNS_MIN, read_history, telling_nothing};
 use weir_meaning::cache::vectors;
 use weir_meaning::embedder::distance;
+use weir_meaning::legs::Chosen;
 use weir_meaning::{Embedder, clusters, legs};
 use weir_sample::{Kind, Leg, Score, list_files, read_file};
 
@@ -36,7 +37,7 @@ fn add(arguments: &GoldenAddArguments) -> Outcome {
     let existing =
         if arguments.golden.exists() { read_golden(&arguments.golden).or_usage()? } else { Vec::new() };
     let mut known: BTreeSet<String> = existing.iter().map(|case| folded(&case.prompt)).collect();
-    let exchanges = legs::read(data, &experiment, None).or_data()?;
+    let exchanges = legs::read(data, Chosen::texts(&experiment)).or_data()?;
     // A set leaves the folder of the samples, so nothing goes by what was redacted when they were taken in.
     let redactor = Redactor::new().or_data()?;
     let mut finds = Finds::default();
@@ -44,7 +45,8 @@ fn add(arguments: &GoldenAddArguments) -> Outcome {
     let mut added = 0;
     for (_, id) in worst(data, &experiment)? {
         let Some(exchange) = exchanges.get(&id) else { continue };
-        let (Some(prompt), Some((wanted, _))) = (exchange.request.as_deref(), exchange.pair()) else {
+        let answered = exchange.pair().and_then(|(control, _)| control.text.as_deref());
+        let (Some(prompt), Some(wanted)) = (exchange.request.as_deref(), answered) else {
             continue;
         };
         if added == arguments.count || !known.insert(folded(prompt)) {
@@ -110,7 +112,7 @@ fn coverage(arguments: &GoldenCoverageArguments) -> Outcome {
     let experiment = experiment(data, arguments.data.experiment.as_deref())?;
     let threads = arguments.embedder.threads.unwrap_or_else(processors);
     let embedder = Embedder::open(&choice(&arguments.embedder)?, threads).or_usage()?;
-    let exchanges = legs::read(data, &experiment, None).or_data()?;
+    let exchanges = legs::read(data, Chosen::texts(&experiment)).or_data()?;
     let prompts: Vec<&str> = exchanges.values().filter_map(|exchange| exchange.request.as_deref()).collect();
     let texts: Vec<&str> =
         prompts.iter().copied().chain(cases.iter().map(|case| case.prompt.as_str())).collect();

@@ -34,6 +34,7 @@ pub use secret::{Action, Finds, Secret};
 
 use find::Tokens;
 use json::Step;
+pub(crate) use rules::Texts;
 use view::View;
 
 /// Finds secrets and takes them out.
@@ -80,11 +81,19 @@ impl Redactor {
         Ok(Self { tokens: Tokens::new()?, rules })
     }
 
-    /// Redacts every text of a row; texts of bodies go altogether where the rules keep numbers only.
+    /// Redacts every text of a row; texts of bodies go altogether where the rules keep numbers only: at once, or, where their
+    /// vectors are kept, when they are redacted, so that no vector shows whether a guessed secret was there.
     pub fn redact_row<R: Record>(&self, row: &mut R, finds: &mut Finds) {
-        if self.rules.numbers_only {
-            row.leave_out_text();
+        if self.rules.texts == Texts::Numbers {
+            row.leave_out_text(false);
         }
+        self.redact_columns(row, finds);
+        if self.rules.texts == Texts::Vectors {
+            row.leave_out_text(true);
+        }
+    }
+
+    fn redact_columns<R: Record>(&self, row: &mut R, finds: &mut Finds) {
         for column in R::COLUMNS {
             match &column.access {
                 Access::Text { get, set } => {

@@ -21,8 +21,19 @@ pub struct Rules {
     pub(crate) patterns: Vec<PatternRule>,
     /// The operator's JSON paths.
     pub(crate) fields: Vec<FieldRule>,
-    /// Whether no text of a body is kept at all.
-    pub(crate) numbers_only: bool,
+    /// What of the bodies' texts is kept.
+    pub(crate) texts: Texts,
+}
+
+/// What of the bodies' texts is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Texts {
+    /// All, redacted.
+    Kept,
+    /// Numbers about them.
+    Numbers,
+    /// Numbers about them, and the vectors of the redacted texts.
+    Vectors,
 }
 
 /// A pattern of the operator.
@@ -68,7 +79,7 @@ impl Default for Rules {
             key: None,
             patterns: Vec::new(),
             fields: Vec::new(),
-            numbers_only: false,
+            texts: Texts::Kept,
         }
     }
 }

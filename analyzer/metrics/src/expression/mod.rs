@@ -147,7 +147,7 @@ pub(crate) fn column(name: &str) -> Option<(&'static str, Kind)> {
         Access::Integer { .. } | Access::SmallInteger { .. } | Access::Float { .. } => Kind::Number,
         Access::Timestamp { .. } => Kind::Number,
         Access::Boolean { .. } => Kind::Flag,
-        Access::Tags { .. } => return None,
+        Access::Tags { .. } | Access::Vector { .. } => return None,
     };
     Some((column.name, kind))
 }
