@@ -7,6 +7,9 @@
 //! - control gets what the client sent, without anything of Weir's; the candidate does not see the filter's marks for
 //!   copies and samples.
 
+pub(crate) mod pieces;
+
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -14,15 +17,13 @@ use serde_json::{Value, json};
 use weir_policy::{Candidate, Policy, headers};
 
 use crate::{ecds, template};
+use pieces::{cluster, exactly, route, seconds};
 
-const BOOTSTRAP: &str = include_str!("../templates/bootstrap.yaml");
-const CLUSTER: &str = include_str!("../templates/cluster.json");
-const MIRROR: &str = include_str!("../templates/mirror.json");
-const ROUTE: &str = include_str!("../templates/route.json");
-const ROUTER: &str = include_str!("../templates/router.json");
-pub(crate) const STATS_TAGS: &str = include_str!("../templates/stats_tags.json");
-pub(crate) const UPSTREAM_CODEC: &str = include_str!("../templates/upstream_codec.json");
-const WEIR_ECDS: &str = include_str!("../templates/weir_ecds.json");
+const BOOTSTRAP: &str = include_str!("../../templates/bootstrap.yaml");
+const ROUTER: &str = include_str!("../../templates/router.json");
+pub(crate) const STATS_TAGS: &str = include_str!("../../templates/stats_tags.json");
+pub(crate) const UPSTREAM_CODEC: &str = include_str!("../../templates/upstream_codec.json");
+const WEIR_ECDS: &str = include_str!("../../templates/weir_ecds.json");
 
 /// Where the filter's policy comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,6 +123,16 @@ impl Default for Names {
     }
 }
 
+/// What a policy, or several experiments, make of a bootstrap besides the filter.
+pub(crate) struct Pieces {
+    /// What is dropped of every request before any filter sees it.
+    pub(crate) inbound_mutations: Value,
+    /// The routes.
+    pub(crate) routes: Value,
+    /// The clusters.
+    pub(crate) clusters: Value,
+}
+
 /// One proxy's configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bootstrap {
@@ -133,6 +144,8 @@ pub struct Bootstrap {
     pub admin_port: u16,
     /// What is behind the clusters.
     pub upstreams: Upstreams,
+    /// Addresses of clusters by name, instead of those in `upstreams`.
+    pub addresses: BTreeMap<String, SocketAddr>,
     /// The filter's policy.
     pub filter: FilterSource,
     /// How routes pick the cluster.
@@ -159,6 +172,7 @@ impl Bootstrap {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             admin_port: 0,
             upstreams,
+            addresses: BTreeMap::new(),
             filter,
             routing: Routing::default(),
             names: Names::default(),
@@ -177,6 +191,15 @@ impl Bootstrap {
     }
 
     fn try_render(&self) -> Result<String, String> {
+        self.render_around(Pieces {
+            inbound_mutations: self.remove_all(),
+            routes: self.routes()?,
+            clusters: self.clusters()?,
+        })
+    }
+
+    /// The bootstrap with other pieces than those for one policy.
+    pub(crate) fn render_around(&self, pieces: Pieces) -> Result<String, String> {
         let values = [
             ("node_id", json!(self.node_id)),
             ("admin_port", json!(self.admin_port)),
@@ -184,11 +207,11 @@ impl Bootstrap {
             ("listen_host", json!(self.listen.ip().to_string())),
             ("listen_port", json!(self.listen.port())),
             ("stream_idle_timeout", seconds(self.route_timeout_s)),
-            ("inbound_mutations", self.remove_all()),
+            ("inbound_mutations", pieces.inbound_mutations),
             ("access_log", self.access_log()),
             ("http_filters", self.http_filters()?),
-            ("routes", self.routes()?),
-            ("clusters", self.clusters()?),
+            ("routes", pieces.routes),
+            ("clusters", pieces.clusters),
         ];
         template::render(BOOTSTRAP, &values)
     }
@@ -294,10 +317,7 @@ impl Bootstrap {
             for (leg, mark, cluster) in copies {
                 name = format!("{name}-{leg}");
                 matches.push(exactly(mark, cluster));
-                mirrors.push(template::render_json(
-                    MIRROR,
-                    &[("cluster", json!(cluster)), ("leg", json!(leg))],
-                )?);
+                mirrors.push(pieces::mirror(cluster, leg)?);
             }
             if let Some(action) = action.as_object_mut().filter(|_| !mirrors.is_empty()) {
                 action.insert("request_mirror_policies".to_owned(), Value::Array(mirrors));
@@ -314,22 +334,24 @@ impl Bootstrap {
         // A cluster that gets both clients' requests and copies captures the copies, which carry their leg.
         let on_control = noise.clone().filter(|_| names.noise == names.control);
         let on_candidate = shadow.clone().filter(|_| names.shadow == names.candidate);
+        let at = |name: &str, otherwise| self.addresses.get(name).copied().unwrap_or(otherwise);
+        let (control, candidate) = (at(&names.control, control), at(&names.candidate, candidate));
         let mut clusters = vec![
             cluster(&names.control, control, on_control)?,
             cluster(&names.candidate, candidate, on_candidate)?,
             cluster(&names.collector, collector, None)?,
         ];
         if names.noise != names.control {
-            clusters.push(cluster(&names.noise, control, noise)?);
+            clusters.push(cluster(&names.noise, at(&names.noise, control), noise)?);
         }
         if names.shadow != names.candidate {
-            clusters.push(cluster(&names.shadow, candidate, shadow)?);
+            clusters.push(cluster(&names.shadow, at(&names.shadow, candidate), shadow)?);
         }
         Ok(Value::Array(clusters))
     }
 
     /// The same module once more, where the copy's answer comes by.
-    fn capture(&self, leg: &str) -> Result<Option<Value>, String> {
+    pub(crate) fn capture(&self, leg: &str) -> Result<Option<Value>, String> {
         let module = match &self.filter {
             _ if !self.mirrored => return Ok(None),
             FilterSource::Absent => return Ok(None),
@@ -338,36 +360,6 @@ impl Bootstrap {
         let capture = json!({"apiVersion": "weir/v1", "kind": "Capture", "leg": leg}).to_string();
         Ok(Some(json!({"name": "weir", "typed_config": ecds::wasm(&capture, module)})))
     }
-}
-
-fn route(name: &str, marks: &[&str], header_matches: Vec<Value>, action: Value) -> Result<Value, String> {
-    let values = [
-        ("name", json!(name)),
-        ("header_matches", Value::Array(header_matches)),
-        ("marks", json!(marks)),
-        ("action", action),
-    ];
-    template::render_json(ROUTE, &values)
-}
-
-fn exactly(header: &str, value: &str) -> Value {
-    json!({"name": header, "string_match": {"exact": value}})
-}
-
-fn cluster(name: &str, address: SocketAddr, capture: Option<Value>) -> Result<Value, String> {
-    let codec = template::render_json(UPSTREAM_CODEC, &[])?;
-    let http_filters = Value::Array(capture.into_iter().chain([codec]).collect());
-    let values = [
-        ("name", json!(name)),
-        ("host", json!(address.ip().to_string())),
-        ("port", json!(address.port())),
-        ("http_filters", http_filters),
-    ];
-    template::render_json(CLUSTER, &values)
-}
-
-fn seconds(seconds: u32) -> Value {
-    json!(format!("{seconds}s"))
 }
 
 #[cfg(test)]
