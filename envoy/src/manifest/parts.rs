@@ -1,10 +1,11 @@
 //! Pieces of Envoy configuration that the meshes' objects carry.
 
 use serde_json::{Value, json};
-use weir_policy::{Policy, headers};
+use weir_policy::headers;
 
+use super::installation::Installation;
 use super::{COLLECTOR_PORT, Place};
-use crate::bootstrap::{Names, STATS_TAGS, UPSTREAM_CODEC};
+use crate::bootstrap::{STATS_TAGS, UPSTREAM_CODEC};
 use crate::{ecds, template};
 
 /// The module as an HTTP filter, in the listener or on a cluster.
@@ -18,36 +19,22 @@ pub(super) fn capture(leg: &str, place: &Place) -> Value {
 }
 
 /// `early_header_mutation_extensions`: what a client says about Weir is dropped before any filter sees it.
-pub(super) fn early_mutation(policy: &Policy) -> Value {
+pub(super) fn early_mutation(installation: &Installation<'_>) -> Value {
     json!([{
         "name": "envoy.http.early_header_mutation.header_mutation",
         "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
-            "mutations": everything_of_weir(policy),
+            "mutations": everything_of_weir(installation),
         },
     }])
 }
 
 /// Mutations that remove all that is Weir's.
-pub(super) fn everything_of_weir(policy: &Policy) -> Value {
+pub(super) fn everything_of_weir(installation: &Installation<'_>) -> Value {
     let prefix =
         json!({"remove_on_match": {"key_matcher": {"prefix": headers::PREFIX, "ignore_case": true}}});
-    let others = own_names(policy).into_iter().map(|name| json!({"remove": name}));
+    let others = installation.own_names().into_iter().map(|name| json!({"remove": name}));
     Value::Array([prefix].into_iter().chain(others).collect())
-}
-
-/// Routing headers that the policy named outside of the prefix.
-pub(super) fn own_names(policy: &Policy) -> Vec<String> {
-    let names = Names::of(policy);
-    [names.variant_header, names.cluster_header]
-        .into_iter()
-        .filter(|name| !headers::is_reserved(name))
-        .collect()
-}
-
-/// What picks the route, and is of no use behind it.
-pub(super) fn marks(policy: &Policy) -> Value {
-    json!([headers::SHADOW, headers::NOISE, Names::of(policy).cluster_header])
 }
 
 /// Upstream filter that says which copy this is, since a mesh's mirror cannot.
@@ -80,9 +67,21 @@ pub(super) fn stats_config() -> Result<Value, String> {
     Ok(json!({"stats_tags": template::render_json(STATS_TAGS, &[])?}))
 }
 
+/// A text in a regular expression (RE2) that stands for itself.
+pub(super) fn escaped(text: &str) -> String {
+    let mut pattern = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if r"\.+*?()|[]{}^$".contains(letter) {
+            pattern.push('\\');
+        }
+        pattern.push(letter);
+    }
+    pattern
+}
+
 /// The collector's cluster under the name that the policy gives it.
-pub(super) fn collector_cluster(policy: &Policy, place: &Place) -> Value {
-    cluster(&policy.sink.cluster, &place.collector_host, COLLECTOR_PORT)
+pub(super) fn collector_cluster(installation: &Installation<'_>, place: &Place) -> Value {
+    cluster(&installation.first.sink.cluster, &place.collector_host, COLLECTOR_PORT)
 }
 
 /// A cluster of one host name.

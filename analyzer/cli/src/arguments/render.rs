@@ -1,4 +1,4 @@
-//! `render`: one policy as what an environment installs.
+//! `render`: a policy, or all experiments of a document, as what an environment installs.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 /// `weir render`
 #[derive(Debug, Args)]
 pub(crate) struct RenderArguments {
-    /// The policy
+    /// The policy, or the document of several experiments: all of them together, unless --experiment names one
     #[arg(value_name = "POLICY", required_unless_present = "oci")]
     pub(crate) policy: Option<PathBuf>,
     #[command(flatten)]
@@ -34,12 +34,16 @@ pub(crate) struct RenderArguments {
     /// Where the proxy listens (envoy)
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
     pub(crate) listen: SocketAddr,
-    /// Address of control (envoy)
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8001")]
-    pub(crate) control: SocketAddr,
-    /// Address of the candidate (envoy)
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8002")]
-    pub(crate) candidate: SocketAddr,
+    /// Where a cluster of the policy is, by its name: an address (envoy), the host name of its service (istio, several
+    /// experiments); may be given several times
+    #[arg(long = "cluster", value_name = "NAME=ADDRESS", value_parser = cluster)]
+    pub(crate) clusters: Vec<(String, String)>,
+    /// Address of control, where there is one (envoy); of one policy 127.0.0.1:8001 unless said
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) control: Option<SocketAddr>,
+    /// Address of the candidate, where there is one (envoy); of one policy 127.0.0.1:8002 unless said
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) candidate: Option<SocketAddr>,
     /// Address of the collector (envoy)
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4318")]
     pub(crate) collector: SocketAddr,
@@ -52,7 +56,7 @@ pub(crate) struct RenderArguments {
     /// The Gateway that the routes hang on (istio, envoy-gateway)
     #[arg(long, value_name = "NAME", default_value = "ingressgateway")]
     pub(crate) gateway: String,
-    /// Host name of the service that serves both versions (istio)
+    /// Host name of the service that serves the versions (istio)
     #[arg(long, value_name = "HOST", default_value = "model.default.svc.cluster.local")]
     pub(crate) service: String,
     /// Port of the services (istio, envoy-gateway)
@@ -74,4 +78,13 @@ pub(crate) enum RenderFor {
     Istio,
     /// Envoy Gateway, without copies
     EnvoyGateway,
+}
+
+fn cluster(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, place)) if !name.is_empty() && !place.is_empty() => {
+            Ok((name.to_owned(), place.to_owned()))
+        }
+        _ => Err("is not NAME=ADDRESS\n  hint: --cluster search-next=10.0.0.1:8000".to_owned()),
+    }
 }

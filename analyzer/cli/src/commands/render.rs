@@ -1,12 +1,14 @@
-//! `weir render`: one policy as what an environment installs, and the module as an OCI image layout.
+//! `weir render`: a policy, or all experiments of a document, as what an environment installs, and the module as an OCI image
+//! layout.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use weir_envoy::{Environment, ManifestFile, Place, find_filter, oci};
 
 use crate::arguments::{RenderArguments, RenderFor};
-use crate::commands::documents;
+use crate::commands::documents::{self, Traffic};
 use crate::exit::{Exit, Failure, OrExit, Outcome, failure};
 
 /// Runs the command.
@@ -22,15 +24,21 @@ pub(crate) fn run(arguments: &RenderArguments) -> Outcome {
         return Ok(Exit::Pass);
     };
     let name = policy.display().to_string();
-    let policy = documents::read_one(policy, arguments.which.experiment.as_deref())?;
+    let traffic = documents::read(policy, arguments.which.experiment.as_deref())?;
     let environment = match environment {
         RenderFor::Envoy => Environment::Envoy,
         RenderFor::EnvoyEcds => Environment::EnvoyEcds,
         RenderFor::Istio => Environment::Istio,
         RenderFor::EnvoyGateway => Environment::EnvoyGateway,
     };
-    let place = place(arguments, environment, module, &bytes);
-    let files = weir_envoy::render(&name, &policy, environment, &place).or_usage()?;
+    let place = place(arguments, environment, module, &bytes)?;
+    let files = match traffic {
+        Traffic::Policy(policy) => weir_envoy::render(&name, &policy, environment, &place),
+        Traffic::Experiments(document) => {
+            weir_envoy::render_experiments(&name, &document, environment, &place)
+        }
+    };
+    let files = files.or_usage()?;
     match &arguments.out {
         Some(folder) => write(folder, &files)?,
         None => print(&files),
@@ -38,7 +46,12 @@ pub(crate) fn run(arguments: &RenderArguments) -> Outcome {
     Ok(Exit::Pass)
 }
 
-fn place(arguments: &RenderArguments, environment: Environment, module: PathBuf, bytes: &[u8]) -> Place {
+fn place(
+    arguments: &RenderArguments,
+    environment: Environment,
+    module: PathBuf,
+    bytes: &[u8],
+) -> Result<Place, Failure> {
     let sha256 = oci::sha256(bytes);
     let in_pod = || PathBuf::from(format!("/etc/weir/{sha256}.wasm"));
     let module_path = match (&arguments.module_path, environment) {
@@ -46,12 +59,13 @@ fn place(arguments: &RenderArguments, environment: Environment, module: PathBuf,
         (None, Environment::Envoy | Environment::EnvoyEcds) => module,
         (None, Environment::Istio | Environment::EnvoyGateway) => in_pod(),
     };
-    Place {
+    Ok(Place {
         module_sha256: sha256,
         image_sha256: oci::image_sha256(bytes),
         module_path,
         image: arguments.image.clone(),
         listen: arguments.listen,
+        clusters: clusters(&arguments.clusters)?,
         control: arguments.control,
         candidate: arguments.candidate,
         collector: arguments.collector,
@@ -61,7 +75,21 @@ fn place(arguments: &RenderArguments, environment: Environment, module: PathBuf,
         service: arguments.service.clone(),
         service_port: arguments.service_port,
         collector_host: arguments.collector_host.clone(),
+    })
+}
+
+/// Places by name; no name has two.
+fn clusters(given: &[(String, String)]) -> Result<BTreeMap<String, String>, Failure> {
+    let mut clusters = BTreeMap::new();
+    for (name, place) in given {
+        if let Some(other) = clusters.insert(name.clone(), place.clone()) {
+            return Err(failure(
+                Exit::Usage,
+                format!("--cluster {name} is both {other} and {place}\n  hint: give each name once"),
+            ));
+        }
     }
+    Ok(clusters)
 }
 
 fn write(folder: &Path, files: &[ManifestFile]) -> Result<(), Failure> {

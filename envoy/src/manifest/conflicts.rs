@@ -1,0 +1,179 @@
+//! What the experiments of one document cannot have together: routes that nothing tells apart, a cluster with two meanings, a
+//! rule about requests that an environment's routes cannot have.
+
+use weir_document::{Collector, Path};
+use weir_policy::Policy;
+
+use super::installation::{Copies, Installation, asked_copies, every_copy};
+use super::requests::{ALTERNATIVES_MAX, Alternative, Test};
+use super::routes::{Telling, both_name, candidates_collide, controls_differ};
+use super::{Environment, gateway, istio, standalone};
+
+/// Reports everything.
+pub(super) fn check(installation: &Installation<'_>, environment: Environment, problems: &mut Collector) {
+    let telling = Telling::new(installation.policies);
+    installation.each(problems, |index, policy, at, problems| {
+        for (earlier, other) in installation.policies.iter().enumerate().take(index) {
+            check_routes(&telling, (policy, index), (other, earlier), environment, at, problems);
+        }
+        check_rule(&telling, index, policy, environment, at, problems);
+        check_headers(installation, index, policy, at, problems);
+        for copy in copies(policy, environment) {
+            check_copies(installation, index, &copy, environment, at, problems);
+        }
+    });
+    check_sink(installation, problems);
+}
+
+fn copies(policy: &Policy, environment: Environment) -> Vec<Copies<'_>> {
+    match environment {
+        Environment::Envoy | Environment::EnvoyEcds => every_copy(policy),
+        Environment::Istio | Environment::EnvoyGateway => asked_copies(policy),
+    }
+}
+
+fn check_routes(
+    telling: &Telling<'_>,
+    (policy, index): (&Policy, usize),
+    (other, earlier): (&Policy, usize),
+    environment: Environment,
+    at: &Path<'_>,
+    problems: &mut Collector,
+) {
+    if telling.are_apart(earlier, index) {
+        return;
+    }
+    let exclude = "`requests` that exclude each other, such as different prefixes of :path";
+    let named = both_name(policy, other);
+    if candidates_collide(policy, other) && !named {
+        problems
+            .report(
+                &at.key("routing").key("variantHeader"),
+                format!("is that of experiments[{earlier}], which may have the same requests and has another candidate"),
+            )
+            .text_value(&policy.routing.variant_header)
+            .allowed(format!("a header of its own, routing.clusterHeader in both, or {exclude}"))
+            .hint(format!("routes could not tell them apart; write for example routing: {{variantHeader: x-{}}}", policy.experiment));
+    }
+    let by_length = environment == Environment::EnvoyGateway && telling.is_split();
+    let differ = controls_differ(policy, other);
+    let lost = if by_length { differ || policy.requests != other.requests } else { differ && !named };
+    if lost {
+        let why = if differ { "is not that of" } else { "is found by `requests`, which may be those of" };
+        let header = if by_length { "" } else { "routing.clusterHeader in both, or " };
+        problems
+            .report(&at.key("control").key("cluster"), format!("{why} experiments[{earlier}]"))
+            .text_value(&policy.control.cluster)
+            .allowed(format!("the same control in every experiment, {header}{exclude}"))
+            .hint("without the filter, control is found by the request alone; a rule can exclude others: {not: {header: \":path\", prefix: /chat}}");
+    }
+}
+
+/// Routes that go by the request have tests that the environment knows.
+fn check_rule(
+    telling: &Telling<'_>,
+    index: usize,
+    policy: &Policy,
+    environment: Environment,
+    at: &Path<'_>,
+    problems: &mut Collector,
+) {
+    if policy.requests.is_none() || !(telling.is_split() || telling.candidate_by_rule(index)) {
+        return;
+    }
+    let at = at.key("requests");
+    let hint = "routes go by `requests` where experiments have different controls, or one variantHeader for different candidates; give them the same control, and each a routing.variantHeader of its own";
+    let Some(rule) = telling.rule(index) else {
+        problems
+            .report(&at, "has too many alternatives for routes")
+            .allowed(format!("up to {ALTERNATIVES_MAX}"))
+            .hint(hint);
+        return;
+    };
+    let (unfit, allowed): (fn(&Alternative) -> Option<&Test>, _) = match environment {
+        Environment::Envoy | Environment::EnvoyEcds => (standalone::unfit, standalone::TESTS),
+        Environment::Istio => (istio::unfit, istio::TESTS),
+        Environment::EnvoyGateway => (gateway::unfit, gateway::TESTS),
+    };
+    for test in rule.iter().filter_map(unfit) {
+        problems
+            .report(&at, format!("has a test that routes of {} cannot have", environment.name()))
+            .text_value(&test.to_string())
+            .allowed(allowed)
+            .hint(hint);
+    }
+}
+
+/// A header has one meaning.
+fn check_headers(
+    installation: &Installation<'_>,
+    index: usize,
+    policy: &Policy,
+    at: &Path<'_>,
+    problems: &mut Collector,
+) {
+    let Some(header) = &policy.routing.cluster_header else { return };
+    for (other, that) in installation.policies.iter().enumerate().filter(|(other, _)| *other != index) {
+        if that.routing.variant_header == *header {
+            problems
+                .report(
+                    &at.key("routing").key("clusterHeader"),
+                    format!("is the variantHeader of experiments[{other}]"),
+                )
+                .text_value(header)
+                .hint("one header cannot hold both the variant and the cluster");
+        }
+    }
+}
+
+/// A cluster that gets copies gets those of one kind, and no requests whose answers would be taken for copies.
+fn check_copies(
+    installation: &Installation<'_>,
+    index: usize,
+    copy: &Copies<'_>,
+    environment: Environment,
+    at: &Path<'_>,
+    problems: &mut Collector,
+) {
+    let section = at.key(if copy.leg == "shadow" { "candidate" } else { "noise" });
+    let path = section.key(if copy.leg == "shadow" { "shadowCluster" } else { "cluster" });
+    let mesh = matches!(environment, Environment::Istio | Environment::EnvoyGateway);
+    let own = "give its copies a cluster of their own";
+    for (other, that) in installation.policies.iter().enumerate().filter(|(other, _)| *other != index) {
+        let others = copies(that, environment);
+        let mut report = |why: String| {
+            problems.report(&path, why).text_value(copy.cluster).hint(own);
+        };
+        for known in others.iter().filter(|known| known.cluster == copy.cluster && other < index) {
+            if known.leg != copy.leg {
+                report(format!("gets the {} copies of experiments[{other}]", known.leg));
+            } else if known.mirrored != copy.mirrored {
+                report(format!(
+                    "gets the copies of experiments[{other}], which has another shadow.transport"
+                ));
+            } else if mesh && known.like != copy.like {
+                report(format!("gets the copies of experiments[{other}], which go to {:?}", known.like));
+            }
+        }
+        let serves = |policy: &Policy| policy.control.cluster == copy.cluster;
+        let elsewhere = others.iter().any(|known| known.leg == copy.leg && known.cluster != copy.cluster);
+        let unmarked = environment == Environment::Istio
+            && that.candidate.as_ref().is_some_and(|candidate| candidate.cluster == copy.cluster);
+        if copy.mirrored && ((serves(that) && (elsewhere || environment == Environment::Istio)) || unmarked) {
+            report(format!("serves experiments[{other}], whose answers would be taken for copies"));
+        }
+    }
+}
+
+/// The collector is no version of a model.
+fn check_sink(installation: &Installation<'_>, problems: &mut Collector) {
+    let sink = &installation.first.sink.cluster;
+    let copies = installation.copying(every_copy);
+    if installation.serving().contains(&sink.as_str()) || copies.iter().any(|copy| copy.cluster == sink) {
+        let list = Path::Root.key("experiments");
+        problems
+            .report(&list.index(0).key("sink").key("cluster"), "serves requests or copies, too")
+            .text_value(sink)
+            .hint("give the collector a cluster of its own");
+    }
+}
