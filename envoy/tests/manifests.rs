@@ -9,16 +9,25 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use weir_envoy::{Environment, ManifestFile, Place, find_envoy, find_filter, render, validate};
-use weir_policy::{Policy, Transport};
+use weir_envoy::{
+    Environment, ManifestFile, Place, find_envoy, find_filter, render, render_experiments, validate,
+};
+use weir_policy::{Experiments, Policy, Transport};
 
-const EXAMPLES: [(&str, Environment, &str); 6] = [
+/// Several experiments; Envoy Gateway gets them with copies by callout.
+const EXPERIMENTS: &str = "search-and-support.yaml";
+
+const EXAMPLES: [(&str, Environment, &str); 10] = [
     ("envoy", Environment::Envoy, "canary.yaml"),
     ("envoy-ecds", Environment::EnvoyEcds, "canary.yaml"),
     ("istio", Environment::Istio, "canary.yaml"),
     ("istio-without-copies", Environment::Istio, "cohorts-only.yaml"),
     ("envoy-gateway", Environment::EnvoyGateway, "cohorts-only.yaml"),
     ("envoy-gateway-callout", Environment::EnvoyGateway, "callout.yaml"),
+    ("experiments-envoy", Environment::Envoy, EXPERIMENTS),
+    ("experiments-envoy-ecds", Environment::EnvoyEcds, EXPERIMENTS),
+    ("experiments-istio", Environment::Istio, EXPERIMENTS),
+    ("experiments-envoy-gateway", Environment::EnvoyGateway, EXPERIMENTS),
 ];
 
 fn root() -> PathBuf {
@@ -51,17 +60,57 @@ fn policy(file: &str) -> Policy {
     Policy::parse(file, &text).unwrap()
 }
 
+fn experiments(environment: Environment) -> Experiments {
+    let text = fs::read_to_string(root().join("examples/experiments").join(EXPERIMENTS)).unwrap();
+    let mut document = Experiments::parse(EXPERIMENTS, &text).unwrap();
+    if environment == Environment::EnvoyGateway {
+        document.experiments[2].shadow.transport = Some(Transport::Callout);
+    }
+    document
+}
+
+/// The experiments' clusters, where the environment asks for them.
+fn clusters(environment: Environment) -> BTreeMap<String, String> {
+    let places: &[(&str, &str)] = match environment {
+        Environment::Envoy | Environment::EnvoyEcds => &[
+            ("support", "127.0.0.1:8001"),
+            ("support-model", "127.0.0.1:8002"),
+            ("support-prompt", "127.0.0.1:8003"),
+            ("search", "127.0.0.1:8004"),
+            ("search-next", "127.0.0.1:8005"),
+        ],
+        Environment::Istio => &[
+            ("search", "search.default.svc.cluster.local"),
+            ("search-next", "search.default.svc.cluster.local"),
+        ],
+        Environment::EnvoyGateway => &[],
+    };
+    places.iter().map(|(name, place)| ((*name).to_owned(), (*place).to_owned())).collect()
+}
+
 fn rendered(environment: Environment, file: &str, place: &Place) -> Vec<ManifestFile> {
+    if file == EXPERIMENTS {
+        let place = Place { clusters: clusters(environment), ..place.clone() };
+        return render_experiments(file, &experiments(environment), environment, &place).unwrap();
+    }
     render(file, &policy(file), environment, place).unwrap()
+}
+
+/// Examples of an Envoy by itself, or of a mesh.
+fn examples(mesh: bool) -> impl Iterator<Item = (&'static str, Environment, &'static str)> {
+    let is_mesh = |environment| matches!(environment, Environment::Istio | Environment::EnvoyGateway);
+    EXAMPLES.into_iter().filter(move |(_, environment, _)| is_mesh(*environment) == mesh)
 }
 
 /// The objects of all manifests, by what kind they are.
 fn objects() -> Vec<(String, Value)> {
     let mut objects = Vec::new();
-    for (folder, environment, file) in &EXAMPLES[2..] {
-        for manifest in rendered(*environment, file, &place()) {
-            let name = format!("{folder}/{}", manifest.path);
-            objects.push((name.clone(), weir_document::parse(&name, &manifest.text).unwrap()));
+    for (folder, environment, file) in examples(true) {
+        for manifest in rendered(environment, file, &place()) {
+            for (index, text) in manifest.text.split("---\n").enumerate() {
+                let name = format!("{folder}/{}#{index}", manifest.path);
+                objects.push((name.clone(), weir_document::parse(&name, text).unwrap()));
+            }
         }
     }
     objects
@@ -101,8 +150,8 @@ fn both_bootstraps_pass_envoys_own_validation_with_the_real_module() {
     let ecds = folder.path().join("ecds/weir.json");
     fs::create_dir(ecds.parent().unwrap()).unwrap();
     let place = Place { module_path: find_filter(None).unwrap(), ecds: ecds.clone(), ..place() };
-    for (_, environment, file) in &EXAMPLES[..2] {
-        let files = rendered(*environment, file, &place);
+    for (_, environment, file) in examples(false) {
+        let files = rendered(environment, file, &place);
         if let Some(carried) = files.iter().find(|file| file.path == "weir.json") {
             fs::write(&ecds, &carried.text).unwrap();
         }
@@ -170,12 +219,11 @@ fn merged(objects: &[(String, Value)]) -> String {
 fn what_the_meshes_merge_into_envoy_passes_its_own_validation_with_the_real_module() {
     let folder = tempfile::tempdir().unwrap();
     let place = Place { module_path: find_filter(None).unwrap(), ..place() };
-    for (name, environment, file) in &EXAMPLES[2..] {
-        let files = rendered(*environment, file, &place);
-        let objects: Vec<_> = files
-            .iter()
-            .map(|file| (file.path.clone(), weir_document::parse(&file.path, &file.text).unwrap()))
-            .collect();
+    for (name, environment, file) in examples(true) {
+        let files = rendered(environment, file, &place);
+        let texts = files.iter().flat_map(|file| file.text.split("---\n").map(|text| (&file.path, text)));
+        let objects: Vec<_> =
+            texts.map(|(path, text)| (path.clone(), weir_document::parse(path, text).unwrap())).collect();
         let bootstrap = merged(&objects);
         assert!(bootstrap.contains("tag_name") && bootstrap.contains("weir-collector"), "{name}");
         validate(&find_envoy(None).unwrap(), &bootstrap, folder.path())
