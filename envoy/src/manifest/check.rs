@@ -30,7 +30,7 @@ pub(super) fn check(
     if installation.several {
         conflicts::check(installation, environment, &mut problems);
     }
-    if environment == Environment::EnvoyGateway && problems.is_empty() {
+    if environment == Environment::EnvoyGateway {
         gateway::check_sizes(installation, &mut problems);
     }
     places::check(installation, environment, place, &mut problems);

@@ -12,9 +12,13 @@ use super::{Environment, gateway, istio, standalone};
 /// Reports everything.
 pub(super) fn check(installation: &Installation<'_>, environment: Environment, problems: &mut Collector) {
     let telling = Telling::new(installation.policies);
+    let by_length = environment == Environment::EnvoyGateway && telling.is_split();
     installation.each(problems, |index, policy, at, problems| {
         for (earlier, other) in installation.policies.iter().enumerate().take(index) {
-            check_routes(&telling, (policy, index), (other, earlier), environment, at, problems);
+            if !telling.are_apart(earlier, index) {
+                check_candidates(policy, (other, earlier), at, problems);
+                check_controls(policy, (other, earlier), by_length, environment, at, problems);
+            }
         }
         check_rule(&telling, index, policy, environment, at, problems);
         check_headers(installation, index, policy, at, problems);
@@ -32,41 +36,59 @@ fn copies(policy: &Policy, environment: Environment) -> Vec<Copies<'_>> {
     }
 }
 
-fn check_routes(
-    telling: &Telling<'_>,
-    (policy, index): (&Policy, usize),
+/// What of the request keeps experiments apart.
+const EXCLUDE: &str = "`requests` that exclude each other, such as different prefixes of :path";
+
+/// Routes find the candidate that the filter means.
+fn check_candidates(
+    policy: &Policy,
     (other, earlier): (&Policy, usize),
+    at: &Path<'_>,
+    problems: &mut Collector,
+) {
+    if candidates_collide(policy, other) && !both_name(policy, other) {
+        let why = format!(
+            "is that of experiments[{earlier}], which may have the same requests and has another candidate"
+        );
+        problems
+            .report(&at.key("routing").key("variantHeader"), why)
+            .text_value(&policy.routing.variant_header)
+            .allowed(format!("a header of its own, routing.clusterHeader in both, or {EXCLUDE}"))
+            .hint(format!(
+                "routes could not tell them apart; write for example routing: {{variantHeader: x-{}}}",
+                policy.experiment
+            ));
+    }
+}
+
+/// Routes find control, without the filter too. Where the longest path decides and not the order, rules are the same or apart.
+fn check_controls(
+    policy: &Policy,
+    (other, earlier): (&Policy, usize),
+    by_length: bool,
     environment: Environment,
     at: &Path<'_>,
     problems: &mut Collector,
 ) {
-    if telling.are_apart(earlier, index) {
+    let why = if controls_differ(policy, other) && (by_length || !both_name(policy, other)) {
+        format!("is not that of experiments[{earlier}], which may have the same requests")
+    } else if by_length && policy.requests != other.requests {
+        format!("is found by the longest path here, and experiments[{earlier}] may have the same requests")
+    } else {
         return;
-    }
-    let exclude = "`requests` that exclude each other, such as different prefixes of :path";
-    let named = both_name(policy, other);
-    if candidates_collide(policy, other) && !named {
-        problems
-            .report(
-                &at.key("routing").key("variantHeader"),
-                format!("is that of experiments[{earlier}], which may have the same requests and has another candidate"),
-            )
-            .text_value(&policy.routing.variant_header)
-            .allowed(format!("a header of its own, routing.clusterHeader in both, or {exclude}"))
-            .hint(format!("routes could not tell them apart; write for example routing: {{variantHeader: x-{}}}", policy.experiment));
-    }
-    let by_length = environment == Environment::EnvoyGateway && telling.is_split();
-    let differ = controls_differ(policy, other);
-    let lost = if by_length { differ || policy.requests != other.requests } else { differ && !named };
-    if lost {
-        let why = if differ { "is not that of" } else { "is found by `requests`, which may be those of" };
-        let header = if by_length { "" } else { "routing.clusterHeader in both, or " };
-        problems
-            .report(&at.key("control").key("cluster"), format!("{why} experiments[{earlier}]"))
-            .text_value(&policy.control.cluster)
-            .allowed(format!("the same control in every experiment, {header}{exclude}"))
-            .hint("without the filter, control is found by the request alone; a rule can exclude others: {not: {header: \":path\", prefix: /chat}}");
-    }
+    };
+    let example = match environment {
+        Environment::Envoy | Environment::EnvoyEcds => {
+            "; a rule can leave out another's: {not: {header: \":path\", prefix: /chat}}"
+        }
+        Environment::Istio | Environment::EnvoyGateway => "",
+    };
+    let named = if by_length { "or" } else { "routing.clusterHeader in both, or" };
+    problems
+        .report(&at.key("control").key("cluster"), why)
+        .text_value(&policy.control.cluster)
+        .allowed(format!("the same control in every experiment, {named} {EXCLUDE}"))
+        .hint(format!("without the filter, control is found by the request alone{example}"));
 }
 
 /// Routes that go by the request have tests that the environment knows.

@@ -213,7 +213,10 @@ impl<'a> List<'a, '_> {
             }
             let when = self.telling.when(index, true);
             let every = when.iter().any(Vec::is_empty);
-            routes.push(plain(self.name(policy, "control"), when, &policy.control.cluster));
+            // Of the same requests the first has decided.
+            if !routes.iter().any(|route| route.marks.is_empty() && route.when == when) {
+                routes.push(plain(self.name(policy, "control"), when, &policy.control.cluster));
+            }
             if every {
                 return;
             }
