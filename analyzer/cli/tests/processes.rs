@@ -315,3 +315,33 @@ fn processes_with(folder: &Path) -> Vec<String> {
         .filter(|line| line.contains(&wanted) && !line.contains("weir demo"))
         .collect()
 }
+
+#[test]
+fn several_experiments_are_rendered_together_and_one_of_them_by_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().display().to_string();
+    let file = "examples/experiments/search-and-support.yaml";
+    let rendered = |arguments: &[&str]| {
+        let output = run(&[&["render", "--for", "envoy-ecds", file, "--out", &out], arguments].concat());
+        (output.status.code(), text(&output))
+    };
+    let (code, missing) = rendered(&["--cluster", "search=10.0.0.1:80"]);
+    assert_eq!(code, Some(2), "{missing}");
+    assert!(
+        missing.contains("experiments[2].candidate.cluster: \"search-next\" has no address"),
+        "{missing}"
+    );
+    assert!(missing.contains("hint: add --cluster support-prompt=ADDRESS"), "{missing}");
+    let (code, twice) = rendered(&["--cluster", "search=10.0.0.1:80", "--cluster", "search=10.0.0.2:80"]);
+    assert_eq!(code, Some(2), "{twice}");
+    assert!(twice.contains("--cluster search is both 10.0.0.1:80 and 10.0.0.2:80"), "{twice}");
+    let names = ["support", "support-model", "support-prompt", "search", "search-next"];
+    let clusters: Vec<String> = names.iter().map(|name| format!("--cluster={name}=10.0.0.1:80")).collect();
+    let (code, whole) = rendered(&clusters.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(code, Some(0), "{whole}");
+    let carried = || std::fs::read_to_string(folder.path().join("weir.json")).unwrap();
+    assert!(carried().contains(r#"\"kind\":\"Experiments\""#), "{}", carried());
+    let (code, one) = rendered(&["--experiment", "search-ranking"]);
+    assert_eq!(code, Some(0), "{one}");
+    assert!(carried().contains(r#"\"kind\":\"Policy\""#), "{}", carried());
+}
