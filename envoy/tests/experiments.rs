@@ -7,8 +7,10 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use weir_envoy::{Environment, ManifestFile, Place, find_envoy, find_filter, render_experiments, validate};
-use weir_policy::Experiments;
+use weir_envoy::{
+    Environment, ManifestFile, Place, find_envoy, find_filter, render, render_experiments, validate,
+};
+use weir_policy::{Experiments, Policy};
 
 fn place(clusters: &[(&str, &str)]) -> Place {
     let clusters = clusters.iter().map(|(name, place)| ((*name).to_owned(), (*place).to_owned()));
@@ -191,6 +193,16 @@ fn what_experiments_cannot_have_together_is_refused_by_field_with_a_remedy() {
             "requests: {all: [{not: {header: ':path', contains: chat}}, {not: {header: x-b, exact: ''}}]}",
         ),
     ]);
+    let rewritten = document(&[
+        experiment(
+            "chat",
+            "requests: {header: ':path', prefix: /chat}\ncandidate: {cluster: next, request: {path: /v2/chat, headers: {x-a: b}}, SNAPSHOT}",
+        ),
+        experiment(
+            "search",
+            "requests: {all: [{header: ':path', prefix: /search}, {header: x-a, exact: b}]}",
+        ),
+    ]);
     let without = {
         let mut document = on_paths();
         document.experiments[1].candidate = None;
@@ -206,6 +218,7 @@ fn what_experiments_cannot_have_together_is_refused_by_field_with_a_remedy() {
         ("a header with two meanings", &two_meanings, &Environment::ALL[..]),
         ("clusters of copies", &copies, &Environment::ALL[..]),
         ("tests of requests", &tests, &Environment::ALL[..]),
+        ("requests that are rewritten", &rewritten, &Environment::ALL[..1]),
         ("no candidate", &without, &Environment::ALL[..1]),
     ] {
         for environment in environments {
@@ -269,6 +282,25 @@ fn every_test_of_requests_passes_envoys_own_validation_as_a_route() {
     let folder = tempfile::tempdir().unwrap();
     let place = Place { module_path: find_filter(None).unwrap(), ..place(&ADDRESSES) };
     validated(&render_experiments("e", &document, Environment::Envoy, &place).unwrap(), folder.path());
+}
+
+#[test]
+fn the_clusters_of_one_policy_can_be_said_by_name_too() {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/policies/canary.yaml");
+    let policy = Policy::parse("canary.yaml", &std::fs::read_to_string(file).unwrap()).unwrap();
+    let at = |environment, clusters: &[(&str, &str)]| {
+        render("canary.yaml", &policy, environment, &place(clusters))
+    };
+    let plain = at(Environment::Envoy, &[]).unwrap();
+    let same = [("control", "127.0.0.1:8001"), ("candidate", "127.0.0.1:8002")];
+    assert_eq!(at(Environment::Envoy, &same).unwrap(), plain);
+    let elsewhere = at(Environment::Envoy, &[("candidate-shadow", "10.0.0.7:80")]).unwrap();
+    assert_eq!(elsewhere[0].text.matches("10.0.0.7").count(), 1);
+    let texts = [
+        at(Environment::EnvoyEcds, &[("shadow", "10.0.0.7:80")]).unwrap_err().to_string(),
+        at(Environment::Istio, &[("control", "model.default.svc.cluster.local")]).unwrap_err().to_string(),
+    ];
+    insta::assert_snapshot!(texts.join("\n"));
 }
 
 /// The matches of an object's routes, each in a line.

@@ -21,6 +21,9 @@ pub(super) fn check(installation: &Installation<'_>, environment: Environment, p
             }
         }
         check_rule(&telling, index, policy, environment, at, problems);
+        if telling.candidate_by_rule(index) || by_length {
+            check_rewriting(installation, policy, at, problems);
+        }
         check_headers(installation, index, policy, at, problems);
         for copy in copies(policy, environment) {
             check_copies(installation, index, &copy, environment, at, problems);
@@ -123,6 +126,35 @@ fn check_rule(
             .text_value(&test.to_string())
             .allowed(allowed)
             .hint(hint);
+    }
+}
+
+/// Routes see what the filter has made of a candidate's request: what it sets is nothing that tells candidates apart.
+fn check_rewriting(
+    installation: &Installation<'_>,
+    policy: &Policy,
+    at: &Path<'_>,
+    problems: &mut Collector,
+) {
+    let Some(request) = policy.candidate.as_ref().and_then(|candidate| candidate.request.as_ref()) else {
+        return;
+    };
+    let rules = installation.policies.iter().filter_map(|policy| policy.requests.as_ref());
+    let mut tested: Vec<&str> = Vec::new();
+    rules.for_each(|rule| rule.each_header(&mut |header| tested.push(header)));
+    let section = at.key("candidate");
+    let section = section.key("request");
+    let path = request.path.as_ref().map(|_| (section.key("path"), ":path"));
+    let host = request.host.as_ref().map(|_| (section.key("host"), ":authority"));
+    let headers = section.key("headers");
+    let set = request.headers.keys().map(|name| (headers.key(name), name.as_str()));
+    for (at, header) in path.into_iter().chain(host).chain(set) {
+        if tested.iter().any(|tested| tested.eq_ignore_ascii_case(header)) {
+            problems
+                .report(&at, "changes what `requests` test, by which routes tell the candidates apart")
+                .text_value(header)
+                .hint("give each experiment a routing.variantHeader of its own, and the same control");
+        }
     }
 }
 
