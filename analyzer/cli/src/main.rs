@@ -3,10 +3,13 @@
 //! Each command is one file in `commands`; the rooms do the work. Data goes to standard output, progress and errors to
 //! standard error, and every way out is one of the exit codes in `exit`.
 
+#![deny(clippy::print_stdout)]
+
 mod arguments;
 mod commands;
 mod exit;
 mod output;
+mod say;
 mod settings;
 
 use std::process::ExitCode;
@@ -30,7 +33,7 @@ fn main() -> ExitCode {
         Err(failure) => return ended(&failure),
     };
     match run(&arguments.command) {
-        Ok(exit) => exit.into(),
+        Ok(exit) => say::ended(exit).into(),
         Err(failure) => ended(&failure),
     }
 }

@@ -3,7 +3,7 @@
 //! A file takes the format that its ending names, or the only format asked for. A format without a file goes to
 //! standard output, and at most one may. Files are written whole: a temporary file in the same folder, then a rename.
 
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use crate::exit::{Exit, Failure, OrExit, failure};
@@ -122,11 +122,13 @@ fn write(destination: &Destination, text: &str) -> std::io::Result<()> {
     match destination {
         Destination::Stdout => {
             let mut stdout = std::io::stdout().lock();
-            stdout.write_all(text.as_bytes())?;
-            if !text.ends_with('\n') {
-                stdout.write_all(b"\n")?;
-            }
-            stdout.flush()
+            let end = if text.ends_with('\n') { "" } else { "\n" };
+            let written = stdout
+                .write_all(text.as_bytes())
+                .and_then(|()| stdout.write_all(end.as_bytes()))
+                .and_then(|()| stdout.flush());
+            // A reader who has had enough is no failure.
+            written.or_else(|error| if error.kind() == ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })
         }
         Destination::File(path) => write_whole(path, text),
     }

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// What `weir` writes: under a terminal of so many columns, or into a pipe. None without Python.
 fn written(columns: Option<u32>, no_colour: bool, data: &Path) -> Option<String> {
@@ -66,4 +66,31 @@ fn the_report_fits_the_terminal_and_colour_adds_nothing_but_colour() {
     assert!(!plain.contains('\u{1b}'), "NO_COLOR is obeyed");
     let wide = without_colour(&written(Some(200), false, folder.path()).unwrap());
     assert!((120..=200).contains(&widest(&wide)), "{}", widest(&wide));
+}
+
+#[test]
+fn a_reader_who_has_had_enough_is_no_failure_and_a_full_disk_is_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let legs = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/logs/support.jsonl");
+    let data = folder.path().to_str().unwrap();
+    let weir = |arguments: &[&str], to: Stdio| {
+        let output = Command::new(env!("CARGO_BIN_EXE_weir")).args(arguments).stdout(to).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let gone = || {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        Stdio::from(writer)
+    };
+    let full = || Stdio::from(std::fs::File::options().write(true).open("/dev/full").unwrap());
+    let (imported, said) = weir(&["import", "--format", "jsonl", legs, "--data", data], gone());
+    assert_eq!((imported, said.as_str()), (Some(0), ""));
+    for (arguments, usual) in
+        [(vec!["validate", "--schema", "policy"], 0), (vec!["analyze", "--data", data], 1)]
+    {
+        assert_eq!(weir(&arguments, gone()), (Some(usual), String::new()), "{arguments:?}");
+        let (code, said) = weir(&arguments, full());
+        assert_eq!(code, Some(5), "{arguments:?}: {said}");
+        assert!(said.contains("standard output: cannot be written: No space left"), "{said}");
+    }
 }

@@ -5,6 +5,7 @@ use weir_policy::{PluginConfiguration, Policy, Request};
 use crate::arguments::{AssignArguments, TextOrJson};
 use crate::commands::read_text;
 use crate::exit::{Exit, OrExit, Outcome};
+use crate::say::say;
 
 /// Runs the command.
 pub(crate) fn run(arguments: &AssignArguments) -> Outcome {
@@ -27,8 +28,8 @@ pub(crate) fn run(arguments: &AssignArguments) -> Outcome {
     };
     let explanation = policy.explain(&policy.assign(&request));
     match arguments.output {
-        TextOrJson::Text => println!("{explanation}"),
-        TextOrJson::Json => println!("{}", serde_json::to_string_pretty(&explanation).or_data()?),
+        TextOrJson::Text => say!("{explanation}"),
+        TextOrJson::Json => say!("{}", serde_json::to_string_pretty(&explanation).or_data()?),
     }
     Ok(Exit::Pass)
 }

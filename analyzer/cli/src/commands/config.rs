@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::arguments::{ConfigArguments, TextOrJson};
 use crate::exit::{Exit, OrExit as _, Outcome};
+use crate::say::say;
 use crate::settings::{self, CONFIG_VARIABLE, ConfigFile, SETTINGS, Setting};
 
 /// A setting as it stands.
@@ -26,7 +27,7 @@ pub(crate) fn run(arguments: &ConfigArguments) -> Outcome {
                 .collect();
             let file = file.as_ref().map(|file| file.path.display().to_string());
             let all = json!({"file": file, "settings": settings});
-            println!("{}", serde_json::to_string_pretty(&all).or_data()?);
+            say!("{}", serde_json::to_string_pretty(&all).or_data()?);
         }
     }
     Ok(Exit::Pass)
@@ -48,18 +49,18 @@ fn find(setting: &Setting, file: Option<&ConfigFile>) -> Found {
 
 fn print(found: &[Found], file: Option<&ConfigFile>) {
     match file {
-        Some(file) => println!("file        {}", file.path.display()),
+        Some(file) => say!("file        {}", file.path.display()),
         None => {
             let places: Vec<String> =
                 settings::places().iter().map(|place| place.display().to_string()).collect();
-            println!("file        none; looked for {CONFIG_VARIABLE}, {}", places.join(", "));
+            say!("file        none; looked for {CONFIG_VARIABLE}, {}", places.join(", "));
         }
     }
     for one in found {
         match &one.value {
-            Some(value) => println!("{:<11} {value}  ({})", one.name, one.origin),
-            None => println!("{:<11} -  ({})", one.name, one.origin),
+            Some(value) => say!("{:<11} {value}  ({})", one.name, one.origin),
+            None => say!("{:<11} -  ({})", one.name, one.origin),
         }
     }
-    println!("An option on the command line counts before all of these.");
+    say!("An option on the command line counts before all of these.");
 }

@@ -8,6 +8,7 @@ use weir_meaning::{EmbedOptions, Embedder, EmbedderChoice, Findings};
 use crate::arguments::{EmbedArguments, EmbedderArguments, TextOrJson};
 use crate::commands::bar;
 use crate::exit::{Exit, Failure, OrExit, Outcome, failure};
+use crate::say::{say, say_text};
 
 /// Groups that the text names.
 const GROUPS_SHOWN: usize = 5;
@@ -33,8 +34,8 @@ pub(crate) fn run(arguments: &EmbedArguments) -> Outcome {
         weir_meaning::embed(&options, &embedder, &mut bar("embedding", "texts")).or_data()?;
     eprintln!("{embedded} texts embedded with {}, the others were there", findings.embedder);
     match arguments.output {
-        TextOrJson::Json => println!("{}", serde_json::to_string_pretty(&findings).or_data()?),
-        TextOrJson::Text => print!("{}", text(&findings)),
+        TextOrJson::Json => say!("{}", serde_json::to_string_pretty(&findings).or_data()?),
+        TextOrJson::Text => say_text!("{}", text(&findings)),
     }
     Ok(Exit::Pass)
 }

@@ -20,6 +20,7 @@ use crate::commands::eval_tripwires::tripwires;
 use crate::commands::eval_views::{junit, markdown, text, write};
 use crate::commands::judge::{endpoint, read_rubric};
 use crate::exit::{Exit, OrExit, Outcome, failure};
+use crate::say::say_text;
 
 /// Runs `weir eval`.
 pub(crate) async fn run(arguments: &EvalArguments) -> Outcome {
@@ -65,7 +66,7 @@ pub(crate) async fn run(arguments: &EvalArguments) -> Outcome {
         weir_gate::restrain(evaluation, &wires, &[])
     });
     let text = text(&went, &criteria, &wires, evaluation.as_ref());
-    print!("{text}");
+    say_text!("{text}");
     write(arguments.markdown.as_deref(), &markdown(&went, &text))?;
     write(arguments.junit.as_deref(), &junit(&went, &wires))?;
     if let Some(history) = &arguments.history {

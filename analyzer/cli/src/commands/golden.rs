@@ -16,6 +16,7 @@ use crate::arguments::{GoldenAddArguments, GoldenArguments, GoldenCommand, Golde
 use crate::commands::bar;
 use crate::commands::embed::{choice, experiment, processors};
 use crate::exit::{Exit, Failure, OrExit, Outcome, failure};
+use crate::say::say;
 
 /// Clusters of prompts that coverage tells apart.
 const CLUSTERS: usize = 12;
@@ -64,7 +65,7 @@ fn add(arguments: &GoldenAddArguments) -> Outcome {
     let mut file =
         std::fs::File::options().append(true).create(true).open(&arguments.golden).map_err(wrap)?;
     file.write_all(lines.as_bytes()).and_then(|()| file.sync_all()).map_err(wrap)?;
-    println!(
+    say!(
         "{added} cases added to {} ({} were there); {} secrets masked",
         arguments.golden.display(),
         existing.len(),
@@ -123,7 +124,7 @@ fn coverage(arguments: &GoldenCoverageArguments) -> Outcome {
     let views: Vec<&[f32]> = asked.iter().map(|(_, vector)| *vector).collect();
     let k = CLUSTERS.min(views.len().div_ceil(10)).max(1);
     let of = clusters::assign(&views, k);
-    println!(
+    say!(
         "{} prompts, {} cases, {}; a case covers prompts within distance {}",
         asked.len(),
         cases.len(),
@@ -135,7 +136,7 @@ fn coverage(arguments: &GoldenCoverageArguments) -> Outcome {
         let stale =
             made.of(&case.prompt).is_none_or(|vector| !views.iter().any(|prompt| near(prompt, vector)));
         if stale {
-            println!("stale: {} (nobody asks this any more)", case.id);
+            say!("stale: {} (nobody asks this any more)", case.id);
         }
     }
     if let Some(path) = &arguments.history {
@@ -175,7 +176,7 @@ fn uncovered<'v>(
         );
         gaps += usize::from(covered == 0);
         let mark = if covered == 0 { "NOT COVERED" } else { "covered" };
-        println!("{:>5} of {:>5} prompts  {mark:<11}  {name}", covered, inside.len());
+        say!("{:>5} of {:>5} prompts  {mark:<11}  {name}", covered, inside.len());
     }
     gaps
 }
@@ -186,7 +187,7 @@ fn tell_nothing(cases: &[Case], history: &Path) -> Result<(), Failure> {
     for case in cases {
         if let Some(passed) = alike.get(&case.id) {
             let how = if *passed { "held" } else { "failed" };
-            println!("tells nothing apart: {} (both versions {how} in the last {RUNS_MIN} runs)", case.id);
+            say!("tells nothing apart: {} (both versions {how} in the last {RUNS_MIN} runs)", case.id);
         }
     }
     Ok(())

@@ -8,6 +8,7 @@ use crate::arguments::{
 };
 use crate::commands::documents::{self, Traffic};
 use crate::exit::{Exit, Failure, OrExit, Outcome, failure};
+use crate::say::say;
 
 /// `weir push`
 pub(crate) async fn push(arguments: &PushArguments) -> Outcome {
@@ -46,7 +47,7 @@ pub(crate) async fn rollback(arguments: &RollbackArguments) -> Outcome {
 }
 
 fn print_pushed(what: &str, pushed: &PushedByHand) {
-    println!(
+    say!(
         "{what}revision {} (was {}) confirmed by {} after {:.0} ms",
         pushed.written.revision,
         pushed.written.revision_before,
@@ -68,12 +69,12 @@ pub(crate) async fn status(arguments: &StatusArguments) -> Outcome {
         .await
         .map_err(refused)?;
     if rollout.output == TextOrJson::Json {
-        println!("{}", serde_json::to_string_pretty(&report).or_data()?);
+        say!("{}", serde_json::to_string_pretty(&report).or_data()?);
     } else {
         if let Some(state) = &report.state {
             print_state(state, TextOrJson::Text)?;
         }
-        println!(
+        say!(
             "file       revision {}, mode {}",
             report.file_revision,
             report.file_mode.as_deref().unwrap_or(if report.experiments.is_empty() {
@@ -83,10 +84,10 @@ pub(crate) async fn status(arguments: &StatusArguments) -> Outcome {
             })
         );
         for one in &report.experiments {
-            println!("           {}: revision {}, mode {}", one.experiment, one.revision, one.mode);
+            say!("           {}: revision {}, mode {}", one.experiment, one.revision, one.mode);
         }
         for proxy in &report.proxies {
-            println!(
+            say!(
                 "proxy      {}: version_text {}, x-weir-revision {}, {} rejected",
                 proxy.proxy,
                 proxy.version_text.as_deref().unwrap_or("not shown"),
@@ -113,7 +114,7 @@ pub(crate) fn history(arguments: &RolloutArguments) -> Outcome {
     }
     for decision in &history.decisions {
         match arguments.output {
-            TextOrJson::Json => println!("{}", serde_json::to_string(decision).or_data()?),
+            TextOrJson::Json => say!("{}", serde_json::to_string(decision).or_data()?),
             TextOrJson::Text => print_decision(decision),
         }
     }
@@ -200,15 +201,15 @@ fn recorded(data: &DataArguments, experiment: &str) -> Result<State, Failure> {
 
 fn print_state(state: &State, output: TextOrJson) -> Result<(), Failure> {
     if output == TextOrJson::Json {
-        println!("{}", serde_json::to_string_pretty(state).or_data()?);
+        say!("{}", serde_json::to_string_pretty(state).or_data()?);
         return Ok(());
     }
     let confirmed = if state.confirmed { "confirmed" } else { "not confirmed" };
-    println!("experiment {}", state.experiment);
-    println!("status     {}", state.status);
-    println!("step       {} '{}', since {}", state.step + 1, state.step_name, state.since);
-    println!("revision   {}, {confirmed}", state.revision);
-    println!("decisions  {}", state.decisions);
+    say!("experiment {}", state.experiment);
+    say!("status     {}", state.status);
+    say!("step       {} '{}', since {}", state.step + 1, state.step_name, state.since);
+    say!("revision   {}, {confirmed}", state.revision);
+    say!("decisions  {}", state.decisions);
     Ok(())
 }
 
@@ -218,7 +219,7 @@ fn print_decision(decision: &Decision) {
         Some(after) => format!("revision {} to {after}", decision.revision_before),
         None => format!("revision {}", decision.revision_before),
     };
-    println!(
+    say!(
         "{:>4}  {}  {:<10} {:<15} step '{}', {revisions}",
         decision.number,
         decision.at,
@@ -227,7 +228,7 @@ fn print_decision(decision: &Decision) {
         decision.step
     );
     if let Some(reason) = decision.reasons.first() {
-        println!("      {reason}");
+        say!("      {reason}");
     }
 }
 

@@ -9,6 +9,7 @@ use weir_report::{Progress, Unit};
 
 use crate::arguments::{ImportArguments, ImportFormat};
 use crate::exit::{Exit, Failure, OrExit as _, Outcome};
+use crate::say::say;
 
 /// Runs the command.
 pub(crate) fn run(arguments: &ImportArguments) -> Outcome {
@@ -23,7 +24,7 @@ pub(crate) fn run(arguments: &ImportArguments) -> Outcome {
     for problem in &summary.problems {
         eprintln!("warning: left out: {problem}");
     }
-    println!(
+    say!(
         "{} legs and {} scores of experiment {} in {} new Parquet files; {} lines left out, {} secrets masked",
         summary.samples,
         summary.scores,

@@ -16,6 +16,7 @@ use crate::commands::embed::experiment;
 use crate::commands::label::report;
 use crate::commands::read_text;
 use crate::exit::{Exit, Failure, OrExit, Outcome, failure};
+use crate::say::say;
 
 /// Runs `weir judge`.
 pub(crate) async fn run(arguments: &JudgeArguments) -> Outcome {
@@ -38,7 +39,7 @@ pub(crate) async fn run(arguments: &JudgeArguments) -> Outcome {
     for problem in &judged.problems {
         eprintln!("warning: {problem}");
     }
-    println!("{}", told(&judged, arguments.dry_run));
+    say!("{}", told(&judged, arguments.dry_run));
     if arguments.dry_run {
         return Ok(Exit::Pass);
     }

@@ -10,6 +10,7 @@ use crate::arguments::LabelArguments;
 use crate::commands::embed::experiment;
 use crate::commands::judge::{read_rubric, undecided};
 use crate::exit::{Exit, Failure, OrExit, Outcome, failure};
+use crate::say::say;
 
 /// Runs the command.
 pub(crate) fn run(arguments: &LabelArguments) -> Outcome {
@@ -166,9 +167,9 @@ pub(crate) fn report(calibration: &weir_judge::labels::Calibration) {
     }
     for trust in &calibration.trust {
         let word = if trust.calibrated { "calibrated" } else { "not calibrated: can roll back, not promote" };
-        println!("judge {} of {}: {word} ({})", trust.judge, trust.criterion, trust.text);
+        say!("judge {} of {}: {word} ({})", trust.judge, trust.criterion, trust.text);
         let number = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.3}"));
-        println!(
+        say!(
             "  agreement {}  kappa {}  alpha {}  bias control {}  candidate {}  error with length {}",
             number(trust.agreement),
             number(trust.kappa),
@@ -178,19 +179,23 @@ pub(crate) fn report(calibration: &weir_judge::labels::Calibration) {
             number(trust.length_bias)
         );
         if let Some(position) = &trust.position {
-            println!(
+            say!(
                 "  order: {} of {} pairs changed with it; the first is preferred by {:.3}",
-                position.flips, position.pairs, position.first
+                position.flips,
+                position.pairs,
+                position.first
             );
         }
         if let Some(twice) = &trust.twice {
-            println!(
+            say!(
                 "  asked twice: the same score for {} of {} answers, mean difference {:.3}",
-                twice.same, twice.answers, twice.difference
+                twice.same,
+                twice.answers,
+                twice.difference
             );
         }
         for part in trust.parts.iter().filter(|part| part.labels > 0) {
-            println!(
+            say!(
                 "  {:<28} {:>5} labels  agreement {}  kappa {}  bias {}  error with length {}",
                 part.of,
                 part.labels,
@@ -202,9 +207,11 @@ pub(crate) fn report(calibration: &weir_judge::labels::Calibration) {
         }
         if let Some(corrected) = &trust.corrected {
             let (low, high) = corrected.interval();
-            println!(
+            say!(
                 "  candidate - control as people would score: {:+.3} [{low:+.3}, {high:+.3}] ({} + {} labels)",
-                corrected.mean, trust.labels.0, trust.labels.1
+                corrected.mean,
+                trust.labels.0,
+                trust.labels.1
             );
         }
     }

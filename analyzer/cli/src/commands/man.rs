@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::arguments::ManArguments;
 use crate::exit::{Exit, Failure, Outcome, failure};
+use crate::say::say;
 use crate::settings;
 
 /// Runs the command.
@@ -12,7 +13,7 @@ pub(crate) fn run(arguments: &ManArguments) -> Outcome {
     let folder = &arguments.out;
     std::fs::create_dir_all(folder).map_err(|error| refused(folder, &error))?;
     let pages = write_all(folder, &["weir"], &settings::command())?;
-    println!("{pages} man pages in {}; read one with `man {}/weir.1`", folder.display(), folder.display());
+    say!("{pages} man pages in {}; read one with `man {}/weir.1`", folder.display(), folder.display());
     Ok(Exit::Pass)
 }
 

@@ -11,6 +11,7 @@ use weir_report::Format;
 
 use crate::arguments::{AnalyzeArguments, AnalyzeJudge};
 use crate::exit::{Exit, OrExit, Outcome, failure};
+use crate::say::say_text;
 
 /// Level of the intervals.
 const ALPHA: f64 = 0.05;
@@ -36,11 +37,14 @@ pub(crate) fn run(arguments: &AnalyzeArguments, series: &[MetricSeries]) -> Outc
     };
     if arguments.judge == AnalyzeJudge::FixedN {
         let tests = fixed_tests(series, ALPHA, SEED);
-        print!("{}", if json { to_string_pretty(&tests).or_data()? + "\n" } else { tests_as_text(&tests) });
+        say_text!(
+            "{}",
+            if json { to_string_pretty(&tests).or_data()? + "\n" } else { tests_as_text(&tests) }
+        );
         return Ok(Exit::Pass);
     }
     let score = kayenta_score(series, KAYENTA_TOLERANCE, KAYENTA_CONFIDENCE);
-    print!("{}", if json { to_string_pretty(&score).or_data()? + "\n" } else { score_as_text(&score) });
+    say_text!("{}", if json { to_string_pretty(&score).or_data()? + "\n" } else { score_as_text(&score) });
     Ok(match score.score {
         score if score >= KAYENTA_PASS => Exit::Pass,
         score if score >= KAYENTA_MARGINAL => Exit::Human,

@@ -9,6 +9,7 @@ use weir_report::{Progress, Unit};
 use crate::arguments::{PlanArguments, TextOrJson};
 use crate::commands::analyze::{progress, read_gates, read_metrics};
 use crate::exit::{Exit, Failure, OrExit, Outcome, failure};
+use crate::say::{say, say_text};
 
 /// Runs the command.
 pub(crate) fn run(arguments: &PlanArguments) -> Outcome {
@@ -53,8 +54,8 @@ pub(crate) fn run(arguments: &PlanArguments) -> Outcome {
     let planned = weir_gate::plan_telling(&gates, &pools, &options, |done, all| shown.at(done, all));
     let plan = Plan::new(planned, &options, alpha, traffic);
     match arguments.output {
-        TextOrJson::Json => println!("{}", serde_json::to_string_pretty(&plan).or_data()?),
-        TextOrJson::Text => print!("{}", weir_report::plan_text(&plan)),
+        TextOrJson::Json => say!("{}", serde_json::to_string_pretty(&plan).or_data()?),
+        TextOrJson::Text => say_text!("{}", weir_report::plan_text(&plan)),
     }
     Ok(Exit::Pass)
 }

@@ -13,6 +13,7 @@ use crate::arguments::{RehearseArguments, TextOrJson};
 use crate::commands::analyze::{progress, read_gates, read_metrics};
 use crate::commands::plan::{metrics_of, one_sided};
 use crate::exit::{Exit, OrExit, Outcome, failure};
+use crate::say::{say, say_text};
 
 /// Fewest answers of control that make a history.
 const HISTORY_MIN: usize = 200;
@@ -59,8 +60,8 @@ pub(crate) fn run(arguments: &RehearseArguments) -> Outcome {
     let splits = all_splits(&gates, &loaded.series, &rehearse);
     let rehearsal = weir_gate::rehearsal(&gates, &loaded.series, &rehearse, &splits);
     match arguments.output {
-        TextOrJson::Json => println!("{}", serde_json::to_string_pretty(&rehearsal).or_data()?),
-        TextOrJson::Text => print!("{}", weir_report::rehearsal_text(&rehearsal)),
+        TextOrJson::Json => say!("{}", serde_json::to_string_pretty(&rehearsal).or_data()?),
+        TextOrJson::Text => say_text!("{}", weir_report::rehearsal_text(&rehearsal)),
     }
     Ok(Exit::Pass)
 }

@@ -10,6 +10,7 @@ use weir_envoy::{Environment, ManifestFile, Place, find_filter, oci};
 use crate::arguments::{RenderArguments, RenderFor};
 use crate::commands::documents::{self, Traffic};
 use crate::exit::{Exit, Failure, OrExit, Outcome, failure};
+use crate::say::{say, say_text};
 
 /// Runs the command.
 pub(crate) fn run(arguments: &RenderArguments) -> Outcome {
@@ -108,9 +109,9 @@ fn print(files: &[ManifestFile]) {
     for (index, file) in files.iter().enumerate() {
         if files.len() > 1 {
             let line = if index > 0 { "---\n" } else { "" };
-            println!("{line}# {}", file.path);
+            say!("{line}# {}", file.path);
         }
-        print!("{}", file.text);
+        say_text!("{}", file.text);
     }
 }
 

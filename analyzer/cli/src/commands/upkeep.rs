@@ -14,6 +14,7 @@ use crate::arguments::{CompactArguments, ForgetArguments};
 use crate::commands::documents::{self, Traffic};
 use crate::commands::store;
 use crate::exit::{Exit, Failure, Outcome};
+use crate::say::say;
 
 /// How long a running collector may take to write its log to Parquet.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -36,7 +37,7 @@ pub(crate) fn run_compact(arguments: &CompactArguments) -> Outcome {
     };
     let done = done.map_err(refused)?;
     done.problems.iter().for_each(|problem| eprintln!("warning: {problem}"));
-    println!("{}", compacted(&done, arguments));
+    say!("{}", compacted(&done, arguments));
     Ok(Exit::Pass)
 }
 
@@ -78,7 +79,7 @@ fn forget_one(arguments: &ForgetArguments, identity_hash: String) -> Outcome {
         None => forget(&options),
     };
     let done = done.map_err(refused)?;
-    println!("{}", forgotten(&done, &identity_hash, arguments.dry_run));
+    say!("{}", forgotten(&done, &identity_hash, arguments.dry_run));
     done.unsearched.iter().for_each(|problem| eprintln!("warning: not searched: {problem}"));
     Ok(if done.unsearched.is_empty() { Exit::Pass } else { Exit::Data })
 }

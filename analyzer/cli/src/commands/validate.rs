@@ -7,11 +7,12 @@ use weir_policy::{Newest, PluginConfiguration};
 use crate::arguments::{DocumentKind, ValidateArguments};
 use crate::commands::read_text;
 use crate::exit::{Exit, Failure, OrExit, Outcome, failure};
+use crate::say::say;
 
 /// Runs the command.
 pub(crate) fn run(arguments: &ValidateArguments) -> Outcome {
     if let Some(kind) = arguments.schema {
-        println!("{:#}", schema(kind));
+        say!("{:#}", schema(kind));
         return Ok(Exit::Pass);
     }
     let newest = arguments.after.as_deref().map(newest).transpose()?;
@@ -26,7 +27,7 @@ pub(crate) fn run(arguments: &ValidateArguments) -> Outcome {
             }
         };
         match check(path, &text).and_then(|summary| in_time(path, &text, newest.as_ref()).map(|()| summary)) {
-            Ok(summary) => println!("{}: {summary}", path.display()),
+            Ok(summary) => say!("{}: {summary}", path.display()),
             Err(problems) => {
                 eprintln!("{problems}");
                 refused += 1;
