@@ -262,6 +262,7 @@ fn figures(options: &Options, measured: &BTreeMap<Variant, Vec<Measured>>, shipp
     for (name, of, over) in [
         ("routing_vs_lua", Variant::Routing, Variant::Lua),
         ("routing_vs_empty", Variant::Routing, Variant::Empty),
+        ("routing_untold_vs_empty", Variant::RoutingUntold, Variant::Empty),
         ("capture_vs_mirror", Variant::Capture, Variant::Mirror),
     ] {
         if let (Some(of), Some(over)) = (added_us.get(&of), added_us.get(&over)) {

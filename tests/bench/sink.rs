@@ -387,6 +387,7 @@ fn json_gzip_bytes(rows: &[Sample]) -> Result<u64, Failure> {
                 Access::Float { get, .. } => json!(get(row)),
                 Access::Boolean { get, .. } => json!(get(row)),
                 Access::Timestamp { get, .. } => json!(get(row)),
+                Access::Vector { get, .. } => json!(get(row)),
                 Access::Tags { get, .. } => json!(Some(get(row)).filter(|tags| !tags.is_empty())),
             };
             if !value.is_null() {

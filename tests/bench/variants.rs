@@ -30,6 +30,8 @@ pub(crate) enum Variant {
     Bootstrap,
     /// Weir: half of the users to the candidate, nothing captured.
     Routing,
+    /// Weir: one user in twenty to the candidate, nothing captured, and clients are told nothing: one host call, and rarely two.
+    RoutingUntold,
     /// Weir: every exchange mirrored, both answers captured and shipped.
     Capture,
     /// Weir: a tenth of the exchanges mirrored and a tenth of the others sampled.
@@ -38,13 +40,14 @@ pub(crate) enum Variant {
 
 impl Variant {
     /// All, plain first.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Plain,
         Self::Mirror,
         Self::Lua,
         Self::Empty,
         Self::Bootstrap,
         Self::Routing,
+        Self::RoutingUntold,
         Self::Capture,
         Self::Capture10,
     ];
@@ -58,6 +61,7 @@ impl Variant {
             Self::Empty => "empty",
             Self::Bootstrap => "bootstrap",
             Self::Routing => "routing",
+            Self::RoutingUntold => "routing_untold",
             Self::Capture => "capture",
             Self::Capture10 => "capture10",
         }
@@ -72,6 +76,7 @@ impl Variant {
             Self::Empty => "wasm filter that does nothing",
             Self::Bootstrap => "Weir's configuration without its module",
             Self::Routing => "Weir, 50 % canary, nothing captured",
+            Self::RoutingUntold => "Weir, 5 % canary, clients not told",
             Self::Capture => "Weir, 100 % shadow, both answers shipped",
             Self::Capture10 => "Weir, 10 % shadow, 10 % sampling",
         }
@@ -90,7 +95,8 @@ impl Variant {
         let envoy = Envoy::start(options).await?;
         let address = envoy.listener("weir").ok_or("envoy has no listener")?;
         // A refused policy bypasses the filter, and would be measured as a very cheap one.
-        let wanted = matches!(self, Self::Routing | Self::Capture | Self::Capture10).then(|| "1".to_owned());
+        let wanted = matches!(self, Self::Routing | Self::RoutingUntold | Self::Capture | Self::Capture10)
+            .then(|| "1".to_owned());
         if envoy.admin().version_text().await? != wanted {
             return Err(format!("{}: the policy was refused\n{}", self.name(), envoy.log_tail()).into());
         }
@@ -113,12 +119,10 @@ impl Variant {
             }
             Self::Bootstrap => Ok(Bootstrap::new(upstreams, FilterSource::Absent).render()),
             Self::Routing => weir(upstreams, folder, &policy("canary", 50.0, nothing_captured())),
-            Self::Capture => {
-                weir(upstreams, folder, &policy("shadow", 0.0, json!({"responseHeaders": null})))
-            }
+            Self::RoutingUntold => weir(upstreams, folder, &policy("canary", 5.0, clients_not_told())),
+            Self::Capture => weir(upstreams, folder, &policy("shadow", 0.0, json!({}))),
             Self::Capture10 => {
-                let shares =
-                    json!({"responseHeaders": null, "shadow": {"percent": 10}, "sampling": {"percent": 10}});
+                let shares = json!({"shadow": {"percent": 10}, "sampling": {"percent": 10}});
                 weir(upstreams, folder, &policy("shadow", 0.0, shares))
             }
         }
@@ -135,6 +139,14 @@ pub(crate) struct Proxy {
 
 fn nothing_captured() -> Value {
     json!({"shadow": {"percent": 0}, "sampling": {"percent": 0}})
+}
+
+fn clients_not_told() -> Value {
+    let mut fields = nothing_captured();
+    if let Value::Object(fields) = &mut fields {
+        fields.insert("responseHeaders".to_owned(), json!({"variant": false, "revision": false}));
+    }
+    fields
 }
 
 fn weir(upstreams: Upstreams, folder: &Path, policy: &Value) -> Result<String, Failure> {

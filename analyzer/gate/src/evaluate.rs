@@ -74,7 +74,7 @@ pub fn evaluate(
     health: &CaptureHealth,
     spending: Spending,
 ) -> Evaluation {
-    evaluate_again(gates, series, health, spending, &Memory::default())
+    evaluate_again(gates, series, health, spending, &Memory::of_one())
 }
 
 /// [`evaluate`] for series that `memory` has seen already, or sees for the first time: other gates on the same evidence,

@@ -5,10 +5,11 @@
 //! the comparisons anew but cuts the segments out of the series only once.
 //!
 //! Invariants: a memory belongs to one list of series, whose names differ; what it gives is what would be measured, to the
-//! bit. It holds at most [`KEPT_MAX`] comparisons and forgets all of them when they are more.
+//! bit. It holds at most [`KEPT_MAX`] comparisons and forgets all of them when they are more; segments are as large as the series
+//! that they are cut out of, so that a memory for one evaluation holds [`PARTS_OF_ONE`] of them.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use crate::labels::{self, Segment};
@@ -18,11 +19,23 @@ use crate::series::MetricSeries;
 /// Comparisons that are kept; one takes about half a kilobyte.
 const KEPT_MAX: usize = 20_000;
 
+/// Segments that are kept for one evaluation: gates on one metric follow each other, and each segment comes once.
+const PARTS_OF_ONE: usize = 4;
+
 /// What was measured of one list of series.
 #[derive(Debug, Default)]
 pub struct Memory {
     measured: RefCell<BTreeMap<Key, Measured>>,
-    parts: RefCell<BTreeMap<(String, Segment), Rc<MetricSeries>>>,
+    parts: RefCell<Parts>,
+}
+
+/// Segments of series, the oldest first.
+#[derive(Debug, Default)]
+struct Parts {
+    known: BTreeMap<(String, Segment), Rc<MetricSeries>>,
+    order: VecDeque<(String, Segment)>,
+    /// How many are kept; all without it.
+    most: Option<usize>,
 }
 
 /// What a comparison depends on, beside the values.
@@ -40,6 +53,12 @@ pub(crate) struct Key {
 }
 
 impl Memory {
+    /// For one evaluation, after which it is dropped.
+    pub(crate) fn of_one() -> Self {
+        let parts = Parts { most: Some(PARTS_OF_ONE), ..Parts::default() };
+        Self { parts: RefCell::new(parts), ..Self::default() }
+    }
+
     /// The comparison, measured by `measure` where it is not known yet.
     pub(crate) fn measured(&self, key: Key, measure: impl FnOnce() -> Measured) -> Measured {
         if let Some(known) = self.measured.borrow().get(&key) {
@@ -57,11 +76,46 @@ impl Memory {
     /// The part of a series that is in a segment.
     pub(crate) fn part(&self, series: &MetricSeries, segment: &Segment) -> Rc<MetricSeries> {
         let key = (series.name.clone(), segment.clone());
-        Rc::clone(
-            self.parts
-                .borrow_mut()
-                .entry(key)
-                .or_insert_with(|| Rc::new(labels::restricted(series, segment))),
-        )
+        let mut parts = self.parts.borrow_mut();
+        if let Some(known) = parts.known.get(&key) {
+            return Rc::clone(known);
+        }
+        let part = Rc::new(labels::restricted(series, segment));
+        parts.keep(key, &part);
+        part
+    }
+}
+
+impl Parts {
+    fn keep(&mut self, key: (String, Segment), part: &Rc<MetricSeries>) {
+        self.known.insert(key.clone(), Rc::clone(part));
+        self.order.push_back(key);
+        while self.most.is_some_and(|most| self.order.len() > most)
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+    use super::*;
+
+    #[test]
+    fn one_evaluation_keeps_the_latest_segments_and_others_keep_all() {
+        let cut = |memory: &Memory, name: &str| {
+            let series = MetricSeries { name: name.to_owned(), ..MetricSeries::default() };
+            memory.part(&series, &Segment::new())
+        };
+        let names = ["a", "b", "c", "d", "e", "f"];
+        for (memory, kept) in [(Memory::of_one(), PARTS_OF_ONE), (Memory::default(), names.len())] {
+            let parts: Vec<_> = names.iter().map(|name| cut(&memory, name)).collect();
+            let known: Vec<bool> = parts.iter().map(|part| Rc::strong_count(part) == 2).collect();
+            let expected: Vec<bool> = (0..names.len()).map(|at| at + kept >= names.len()).collect();
+            assert_eq!(known, expected);
+            assert!(Rc::ptr_eq(&parts[5], &cut(&memory, "f")), "and what is kept is not cut again");
+        }
     }
 }

@@ -91,17 +91,15 @@ pub(crate) fn loaded(experiment: &str, metrics: &[Metric], options: &LoadOptions
         // A panic of the other thread is one of this.
         (all, health.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     });
-    let times = || exchanges.legs().map(|found| found.ts_us());
+    let times = Times::of(&exchanges);
+    let facts = exchanges.facts();
     let snapshots = |variant: Variant| {
-        let labels: BTreeSet<&str> = exchanges
-            .legs()
-            .filter(|found| found.variant() == variant)
-            .filter_map(|found| found.snapshot())
-            .collect();
+        let of_variant = facts.iter().filter(|found| found.variant == variant);
+        let labels: BTreeSet<&str> = of_variant.filter_map(|found| found.snapshot.as_deref()).collect();
         labels.into_iter().map(str::to_owned).collect()
     };
-    let revisions: BTreeSet<i64> = exchanges.legs().filter_map(|found| found.revision()).collect();
-    let digests: BTreeSet<&str> = exchanges.legs().filter_map(|found| found.policy_digest()).collect();
+    let revisions: BTreeSet<i64> = facts.iter().filter_map(|found| found.revision).collect();
+    let digests: BTreeSet<&str> = facts.iter().filter_map(|found| found.policy_digest.as_deref()).collect();
     Loaded {
         experiment: experiment.to_owned(),
         looks: all
@@ -112,10 +110,7 @@ pub(crate) fn loaded(experiment: &str, metrics: &[Metric], options: &LoadOptions
         distributions: parallel::map(&all.series, distribution, |_| {}).into_iter().flatten().collect(),
         series: all.series,
         health: CaptureHealth {
-            span_seconds: times()
-                .max()
-                .zip(times().min())
-                .map(|(last, first)| last.abs_diff(first) / 1_000_000),
+            span_seconds: times.ends.map(|(first, last)| last.abs_diff(first) / 1_000_000),
             ..health
         },
         absent: all.absent,
@@ -125,13 +120,30 @@ pub(crate) fn loaded(experiment: &str, metrics: &[Metric], options: &LoadOptions
         },
         revisions: revisions.into_iter().collect(),
         policy_digests: digests.into_iter().map(str::to_owned).collect(),
-        samples: u64::try_from(exchanges.legs().count()).unwrap_or(u64::MAX),
+        samples: times.legs,
         duplicates: exchanges.duplicates,
-        first_ts_us: times().min(),
-        last_ts_us: times().max(),
+        first_ts_us: times.ends.map(|(first, _)| first),
+        last_ts_us: times.ends.map(|(_, last)| last),
         seen: marks::seen(&exchanges),
         pairs: all.pairs,
         data_dir: options.data_dir.clone(),
+    }
+}
+
+/// How many legs there are, and when the first and the last one began.
+#[derive(Default)]
+struct Times {
+    legs: u64,
+    ends: Option<(i64, i64)>,
+}
+
+impl Times {
+    fn of(exchanges: &Exchanges<'_>) -> Self {
+        exchanges.legs().fold(Self::default(), |times, leg| {
+            let at = leg.ts_us();
+            let (first, last) = times.ends.unwrap_or((at, at));
+            Self { legs: times.legs + 1, ends: Some((first.min(at), last.max(at))) }
+        })
     }
 }
 

@@ -4,12 +4,12 @@
 //! - Order is by the primary leg's time, then sample id.
 
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use weir_sample::{Leg, Variant};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::figures::LegRef;
+use crate::figures::{Facts, LegRef};
 
 /// The legs of one request.
 #[derive(Clone, Copy, Debug)]
@@ -117,6 +117,15 @@ impl<'a> Exchanges<'a> {
     /// Every leg.
     pub(crate) fn legs(&self) -> impl Iterator<Item = LegRef<'a>> {
         self.all.iter().flat_map(Exchange::legs)
+    }
+
+    /// What legs have alike, each once for a file: a few, however many legs there are.
+    pub(crate) fn facts(&self) -> Vec<&'a Facts> {
+        let mut seen = HashSet::new();
+        self.legs()
+            .filter_map(LegRef::facts)
+            .filter(|facts| seen.insert(std::ptr::from_ref(*facts)))
+            .collect()
     }
 }
 

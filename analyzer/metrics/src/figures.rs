@@ -135,14 +135,6 @@ impl<'a> LegRef<'a> {
         self.facts()?.revision
     }
 
-    pub(crate) fn policy_digest(self) -> Option<&'a str> {
-        self.facts()?.policy_digest.as_deref()
-    }
-
-    pub(crate) fn snapshot(self) -> Option<&'a str> {
-        self.facts()?.snapshot.as_deref()
-    }
-
     pub(crate) fn cohort(self) -> Option<&'a str> {
         self.facts()?.cohort.as_deref()
     }

@@ -236,7 +236,7 @@ struct Builder<'a, 'b> {
 
 impl<'a, 'b> Builder<'a, 'b> {
     fn new(exchanges: &'b Exchanges<'a>, scores: &Scores, one_sided: bool) -> Self {
-        let revisions: BTreeSet<i64> = exchanges.legs().filter_map(|found| found.revision()).collect();
+        let revisions: BTreeSet<i64> = exchanges.facts().iter().filter_map(|found| found.revision).collect();
         let mut pairs = PairIndex::default();
         let mut pair_places = Vec::with_capacity(exchanges.all.len());
         for exchange in &exchanges.all {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{number, percent, share};
 use crate::exchange::{Exchange, Exchanges};
+use crate::figures::Facts;
 
 /// Digests that are listed.
 const LISTED_MAX: usize = 5;
@@ -11,11 +12,11 @@ const TORN_MIN: u64 = 20;
 const TORN_SHARE_MAX: f64 = 0.01;
 
 /// A variant that changed under way is two variants.
-pub(super) fn snapshots(exchanges: &Exchanges<'_>) -> Vec<String> {
+pub(super) fn snapshots(facts: &[&Facts]) -> Vec<String> {
     let mut labels: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for found in exchanges.legs() {
-        if let Some(label) = found.snapshot() {
-            labels.entry(found.variant().as_str()).or_default().insert(label);
+    for found in facts {
+        if let Some(label) = &found.snapshot {
+            labels.entry(found.variant.as_str()).or_default().insert(label);
         }
     }
     labels
@@ -36,10 +37,10 @@ pub(super) fn snapshots(exchanges: &Exchanges<'_>) -> Vec<String> {
 /// One revision with several policies, and pairs whose legs come from different revisions.
 ///
 /// Several revisions alone are no problem: unpaired values are compared within each of them.
-pub(super) fn policies(exchanges: &Exchanges<'_>) -> Vec<String> {
+pub(super) fn policies(exchanges: &Exchanges<'_>, facts: &[&Facts]) -> Vec<String> {
     let mut digests: BTreeMap<i64, BTreeSet<&str>> = BTreeMap::new();
-    for found in exchanges.legs() {
-        if let (Some(revision), Some(digest)) = (found.revision(), found.policy_digest()) {
+    for found in facts {
+        if let (Some(revision), Some(digest)) = (found.revision, &found.policy_digest) {
             digests.entry(revision).or_default().insert(digest);
         }
     }

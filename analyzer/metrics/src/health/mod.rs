@@ -45,8 +45,9 @@ pub(crate) fn capture_health<'a>(
     problems.extend(pairing::slow_loss(exchanges));
     problems.extend(completeness::gaps(exchanges, numbered.clone(), &mut health));
     problems.extend(completeness::truncation(exchanges, &mut health));
-    problems.extend(mixture::snapshots(exchanges));
-    problems.extend(mixture::policies(exchanges));
+    let facts = exchanges.facts();
+    problems.extend(mixture::snapshots(&facts));
+    problems.extend(mixture::policies(exchanges, &facts));
     problems.extend(clock::order(exchanges));
     problems.extend(clock::steps(numbered));
     health.problems = problems;
