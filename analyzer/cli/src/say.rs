@@ -32,13 +32,9 @@ pub(crate) fn write(text: Arguments<'_>) {
 
 /// Keeps a failure to write for the end.
 fn heed(written: std::io::Result<()>) {
-    match written {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            if !FAILED.swap(true, Ordering::Relaxed) {
-                eprintln!("error: standard output: cannot be written: {error}");
-            }
-        }
-        _ => {}
+    let Err(error) = written else { return };
+    if error.kind() != ErrorKind::BrokenPipe && !FAILED.swap(true, Ordering::Relaxed) {
+        eprintln!("error: standard output: cannot be written: {error}");
     }
 }
 
