@@ -1,6 +1,6 @@
 //! Rows to Arrow record batches and back, driven by the table of columns.
 //!
-//! Types: text is Utf8, integers are Int64 (`status`: Int32), `ts` is Timestamp(us, UTC), `tags` is Map<Utf8, Utf8>, vectors are List<Float32>.
+//! Types: text is Utf8, integers are Int64 (`status`: Int32), `ts` is Timestamp(us, UTC), `tags` is Map<Utf8, Utf8>, vectors are `List<Float32>`.
 //! Invariant: a batch made from rows gives the same rows back. Reading accepts files that lack nullable columns
 //! (older ones) or have more (newer ones); a missing required column or another type is an error.
 
