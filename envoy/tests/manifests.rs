@@ -3,11 +3,13 @@
 //! `WEIR_UPDATE_MANIFESTS=1` writes the examples anew.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod place;
+
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use place::place;
 use serde_json::{Value, json};
 use weir_envoy::{
     Environment, ManifestFile, Place, find_envoy, find_filter, render, render_experiments, validate,
@@ -32,27 +34,6 @@ const EXAMPLES: [(&str, Environment, &str); 10] = [
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-fn place() -> Place {
-    let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
-    Place {
-        module_sha256: "0123456789abcdef".repeat(4),
-        image_sha256: "fedcba9876543210".repeat(4),
-        module_path: PathBuf::from("/etc/weir/weir_filter.wasm"),
-        image: "registry.example/weir-filter:0.1.0".to_owned(),
-        listen: SocketAddr::from(([0, 0, 0, 0], 8080)),
-        clusters: BTreeMap::new(),
-        control: None,
-        candidate: None,
-        collector: at(4318),
-        ecds: PathBuf::from("/etc/weir/ecds/weir.json"),
-        namespace: "default".to_owned(),
-        gateway: "ingressgateway".to_owned(),
-        service: "model.default.svc.cluster.local".to_owned(),
-        service_port: 8080,
-        collector_host: "weir-collector.weir.svc.cluster.local".to_owned(),
-    }
 }
 
 fn policy(file: &str) -> Policy {
@@ -106,7 +87,7 @@ fn examples(mesh: bool) -> impl Iterator<Item = (&'static str, Environment, &'st
 fn objects() -> Vec<(String, Value)> {
     let mut objects = Vec::new();
     for (folder, environment, file) in examples(true) {
-        for manifest in rendered(environment, file, &place()) {
+        for manifest in rendered(environment, file, &place(&[])) {
             for (index, text) in manifest.text.split("---\n").enumerate() {
                 let name = format!("{folder}/{}#{index}", manifest.path);
                 objects.push((name.clone(), weir_document::parse(&name, text).unwrap()));
@@ -130,7 +111,7 @@ fn the_examples_in_the_repository_are_what_is_rendered() {
     let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests");
     for (folder, environment, file) in EXAMPLES {
         let folder = kept.join(folder);
-        let manifests = rendered(environment, file, &place());
+        let manifests = rendered(environment, file, &place(&[]));
         for manifest in &manifests {
             let path = folder.join(&manifest.path);
             if std::env::var_os("WEIR_UPDATE_MANIFESTS").is_some() {
@@ -149,7 +130,7 @@ fn both_bootstraps_pass_envoys_own_validation_with_the_real_module() {
     let folder = tempfile::tempdir().unwrap();
     let ecds = folder.path().join("ecds/weir.json");
     fs::create_dir(ecds.parent().unwrap()).unwrap();
-    let place = Place { module_path: find_filter(None).unwrap(), ecds: ecds.clone(), ..place() };
+    let place = Place { module_path: find_filter(None).unwrap(), ecds: ecds.clone(), ..place(&[]) };
     for (_, environment, file) in examples(false) {
         let files = rendered(environment, file, &place);
         if let Some(carried) = files.iter().find(|file| file.path == "weir.json") {
@@ -218,7 +199,7 @@ fn merged(objects: &[(String, Value)]) -> String {
 #[test]
 fn what_the_meshes_merge_into_envoy_passes_its_own_validation_with_the_real_module() {
     let folder = tempfile::tempdir().unwrap();
-    let place = Place { module_path: find_filter(None).unwrap(), ..place() };
+    let place = Place { module_path: find_filter(None).unwrap(), ..place(&[]) };
     for (name, environment, file) in examples(true) {
         let files = rendered(environment, file, &place);
         let texts = files.iter().flat_map(|file| file.text.split("---\n").map(|text| (&file.path, text)));
@@ -242,7 +223,7 @@ fn callout_for_istio(place: &Place) -> Policy {
 
 #[test]
 fn copies_by_callout_need_one_plugin_and_no_mirror_whatever_the_mesh() {
-    let place = place();
+    let place = place(&[]);
     let istio = render("callout.yaml", &callout_for_istio(&place), Environment::Istio, &place).unwrap();
     let paths: Vec<&str> = istio.iter().map(|file| file.path.as_str()).collect();
     assert!(paths.contains(&"overlays/canary/wasm-plugin.yaml"), "{paths:?}");
@@ -444,7 +425,7 @@ fn a_field_that_the_schema_does_not_know_is_found() {
 
 #[test]
 fn the_module_is_pinned_and_fails_open_wherever_it_is_installed() {
-    let sha256 = place().image_sha256;
+    let sha256 = place(&[]).image_sha256;
     for (name, object) in objects() {
         let spec = &object["spec"];
         let (digest, open) = match object["kind"].as_str().unwrap() {
@@ -465,7 +446,7 @@ fn what_an_environment_cannot_do_is_refused_by_field_with_a_remedy() {
     let refused = |environment, edit: &dyn Fn(&mut Policy)| {
         let mut policy = policy("canary.yaml");
         edit(&mut policy);
-        render("policy.yaml", &policy, environment, &place()).unwrap_err().to_string()
+        render("policy.yaml", &policy, environment, &place(&[])).unwrap_err().to_string()
     };
     let texts = [
         refused(Environment::EnvoyGateway, &|_| {}),

@@ -203,9 +203,8 @@ fn take(
         };
         let exchange: &mut Exchange = exchanges.entry(id.to_owned()).or_default();
         let embedder = text("embedder", row);
-        let kept = |name: &str| {
-            vector(batch, name, row).filter(|_| embedder.is_some() && embedder == chosen.embedder)
-        };
+        let ours = embedder.is_some() && embedder == chosen.embedder;
+        let kept = |name: &str| ours.then(|| vector(batch, name, row)).flatten();
         let answer = Answer {
             variant,
             ts_us: times.map_or(0, |column| column.value(row)),
