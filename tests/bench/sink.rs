@@ -35,6 +35,10 @@ use weir_tests::random::Random;
 use weir_tests::world::Failure;
 use weir_wire::{DecodeLimits, Leg, LegKind, Resource, Variant, decode_request, encode_batch, encode_record};
 
+/// The allocator of the `weir` binary, which this benchmark stands for.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 const CONNECTIONS: usize = 8;
 const BATCH_SAMPLES: usize = 24;
 const ANSWER_BYTES: usize = 2_048;

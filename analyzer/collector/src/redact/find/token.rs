@@ -1,11 +1,15 @@
 //! Tokens: provider keys by their prefixes, JSON Web Tokens, authorization headers, private keys, and values of settings whose name
 //! says that they are secret.
+//!
+//! Keys and JSON Web Tokens are long runs of a few characters, which prose does not have: their patterns are only tried on such
+//! runs ([`long_runs`]). Invariant: every character of [`API_KEYS`] and of the pattern of tokens is one of a run ([`is_of_run`]),
+//! and none of them matches fewer than [`TOKEN_BYTES_MIN`].
 
 use std::ops::Range;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use regex::Regex;
+use regex::{Match, Regex};
 
 use super::Span;
 use crate::redact::secret::Secret;
@@ -124,13 +128,17 @@ impl Tokens {
         }
         let mut found = |range, secret| spans.push(Span { range, secret });
         private_keys(text, |range| found(range, Secret::PrivateKey));
-        for key in self.keys.find_iter(text).filter(|key| !is_hyphenated_words(key.as_str())) {
-            found(key.range(), Secret::ApiKey);
+        for run in long_runs(text) {
+            let within = text.get(run.clone()).unwrap_or_default();
+            let place = |matched: Match<'_>| run.start + matched.start()..run.start + matched.end();
+            for key in self.keys.find_iter(within).filter(|key| !is_hyphenated_words(key.as_str())) {
+                found(place(key), Secret::ApiKey);
+            }
+            self.jwt.find_iter(within).for_each(|token| found(place(token), Secret::Jwt));
         }
         if UNPREFIXED_MARKS.iter().any(|mark| text.contains(mark)) {
             self.unprefixed.find_iter(text).for_each(|key| found(key.range(), Secret::ApiKey));
         }
-        self.jwt.find_iter(text).for_each(|token| found(token.range(), Secret::Jwt));
         for captures in self.authorization.captures_iter(text) {
             let (Some(whole), Some(value)) = (captures.get(0), captures.get(2)) else { continue };
             if captures.get(1).is_some() {
@@ -142,6 +150,34 @@ impl Tokens {
             }
         }
     }
+}
+
+/// Whether keys and tokens have this character.
+fn is_of_run(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'+' | b'/' | b'=')
+}
+
+/// The longest runs of such characters, those of at least [`TOKEN_BYTES_MIN`], ascending.
+///
+/// A run that long covers every place that lies a multiple of its length behind the last gap, so that most bytes of prose are not
+/// looked at.
+fn long_runs(text: &str) -> impl Iterator<Item = Range<usize>> {
+    let bytes = text.as_bytes();
+    let mut start = 0;
+    std::iter::from_fn(move || {
+        loop {
+            let window = bytes.get(start..start + TOKEN_BYTES_MIN)?;
+            if let Some(gap) = window.iter().rposition(|byte| !is_of_run(*byte)) {
+                start += gap + 1;
+                continue;
+            }
+            let rest = bytes.get(start..)?;
+            let len = rest.iter().position(|byte| !is_of_run(*byte)).unwrap_or(rest.len());
+            let run = start..start + len;
+            start = run.end;
+            return Some(run);
+        }
+    })
 }
 
 /// `sk-fading-circle-spinner` is the name of a style, not a key.
@@ -264,6 +300,60 @@ fn boundary(text: &str, mark: &str, mut from: usize) -> Option<(usize, usize)> {
                 return Some((begin, text.len()));
             }
             _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+    use std::sync::LazyLock;
+
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Patterns over the whole text, which the runs only spare time against.
+    fn over_the_whole(tokens: &Tokens, text: &str) -> Vec<(usize, usize)> {
+        let keys = tokens.keys.find_iter(text).filter(|key| !is_hyphenated_words(key.as_str()));
+        let all = keys.chain(tokens.jwt.find_iter(text));
+        sorted(all.map(|found| (found.start(), found.end())).collect())
+    }
+
+    fn over_the_runs(tokens: &Tokens, text: &str) -> Vec<(usize, usize)> {
+        let mut spans = Vec::new();
+        tokens.find(text, &mut spans);
+        let is_asked = |span: &Span| matches!(span.secret, Secret::ApiKey | Secret::Jwt);
+        sorted(
+            spans
+                .iter()
+                .filter(|span| is_asked(span))
+                .map(|span| (span.range.start, span.range.end))
+                .collect(),
+        )
+    }
+
+    fn sorted(mut ranges: Vec<(usize, usize)>) -> Vec<(usize, usize)> {
+        ranges.sort_unstable();
+        ranges
+    }
+
+    #[test]
+    fn runs_are_the_longest_ones_of_their_characters() {
+        let runs = |text: &str| long_runs(text).map(|run| text[run].to_owned()).collect::<Vec<_>>();
+        assert_eq!(runs("a short word, and_a-long.run+of/x= end"), ["and_a-long.run+of/x="]);
+        assert_eq!(runs("0123456789abcd\"0123456789abc"), ["0123456789abcd"]);
+        assert_eq!(runs("é0123456789abcdé 0123456789abcdef"), ["0123456789abcd", "0123456789abcdef"]);
+        assert_eq!(runs("0123456789abc"), Vec::<String>::new());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+        #[test]
+        fn runs_miss_nothing_that_the_patterns_find_in_the_whole_text(
+            text in r#"(sk-|AKIA|eyJ|xoxb-|ghp_|SK|AC|SG\.|hooks\.slack\.com/services/|[a-f0-9]{32}|[A-Z0-9]{16}|[A-Za-z0-9_-]{6,24}|[A-Za-z0-9+/=_.-]{1,3}|[ \n":@,é]){0,12}"#,
+        ) {
+            static TOKENS: LazyLock<Tokens> = LazyLock::new(|| Tokens::new().unwrap());
+            prop_assert_eq!(over_the_runs(&TOKENS, &text), over_the_whole(&TOKENS, &text));
         }
     }
 }
