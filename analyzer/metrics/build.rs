@@ -1,5 +1,5 @@
-//! Names the version of the definitions: a hash of the source of this crate and of the tripwires, so that figures that were kept beside the data by other
-//! definitions are not taken for those of these.
+//! Names the version of the definitions: a hash of the source of this crate, of the tripwires and of the columns of values, so that
+//! figures that were kept beside the data by other definitions are not taken for those of these.
 
 use std::error::Error;
 use std::fs;
@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut files = Vec::new();
-    // What is kept of answers is defined there.
-    let folders = ["src", "../tripwire/src"];
+    // What is kept of answers, and in which form, is defined there.
+    let folders = ["src", "../tripwire/src", "../gate/src/values"];
     for folder in folders {
         walk(Path::new(folder), &mut files)?;
     }

@@ -6,7 +6,9 @@
 use weir_stats::clusters::design_effect;
 use weir_stats::quantile;
 
+use crate::places::Places;
 use crate::series::{MetricSeries, Stratum};
+use crate::values::Values;
 
 /// What is estimated.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,7 +25,8 @@ pub(crate) enum Quantity {
 
 /// The effect for the pairs.
 pub(crate) fn of_pairs(series: &MetricSeries, quantity: Quantity) -> f64 {
-    let rows = || rows(series);
+    let pairs = series.pairs.to_vec();
+    let rows = || rows(&pairs, &series.pair_clusters);
     match quantity {
         Quantity::Difference => {
             one(rows().map(|(control, candidate, cluster)| (candidate - control, cluster)))
@@ -37,30 +40,35 @@ pub(crate) fn of_pairs(series: &MetricSeries, quantity: Quantity) -> f64 {
         }
         Quantity::Percentile(share) => {
             let levels = (at(rows().map(|row| row.0), share), at(rows().map(|row| row.1), share));
-            of_pairs_at(series, levels)
+            at_levels(&pairs, &series.pair_clusters, levels)
         }
     }
 }
 
 /// The effect for percentiles of the pairs that are known: of the variant that it is larger for.
-pub(crate) fn of_pairs_at(series: &MetricSeries, (low, high): (f64, f64)) -> f64 {
-    let rows = || rows(series);
+pub(crate) fn of_pairs_at(series: &MetricSeries, levels: (f64, f64)) -> f64 {
+    at_levels(&series.pairs.to_vec(), &series.pair_clusters, levels)
+}
+
+fn at_levels(pairs: &[(f64, f64)], clusters: &[u32], (low, high): (f64, f64)) -> f64 {
+    let rows = || rows(pairs, clusters);
     let of_control = one(rows().map(move |(control, _, cluster)| (flag(control <= low), cluster)));
     of_control.max(one(rows().map(move |(_, candidate, cluster)| (flag(candidate <= high), cluster))))
 }
 
 /// Values of the pairs whose cluster is known.
-fn rows(series: &MetricSeries) -> impl Iterator<Item = (f64, f64, u32)> + Clone + '_ {
-    let rows = series.pairs.iter().zip(&series.pair_clusters);
+fn rows(pairs: &[(f64, f64)], clusters: &[u32]) -> impl Iterator<Item = (f64, f64, u32)> + Clone {
+    let rows = pairs.iter().zip(clusters);
     rows.filter(|((control, candidate), _)| control.is_finite() && candidate.is_finite())
         .map(|((control, candidate), cluster)| (*control, *candidate, *cluster))
 }
 
 /// The effect for the cohorts: of the arm that it is larger for.
 pub(crate) fn of_strata(series: &MetricSeries, quantity: Quantity) -> f64 {
-    let arm = |values: fn(&Stratum) -> (&[f64], &[u32])| {
-        let groups = series.strata.iter().map(|stratum| {
-            let (values, clusters) = values(stratum);
+    let arm = |arm: fn(&Stratum) -> (&Values, &Places)| {
+        let values: Vec<Vec<f64>> = series.strata.iter().map(|stratum| arm(stratum).0.to_vec()).collect();
+        let groups = series.strata.iter().zip(&values).map(|(stratum, values)| {
+            let (_, clusters) = arm(stratum);
             let rows =
                 values.iter().copied().zip(clusters.iter().copied()).filter(|(value, _)| value.is_finite());
             let percentile = match quantity {

@@ -23,6 +23,7 @@ use crate::correct_ratio::powered_ratio;
 use crate::measure::{LabelledPart, Measured, measure};
 use crate::result::{Comparison, Correction};
 use crate::series::{MetricSeries, PersonLabel};
+use crate::values::Values;
 
 /// Labels of each variant from which on a gate is corrected.
 const LABELS_MIN: usize = 30;
@@ -141,7 +142,7 @@ fn rows(series: &MetricSeries, comparison: Comparison) -> (Vec<Row>, Vec<Row>) {
                 let stratum = usize::try_from(stratum).ok()?;
                 let of = series.strata.get(stratum)?;
                 let values = if label.candidate { &of.candidate } else { &of.control };
-                (*values.get(usize::try_from(place).ok()?)?, shares.importance(stratum, label.candidate)?)
+                (values.get(usize::try_from(place).ok()?)?, shares.importance(stratum, label.candidate)?)
             }
             Comparison::None => return None,
         };
@@ -166,7 +167,7 @@ struct Shares {
 
 impl Shares {
     fn of(series: &MetricSeries) -> Self {
-        let finite = |values: &[f64]| values.iter().filter(|value| value.is_finite()).count() as f64;
+        let finite = |values: &Values| values.iter().filter(|value| value.is_finite()).count() as f64;
         let both = |(control, candidate): (f64, f64)| {
             if control > 0.0 && candidate > 0.0 { (control, candidate) } else { (0.0, 0.0) }
         };

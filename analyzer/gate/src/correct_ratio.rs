@@ -60,7 +60,7 @@ fn scaled(series: &MetricSeries, ratio: f64) -> MetricSeries {
         ..*label
     };
     MetricSeries {
-        pairs: series.pairs.iter().map(|(control, candidate)| (ratio * control, *candidate)).collect(),
+        pairs: series.pairs.iter().map(|(control, candidate)| (ratio * control, candidate)).collect(),
         pair_clusters: series.pair_clusters.clone(),
         strata: series.strata.iter().map(stratum).collect(),
         people: series.people.iter().map(label).collect(),
@@ -130,7 +130,7 @@ mod tests {
             PersonLabel { candidate, score, weight: 1.0, pair: Some(i), stratum: None }
         };
         let people = (0..400).step_by(4).flat_map(|i| [label(i, false), label(i, true)]).collect();
-        let series = MetricSeries { pairs: pairs.clone(), people, ..MetricSeries::default() };
+        let series = MetricSeries { pairs: pairs.clone().into(), people, ..MetricSeries::default() };
         let (measured, _) = powered_ratio(&series, 0.05).unwrap();
         let (low, high) = measured.interval.unwrap();
         // tests/reference/ratio.py

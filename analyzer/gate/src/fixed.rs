@@ -15,6 +15,7 @@ use weir_stats::fixed::{
 };
 
 use crate::series::{Better, MetricSeries};
+use crate::values::Values;
 
 /// Kayenta's default tolerance.
 pub const KAYENTA_TOLERANCE: f64 = 0.25;
@@ -106,7 +107,7 @@ fn fixed_metric(metric: &MetricSeries, alpha: f64, seed: u64) -> FixedMetric {
     let (control, candidate) = (arm(metric, false), arm(metric, true));
     let flags = metric.bounds == Some((0.0, 1.0))
         && control.iter().chain(&candidate).all(|value| *value == 0.0 || *value == 1.0);
-    let pairs = &metric.pairs;
+    let pairs = &metric.pairs.to_vec();
     let paired = if flags {
         vec![tested(
             "McNemar mid-p",
@@ -166,11 +167,11 @@ fn kayenta_metric(metric: &MetricSeries, tolerance: f64, confidence: f64) -> Kay
 
 /// All values of a variant, those of pairs first.
 fn arm(metric: &MetricSeries, candidate: bool) -> Vec<f64> {
-    let of_pair = metric.pairs.iter().map(|(control, other)| if candidate { *other } else { *control });
-    let of_strata = metric.strata.iter().flat_map(|stratum| {
-        if candidate { stratum.candidate.iter() } else { stratum.control.iter() }.copied()
-    });
-    of_pair.chain(of_strata).filter(|value| value.is_finite()).collect()
+    let of_pair = if candidate { metric.pairs.candidate() } else { metric.pairs.control() };
+    let of_strata =
+        metric.strata.iter().map(|stratum| if candidate { &stratum.candidate } else { &stratum.control });
+    let all = std::iter::once(of_pair).chain(of_strata);
+    all.flat_map(Values::to_vec).filter(|value| value.is_finite()).collect()
 }
 
 /// Sum and count of the unpaired values of each identity, where all of them are known.
@@ -187,7 +188,7 @@ fn clusters(metric: &MetricSeries) -> Option<(Vec<(f64, f64)>, Vec<(f64, f64)>)>
             if values.len() != identities.len() {
                 return None;
             }
-            for (value, identity) in values.iter().zip(identities) {
+            for (value, identity) in values.iter().zip(identities.iter()) {
                 let sum = sums.entry((number, *identity)).or_default();
                 *sum = (sum.0 + value, sum.1 + 1.0);
             }
@@ -218,7 +219,7 @@ mod tests {
     use crate::series::Stratum;
 
     fn series(name: &str, better: Better, pairs: Vec<(f64, f64)>) -> MetricSeries {
-        MetricSeries { name: name.to_owned(), better, pairs, ..MetricSeries::default() }
+        MetricSeries { name: name.to_owned(), better, pairs: pairs.into(), ..MetricSeries::default() }
     }
 
     #[test]
@@ -240,8 +241,8 @@ mod tests {
         let mut metric = series("error", Better::Lower, vec![(0.0, 1.0), (0.0, 0.0), (1.0, 1.0)]);
         metric.bounds = Some((0.0, 1.0));
         metric.strata = vec![Stratum {
-            control: vec![0.0, 0.0, 1.0],
-            candidate: vec![1.0, 1.0, 0.0],
+            control: vec![0.0, 0.0, 1.0].into(),
+            candidate: vec![1.0, 1.0, 0.0].into(),
             control_clusters: vec![0, 0, 1].into(),
             candidate_clusters: vec![2, 2, 3].into(),
             ..Stratum::default()

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::places::Places;
 use crate::series::{MetricSeries, PersonLabel, Stratum};
+use crate::values::chosen;
 
 /// A part of the traffic: for each dimension (`tier`, `route`, `tag:region`, ...) the value that it must have.
 pub type Segment = BTreeMap<String, String>;
@@ -50,8 +51,8 @@ pub(crate) fn restricted(series: &MetricSeries, segment: &Segment) -> MetricSeri
     let strata = series.strata.iter().zip(arms);
     let strata = strata.map(|(stratum, (control, candidate))| Stratum {
         name: stratum.name.clone(),
-        control: chosen(&stratum.control, &control),
-        candidate: chosen(&stratum.candidate, &candidate),
+        control: stratum.control.chosen(&control),
+        candidate: stratum.candidate.chosen(&candidate),
         control_clusters: chosen(&stratum.control_clusters, &control).into(),
         candidate_clusters: chosen(&stratum.candidate_clusters, &candidate).into(),
     });
@@ -60,7 +61,7 @@ pub(crate) fn restricted(series: &MetricSeries, segment: &Segment) -> MetricSeri
         unit: series.unit.clone(),
         better: series.better,
         bounds: series.bounds,
-        pairs: chosen(&series.pairs, &pairs),
+        pairs: series.pairs.chosen(&pairs),
         pair_clusters: chosen(&series.pair_clusters, &pairs).into(),
         strata: strata.collect(),
         people,
@@ -94,8 +95,8 @@ pub fn without(series: &MetricSeries, hidden: &[Segment]) -> MetricSeries {
         places.push((chosen(old, &control).into(), chosen(new, &candidate).into()));
         strata.push(Stratum {
             name: stratum.name.clone(),
-            control: chosen(&stratum.control, &control),
-            candidate: chosen(&stratum.candidate, &candidate),
+            control: stratum.control.chosen(&control),
+            candidate: stratum.candidate.chosen(&candidate),
             control_clusters: chosen(&stratum.control_clusters, &control).into(),
             candidate_clusters: chosen(&stratum.candidate_clusters, &candidate).into(),
         });
@@ -106,7 +107,7 @@ pub fn without(series: &MetricSeries, hidden: &[Segment]) -> MetricSeries {
         unit: series.unit.clone(),
         better: series.better,
         bounds: series.bounds,
-        pairs: chosen(&series.pairs, &pairs),
+        pairs: series.pairs.chosen(&pairs),
         pair_clusters: chosen(&series.pair_clusters, &pairs).into(),
         noise_pairs: series.noise_pairs.clone(),
         strata,
@@ -148,45 +149,9 @@ fn has(set: &[(String, String)], segment: &Segment) -> bool {
     segment.iter().all(|(dimension, value)| label(dimension, value))
 }
 
-/// The values that are kept, in memory that they fill. Every value is written, and one that is not kept overwritten by the next:
-/// which ones are kept cannot be foretold, and a wrong guess of the processor costs more than a write.
-fn chosen<T: Copy + Default>(values: &[T], kept: &[bool]) -> Vec<T> {
-    let count = values.iter().zip(kept).filter(|(_, kept)| **kept).count();
-    let mut chosen = Vec::with_capacity(count + 1);
-    chosen.resize(count + 1, T::default());
-    let mut next = 0;
-    for (value, kept) in values.iter().zip(kept) {
-        if let Some(place) = chosen.get_mut(next) {
-            *place = *value;
-        }
-        next += usize::from(*kept);
-    }
-    chosen.truncate(count);
-    chosen
-}
-
 /// `tier=internal, route=/v1/chat`.
 pub(crate) fn name(segment: &Segment) -> String {
     let labels: Vec<String> =
         segment.iter().map(|(dimension, value)| format!("{dimension}={value}")).collect();
     labels.join(", ")
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-    use super::*;
-
-    #[test]
-    fn what_is_kept_stays_in_order_whatever_is_kept() {
-        let numbers = [1_u32, 2, 3, 4, 5];
-        for bits in 0_u32..32 {
-            for known in 0..=numbers.len() {
-                let kept: Vec<bool> = (0..known).map(|at| bits >> at & 1 == 1).collect();
-                let expected: Vec<u32> =
-                    numbers.iter().zip(&kept).filter(|(_, kept)| **kept).map(|(number, _)| *number).collect();
-                assert_eq!(chosen(&numbers, &kept), expected, "{kept:?}");
-            }
-        }
-    }
 }

@@ -29,6 +29,7 @@ mod restrain;
 mod result;
 mod segments;
 mod series;
+mod values;
 mod verdict;
 mod words;
 
@@ -53,3 +54,4 @@ pub use result::{
     SegmentResult, Verdict,
 };
 pub use series::{AssignmentCheck, Better, CaptureHealth, MetricSeries, PersonLabel, Stratum};
+pub use values::{Pairs, Values};

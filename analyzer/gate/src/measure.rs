@@ -3,8 +3,6 @@
 //! Paired where there are enough pairs, unpaired within cohorts otherwise. Each of the two is a confidence sequence at
 //! half of the gate's alpha, so that it does not matter when one takes over from the other.
 
-use std::borrow::Cow;
-
 use weir_stats::clusters::tempered;
 use weir_stats::forecast::Shape;
 use weir_stats::{Arms, Estimate, Moments, StatsError, Stratified, asymptotic, bounded, mean, quantile};
@@ -12,6 +10,7 @@ use weir_stats::{Arms, Estimate, Moments, StatsError, Stratified, asymptotic, bo
 use crate::cluster::{self, Quantity};
 use crate::result::{Comparison, Correction};
 use crate::series::MetricSeries;
+use crate::values::Values;
 
 /// Pairs from which the paired comparison is used.
 pub(crate) const PAIRS_MIN: usize = 30;
@@ -99,7 +98,7 @@ pub(crate) fn measure_percentile(series: &MetricSeries, share: f64, relative: bo
     let clean = Clean::of(series);
     let mut notes = clean.notes;
     let n_pairs = clean.pairs.len() as u64;
-    let smaller = |stratum: &&CleanArms<'_>| stratum.0.len().min(stratum.1.len());
+    let smaller = |stratum: &&CleanArms| stratum.0.len().min(stratum.1.len());
     let largest = clean.strata.iter().max_by_key(smaller).filter(|stratum| smaller(stratum) > 0);
     let (comparison, mut control, mut candidate) = match largest {
         Some((control, candidate)) if clean.pairs.len() < PAIRS_MIN => {
@@ -265,19 +264,19 @@ fn note_skipped(series: &MetricSeries, strata: &Stratified<'_>, notes: &mut Vec<
 }
 
 /// Values of control and of the candidate.
-type CleanArms<'a> = (Cow<'a, [f64]>, Cow<'a, [f64]>);
+type CleanArms = (Vec<f64>, Vec<f64>);
 
-/// Finite values only; copied only where others have to be left out.
-pub(crate) struct Clean<'a> {
-    pub(crate) pairs: Cow<'a, [(f64, f64)]>,
-    pub(crate) strata: Vec<CleanArms<'a>>,
+/// Finite values only.
+pub(crate) struct Clean {
+    pub(crate) pairs: Vec<(f64, f64)>,
+    pub(crate) strata: Vec<CleanArms>,
     pub(crate) notes: Vec<String>,
 }
 
-impl<'a> Clean<'a> {
-    pub(crate) fn of(series: &'a MetricSeries) -> Self {
-        let pairs = those(&series.pairs, |(x, y)| x.is_finite() & y.is_finite());
-        let finite = |values: &'a [f64]| those(values, |value| value.is_finite());
+impl Clean {
+    pub(crate) fn of(series: &MetricSeries) -> Self {
+        let pairs = those(series.pairs.to_vec(), |(x, y)| x.is_finite() & y.is_finite());
+        let finite = |values: &Values| those(values.to_vec(), |value| value.is_finite());
         let strata: Vec<_> =
             series.strata.iter().map(|s| (finite(&s.control), finite(&s.candidate))).collect();
         let given: usize = series.strata.iter().map(|s| s.control.len() + s.candidate.len()).sum();
@@ -296,11 +295,10 @@ impl<'a> Clean<'a> {
     }
 }
 
-fn those<T: Copy>(values: &[T], keep: impl Fn(&T) -> bool) -> Cow<'_, [T]> {
+fn those<T>(mut values: Vec<T>, keep: impl Fn(&T) -> bool) -> Vec<T> {
     // Every value is looked at: without a way out a processor takes many at once.
-    if values.iter().fold(true, |all, value| all & keep(value)) {
-        Cow::Borrowed(values)
-    } else {
-        Cow::Owned(values.iter().copied().filter(|value| keep(value)).collect())
+    if !values.iter().fold(true, |all, value| all & keep(value)) {
+        values.retain(keep);
     }
+    values
 }

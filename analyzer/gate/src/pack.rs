@@ -6,6 +6,7 @@
 use crate::gates::{Direction, Gate, Gates, Margin, Severity};
 use crate::names::{SCORE_PREFIX, base_metric};
 use crate::series::{MetricSeries, Stratum};
+use crate::values::Values;
 
 /// Name, metric, margin and severity of the built-in gates; scores come on top.
 const PACK: [(&str, &str, Margin, Severity); 14] = [
@@ -135,8 +136,8 @@ fn of_score(score: &MetricSeries, criterion: &str) -> Vec<Gate> {
 
 /// The mean of all values of control.
 fn control_level(series: &MetricSeries) -> f64 {
-    let of_pairs = series.pairs.iter().map(|pair| pair.0);
-    let all = of_pairs.chain(series.strata.iter().flat_map(|stratum| stratum.control.iter().copied()));
+    let of_strata = series.strata.iter().map(|stratum| &stratum.control);
+    let all = std::iter::once(series.pairs.control()).chain(of_strata).flat_map(Values::to_vec);
     let (sum, n) =
         all.filter(|value| value.is_finite()).fold((0.0, 0.0), |(sum, n), value| (sum + value, n + 1.0));
     if n > 0.0 { sum / n } else { 0.0 }

@@ -21,6 +21,7 @@ use crate::names::base_metric;
 use crate::random::Random;
 use crate::result::Comparison;
 use crate::series::{Better, MetricSeries, Stratum};
+use crate::values::Pairs;
 
 /// Values of a pool that are judged; more make a plan slower and hardly better.
 const POOL_MAX: usize = 2_000;
@@ -263,10 +264,10 @@ fn half_width(intervals: impl Iterator<Item = ((f64, f64), Better)>) -> Option<f
 /// or control's values dealt out. Nothing where there are too few.
 fn drawn(pool: &MetricSeries, paired: bool, random: &mut Random) -> Option<MetricSeries> {
     let seed = random.below(usize::MAX >> 12) as u64;
-    let swapped = |pairs: &[(f64, f64)], clusters: &[u32]| -> Vec<(f64, f64)> {
-        let of = |(index, (x, y)): (usize, &(f64, f64))| {
+    let swapped = |pairs: &Pairs, clusters: &[u32]| -> Pairs {
+        let of = |(index, (x, y)): (usize, (f64, f64))| {
             let identity = clusters.get(index).map_or(index as u64, |cluster| u64::from(*cluster));
-            if crate::random::hashed(seed, identity) < 0.5 { (*x, *y) } else { (*y, *x) }
+            if crate::random::hashed(seed, identity) < 0.5 { (x, y) } else { (y, x) }
         };
         pairs.iter().enumerate().take(POOL_MAX).map(of).collect()
     };
@@ -286,7 +287,7 @@ fn drawn(pool: &MetricSeries, paired: bool, random: &mut Random) -> Option<Metri
         return Some(MetricSeries { pairs: swapped(&pool.noise_pairs, &[]), ..blank() });
     }
     let mut values: Vec<f64> = pool.pairs.iter().map(|pair| pair.0).collect();
-    values.extend(pool.strata.iter().flat_map(|stratum| &stratum.control));
+    values.extend(pool.strata.iter().flat_map(|stratum| stratum.control.to_vec()));
     if values.len() < 2 * POOL_MIN {
         return None;
     }
@@ -302,7 +303,7 @@ fn drawn(pool: &MetricSeries, paired: bool, random: &mut Random) -> Option<Metri
     }
     let stratum = Stratum {
         name: "pool".to_owned(),
-        control: control.to_vec(),
+        control: control.iter().copied().collect(),
         candidate: candidate.iter().copied().take(control.len()).collect(),
         ..Stratum::default()
     };

@@ -199,11 +199,11 @@ fn divided(series: &MetricSeries, seed: u64, candidate_share: f64, part: f64) ->
             let identity = cluster.map_or(((index as u64) << 40) | at as u64, u64::from);
             let place = places.get(at).copied();
             if hashed(seed, identity) < candidate_share {
-                stratum.candidate.push(*value);
+                stratum.candidate.push(value);
                 stratum.candidate_clusters.extend(cluster);
                 own.1.extend(place);
             } else {
-                stratum.control.push(*value);
+                stratum.control.push(value);
                 stratum.control_clusters.extend(cluster);
                 own.0.extend(place);
             }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::labels::Labels;
 use crate::places::Places;
+use crate::values::{Pairs, Values};
 
 /// Which way a metric should move.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -27,9 +28,9 @@ pub struct Stratum {
     /// The cohort.
     pub name: String,
     /// Values of primary legs that control served.
-    pub control: Vec<f64>,
+    pub control: Values,
     /// Values of primary legs that the candidate served.
-    pub candidate: Vec<f64>,
+    pub candidate: Values,
     /// For each value of control the number of the identity that it is of; empty where none is known.
     #[serde(default, skip_serializing_if = "nowhere")]
     pub control_clusters: Places,
@@ -67,13 +68,13 @@ pub struct MetricSeries {
     /// The least and the greatest value that the metric can have, if it is bounded; for 0/1 flags `(0.0, 1.0)`.
     pub bounds: Option<(f64, f64)>,
     /// `(control, candidate)` of the same exchange, in time order.
-    pub pairs: Vec<(f64, f64)>,
+    pub pairs: Pairs,
     /// For each pair the number of the identity that it is of (dense numbers, from 0); empty where none is known, and
     /// pairs then count as independent.
     #[serde(default, skip_serializing_if = "nowhere")]
     pub pair_clusters: Places,
     /// `(control, second answer of control)` of the same exchange, in time order.
-    pub noise_pairs: Vec<(f64, f64)>,
+    pub noise_pairs: Pairs,
     /// Unpaired values by cohort.
     pub strata: Vec<Stratum>,
     /// Samples for which the metric has no value.

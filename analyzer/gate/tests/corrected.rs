@@ -48,7 +48,7 @@ fn series(world: &World, n: usize, every: usize) -> MetricSeries {
         unit: "score".into(),
         better: Better::Higher,
         bounds: Some((0.0, 1.0)),
-        pairs: world.pairs[..n].to_vec(),
+        pairs: world.pairs[..n].to_vec().into(),
         people: labelled.flat_map(|at| [label(at, false), label(at, true)]).collect(),
         ..MetricSeries::default()
     }

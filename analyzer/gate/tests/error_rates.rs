@@ -65,7 +65,7 @@ fn runs_with(alpha: f64, share_of_margin: f64, wrong: impl Fn(Verdict, &[Outcome
             let n = look * LAST / 40;
             let seen: Vec<MetricSeries> = all
                 .iter()
-                .map(|series| MetricSeries { pairs: series.pairs[..n].to_vec(), ..series.clone() })
+                .map(|series| MetricSeries { pairs: series.pairs.part(0, n), ..series.clone() })
                 .collect();
             let evaluation = evaluate(&gates, &seen, &healthy(), Spending::ALL);
             let outcomes: Vec<Outcome> = evaluation.gates.iter().map(|gate| gate.outcome).collect();

@@ -88,7 +88,7 @@ fn two_breaches_of_twelve_correlated_gates_roll_back_without_cause_in_at_most_al
             .map(|n| {
                 let seen: Vec<MetricSeries> = all
                     .iter()
-                    .map(|series| MetricSeries { pairs: series.pairs[..n].to_vec(), ..series.clone() })
+                    .map(|series| MetricSeries { pairs: series.pairs.part(0, n), ..series.clone() })
                     .collect();
                 judged(gates().collect(), alpha, &seen).verdict
             })

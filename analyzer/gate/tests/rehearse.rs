@@ -45,7 +45,7 @@ fn history(requests: usize) -> Vec<MetricSeries> {
     }
     let of = |control: Vec<f64>| Stratum {
         name: "all".into(),
-        control,
+        control: control.into(),
         control_clusters: sessions.clone().into(),
         ..Stratum::default()
     };

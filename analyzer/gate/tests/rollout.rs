@@ -62,7 +62,7 @@ fn traffic(random: &mut Random, candidate: Candidate, n: usize) -> Vec<MetricSer
 }
 
 fn until(series: &[MetricSeries], n: usize) -> Vec<MetricSeries> {
-    let cut = |series: &MetricSeries| MetricSeries { pairs: series.pairs[..n].to_vec(), ..series.clone() };
+    let cut = |series: &MetricSeries| MetricSeries { pairs: series.pairs.part(0, n), ..series.clone() };
     series.iter().map(cut).collect()
 }
 
@@ -107,7 +107,7 @@ fn a_candidate_that_turns_worse_during_a_step_is_still_rolled_back() {
         let mut random = Random(seed);
         let mut all = traffic(&mut random, HEALTHY, healthy_pairs);
         let later = traffic(&mut random, DEGRADED, 1_000);
-        all.iter_mut().zip(later).for_each(|(series, later)| series.pairs.extend(later.pairs));
+        all.iter_mut().zip(later).for_each(|(series, later)| series.pairs.extend(later.pairs.iter()));
         let rolled_back = |n: &usize| {
             let evaluation =
                 evaluate(&gates, &until(&all, healthy_pairs + n), &healthy(), Spending::one_of(3));

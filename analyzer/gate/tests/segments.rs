@@ -244,7 +244,7 @@ fn unchanged_rollouts_with_segments_call_nobody_in_more_than_alpha_of_the_runs()
         let all = tiers(800, &names.map(|name| (name, 0.125, 0.90, 0.85)), 100 + seed);
         let breached = |look: usize| {
             let n = 20 * look;
-            let seen = MetricSeries { pairs: all.pairs[..n].to_vec(), ..all.clone() };
+            let seen = MetricSeries { pairs: all.pairs.part(0, n), ..all.clone() };
             let gates = Gates { alpha, gates: vec![gate(Severity::Major)] };
             let evaluation = evaluate(&gates, &[seen], &healthy(), Spending::ALL);
             evaluation

@@ -40,7 +40,7 @@ fn decided(known: bool, make: impl Fn(&mut Random, usize) -> (MetricSeries, Marg
 
 fn cut(all: &MetricSeries, n: usize, known: bool) -> MetricSeries {
     let clusters = if known { all.pair_clusters[..n].to_vec() } else { Vec::new() };
-    MetricSeries { pairs: all.pairs[..n].to_vec(), pair_clusters: clusters.into(), ..all.clone() }
+    MetricSeries { pairs: all.pairs.part(0, n), pair_clusters: clusters.into(), ..all.clone() }
 }
 
 /// Sessions that come one after another, each with the same outcome in all its requests.

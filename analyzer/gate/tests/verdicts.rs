@@ -143,11 +143,11 @@ fn a_score_that_improved_past_its_margin_waits_for_a_human() {
 #[test]
 fn too_little_data_holds_with_a_forecast() {
     let mut few = flags("json_valid", 100);
-    few.pairs.truncate(60);
+    few.pairs = few.pairs.part(0, 60);
     let evaluation = judged(vec![valid(Severity::Critical), length()], &[few.clone(), lengths(1.0)]);
     insta::assert_snapshot!(reasons(&evaluation));
     let more = evaluation.gates[0].needed_more.unwrap();
-    few.pairs.resize(60 + more as usize + 20, (1.0, 1.0));
+    few.pairs.extend(vec![(1.0, 1.0); more as usize + 20]);
     let later = judged(vec![valid(Severity::Critical), length()], &[few, lengths(1.0)]);
     assert_eq!(later.verdict, Verdict::Promote, "the forecast of {more} more pairs was kept");
 }
@@ -178,7 +178,7 @@ fn unfit_capture_refuses_a_promotion_but_not_a_rollback() {
     let bad = evaluate(&list, &[flags("json_valid", 60)], &unfit, Spending::ALL);
     assert_eq!(bad.verdict, Verdict::Rollback);
     let mut few = flags("json_valid", 100);
-    few.pairs.truncate(40);
+    few.pairs = few.pairs.part(0, 40);
     assert_eq!(evaluate(&list, &[few], &unfit, Spending::ALL).verdict, Verdict::Hold);
 }
 
@@ -199,7 +199,7 @@ fn values_that_are_not_numbers_are_left_out_and_counted() {
 #[test]
 fn scores_outside_their_bounds_use_the_method_without_bounds() {
     let mut score_of_ten = scores("score:helpful", 0.0);
-    score_of_ten.pairs.iter_mut().for_each(|pair| *pair = (pair.0 * 10.0, pair.1 * 10.0));
+    score_of_ten.pairs = score_of_ten.pairs.iter().map(|pair| (pair.0 * 10.0, pair.1 * 10.0)).collect();
     let evaluation = judged(vec![score()], &[score_of_ten]);
     assert_eq!(evaluation.gates[0].method, "asymptotic confidence sequence");
     assert!(evaluation.gates[0].explanation.contains("800 values are outside 0 to 1"));
@@ -209,7 +209,7 @@ fn scores_outside_their_bounds_use_the_method_without_bounds() {
 fn a_margin_of_the_scale_follows_the_declared_bounds() {
     let mut stars = scores("score:stars", 0.0);
     stars.bounds = Some((1.0, 5.0));
-    stars.pairs.iter_mut().for_each(|pair| *pair = (1.0 + 4.0 * pair.0, 1.0 + 4.0 * pair.1));
+    stars.pairs = stars.pairs.iter().map(|pair| (1.0 + 4.0 * pair.0, 1.0 + 4.0 * pair.1)).collect();
     let list = vec![gate("stars", "score:stars", Margin::OfScale(0.02), Severity::Critical)];
     let evaluation = judged(list, &[stars]);
     assert!((evaluation.gates[0].margin - 0.08).abs() < 1e-12);
@@ -343,7 +343,7 @@ fn below_the_minimum_evidence_a_breach_counts_only_if_its_interval_holds_at_ever
 #[test]
 fn a_change_while_it_is_watched_leaves_the_estimate_inside_its_interval() {
     let mut moved = flags("json_valid", 100);
-    let late: Vec<(f64, f64)> = moved.pairs.iter().map(|(control, _)| (*control, 0.0)).collect();
+    let late: Vec<(f64, f64)> = moved.pairs.iter().map(|(control, _)| (control, 0.0)).collect();
     moved.pairs.extend(late);
     let evaluation = judged(vec![valid(Severity::Critical)], &[moved]);
     let result = &evaluation.gates[0];

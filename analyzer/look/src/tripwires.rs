@@ -46,13 +46,13 @@ fn mean_scores(series: &[MetricSeries]) -> Option<(f64, f64)> {
         }
     };
     for series in series.iter().filter(|series| series.name.starts_with(SCORE_PREFIX)) {
-        for (control, candidate) in &series.pairs {
-            add(false, *control);
-            add(true, *candidate);
+        for (control, candidate) in series.pairs.iter() {
+            add(false, control);
+            add(true, candidate);
         }
         for stratum in &series.strata {
-            stratum.control.iter().for_each(|score| add(false, *score));
-            stratum.candidate.iter().for_each(|score| add(true, *score));
+            stratum.control.iter().for_each(|score| add(false, score));
+            stratum.candidate.iter().for_each(|score| add(true, score));
         }
     }
     let [(control, m), (candidate, n)] = sums;

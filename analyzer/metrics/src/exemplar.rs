@@ -71,7 +71,7 @@ impl Loaded {
             let series = self.series.iter().find(|series| series.name == metric);
             let places = self.pairs.of_metric.get(metric);
             let (Some(series), Some(places)) = (series, places) else { return Vec::new() };
-            places.iter().map(|place| *place as usize).zip(series.pairs.iter().copied()).collect()
+            places.iter().map(|place| *place as usize).zip(series.pairs.iter()).collect()
         };
         let lengths = of("response_chars");
         let usual_length = median(lengths.iter().map(|(_, (control, candidate))| candidate - control));
@@ -213,7 +213,7 @@ fn ranked(series: &MetricSeries, places: &[u32], gate: &GateResult) -> Vec<(usiz
     let mut pairs: Vec<(usize, (f64, f64))> = places
         .iter()
         .map(|place| *place as usize)
-        .zip(series.pairs.iter().copied())
+        .zip(series.pairs.iter())
         .enumerate()
         .filter(|(index, (_, pair))| harm(*pair) > 0.0 && inside(series, *index, gate))
         .map(|(_, pair)| pair)

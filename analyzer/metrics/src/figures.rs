@@ -7,14 +7,15 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use weir_gate::Values;
 use weir_sample::{Leg, Variant};
 use weir_tripwire::Mark;
 
 use crate::assembled::Traits;
 use crate::family::session::Request;
+use crate::integers::Integers;
 use crate::labels::LegLabels;
 use crate::marks::Marks;
-use crate::numbers::{Integers, Numbers};
 use crate::packed::{Reader, Writer};
 
 /// Legs before a leg that are looked at for the same facts.
@@ -84,9 +85,10 @@ pub(crate) struct Figures {
     /// 0 where it is not known; empty where it is nowhere.
     asked: Vec<u64>,
     sequence: Integers,
-    inclusion_probability: Numbers,
-    latency_ms: Numbers,
-    values: Vec<Numbers>,
+    /// NaN where it is not known, here and below.
+    inclusion_probability: Values,
+    latency_ms: Values,
+    values: Vec<Values>,
     /// Empty where none has any.
     traits: Vec<Option<Box<Traits>>>,
     marks: Marks,
@@ -184,16 +186,16 @@ impl<'a> LegRef<'a> {
     }
 
     pub(crate) fn inclusion_probability(self) -> f64 {
-        self.file.inclusion_probability.at(self.row())
+        self.file.inclusion_probability.get(self.row()).unwrap_or(f64::NAN)
     }
 
     pub(crate) fn latency_ms(self) -> Option<f64> {
-        Some(self.file.latency_ms.at(self.row())).filter(|latency_ms| !latency_ms.is_nan())
+        self.file.latency_ms.get(self.row()).filter(|latency_ms| !latency_ms.is_nan())
     }
 
     /// The value of a metric, by its place.
     pub(crate) fn value(self, metric: usize) -> Option<f64> {
-        Some(self.file.values.get(metric)?.at(self.row())).filter(|value| !value.is_nan())
+        self.file.values.get(metric)?.get(self.row()).filter(|value| !value.is_nan())
     }
 
     pub(crate) fn traits(self) -> Option<&'a Traits> {
@@ -283,9 +285,9 @@ impl Figures {
             session,
             asked,
             sequence: Integers::of(sequence),
-            inclusion_probability: Numbers::of(inclusion),
-            latency_ms: Numbers::of(latency_ms),
-            values: values.into_iter().map(Numbers::of).collect(),
+            inclusion_probability: inclusion.into(),
+            latency_ms: latency_ms.into(),
+            values: values.into_iter().map(Values::from).collect(),
             traits,
             marks: Marks::default(),
         }
@@ -314,10 +316,10 @@ impl Figures {
         to.column(&self.session, u64::to_le_bytes);
         to.column(&self.asked, u64::to_le_bytes);
         self.sequence.write(to);
-        self.inclusion_probability.write(to);
-        self.latency_ms.write(to);
+        to.bytes(&self.inclusion_probability.to_bytes());
+        to.bytes(&self.latency_ms.to_bytes());
         to.number(u64::try_from(self.values.len()).unwrap_or(u64::MAX));
-        self.values.iter().for_each(|values| values.write(to));
+        self.values.iter().for_each(|values| to.bytes(&values.to_bytes()));
         to.number(u64::try_from(self.traits.len()).unwrap_or(u64::MAX));
         for traits in &self.traits {
             to.option(traits.as_deref(), |to, traits| traits.write(to));
@@ -341,12 +343,14 @@ impl Figures {
         let session = from.column(u64::from_le_bytes)?;
         let asked = from.column(u64::from_le_bytes)?;
         let sequence = Integers::read(from, rows)?;
-        let inclusion_probability = Numbers::read(from, rows)?;
-        let latency_ms = Numbers::read(from, rows)?;
+        let mut numbers = || Values::from_bytes(from.bytes()?).filter(|values| values.len() == rows);
+        let (inclusion_probability, latency_ms) = (numbers()?, numbers()?);
         if from.count()? != metrics {
             return None;
         }
-        let values = (0..metrics).map(|_| Numbers::read(from, rows)).collect::<Option<Vec<_>>>()?;
+        let values = (0..metrics)
+            .map(|_| Values::from_bytes(from.bytes()?).filter(|values| values.len() == rows))
+            .collect::<Option<Vec<_>>>()?;
         let with_traits = from.count()?;
         let mut traits = Vec::new();
         for _ in 0..with_traits {

@@ -18,14 +18,12 @@ pub(crate) fn distribution(series: &MetricSeries) -> Option<Distribution> {
     if control.is_empty() || candidate.is_empty() {
         return None;
     }
-    control.sort_unstable_by(f64::total_cmp);
-    candidate.sort_unstable_by(f64::total_cmp);
     let edges = edges(&control, &candidate);
     Some(Distribution {
         metric: series.name.clone(),
         unit: series.unit.clone(),
-        control: histogram(&control, &edges),
-        candidate: histogram(&candidate, &edges),
+        control: histogram(&mut control, &edges),
+        candidate: histogram(&mut candidate, &edges),
         noise: noise(series, &edges),
         edges,
     })
@@ -33,26 +31,24 @@ pub(crate) fn distribution(series: &MetricSeries) -> Option<Distribution> {
 
 /// Control's second answers over the same bins, where there are any: what varies without a change.
 fn noise(series: &MetricSeries, edges: &[f64]) -> Option<Histogram> {
-    let mut second: Vec<f64> = series.noise_pairs.iter().map(|pair| pair.1).collect();
-    second.sort_unstable_by(f64::total_cmp);
-    (!second.is_empty()).then(|| histogram(&second, edges))
+    let mut second = series.noise_pairs.candidate().to_vec();
+    (!second.is_empty()).then(|| histogram(&mut second, edges))
 }
 
 fn values(series: &MetricSeries) -> (Vec<f64>, Vec<f64>) {
     if series.pairs.is_empty() {
-        let control = series.strata.iter().flat_map(|stratum| &stratum.control).copied().collect();
-        let candidate = series.strata.iter().flat_map(|stratum| &stratum.candidate).copied().collect();
+        let control = series.strata.iter().flat_map(|stratum| stratum.control.to_vec()).collect();
+        let candidate = series.strata.iter().flat_map(|stratum| stratum.candidate.to_vec()).collect();
         return (control, candidate);
     }
-    series.pairs.iter().copied().unzip()
+    (series.pairs.control().to_vec(), series.pairs.candidate().to_vec())
 }
 
 #[allow(clippy::cast_precision_loss)] // bins are few
 fn edges(control: &[f64], candidate: &[f64]) -> Vec<f64> {
     let mut both = [control, candidate].concat();
-    both.sort_unstable_by(f64::total_cmp);
-    let low = both.first().copied().unwrap_or(0.0);
-    let high = quantile(&both, 0.99).unwrap_or(low);
+    let low = both.iter().copied().min_by(f64::total_cmp).unwrap_or(0.0);
+    let high = quantile(&mut both, 0.99).unwrap_or(low);
     if high <= low {
         return vec![low - 0.5, low + 0.5];
     }
@@ -60,10 +56,11 @@ fn edges(control: &[f64], candidate: &[f64]) -> Vec<f64> {
     (0..=BINS_MAX).map(|bin| low + width * bin as f64).collect()
 }
 
+/// Leaves the values in another order.
 #[allow(clippy::cast_precision_loss)] // counts are far below 2^53
-fn histogram(sorted: &[f64], edges: &[f64]) -> Histogram {
+fn histogram(values: &mut [f64], edges: &[f64]) -> Histogram {
     let mut counts = vec![0; edges.len().saturating_sub(1)];
-    for value in sorted {
+    for value in values.iter() {
         let above = edges.partition_point(|edge| edge <= value);
         let bin = above.saturating_sub(1).min(counts.len().saturating_sub(1));
         if let Some(count) = counts.get_mut(bin) {
@@ -72,19 +69,20 @@ fn histogram(sorted: &[f64], edges: &[f64]) -> Histogram {
     }
     Histogram {
         counts,
-        n: u64::try_from(sorted.len()).unwrap_or(u64::MAX),
-        mean: Some(sorted.iter().sum::<f64>() / sorted.len().max(1) as f64),
-        p50: quantile(sorted, 0.5),
-        p95: quantile(sorted, 0.95),
+        n: u64::try_from(values.len()).unwrap_or(u64::MAX),
+        mean: Some(values.iter().sum::<f64>() / values.len().max(1) as f64),
+        p50: quantile(values, 0.5),
+        p95: quantile(values, 0.95),
     }
 }
 
-/// The nearest-rank quantile of sorted values.
+/// The nearest-rank quantile of values, which are in another order then.
 #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 // counts are far below 2^53 and the share is within 0 to 1
-fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
-    let rank = (sorted.len() as f64 * share).ceil() as usize;
-    sorted.get(rank.max(1) - 1).copied()
+fn quantile(values: &mut [f64], share: f64) -> Option<f64> {
+    let rank = (values.len() as f64 * share).ceil() as usize;
+    let place = rank.max(1) - 1;
+    (place < values.len()).then(|| *values.select_nth_unstable_by(place, f64::total_cmp).1)
 }
 
 #[cfg(test)]
@@ -101,7 +99,7 @@ mod tests {
             unit: "ms".into(),
             better: Better::Lower,
             bounds: None,
-            pairs,
+            pairs: pairs.into(),
             ..MetricSeries::default()
         }
     }

@@ -316,15 +316,9 @@ impl<'a, 'b> Builder<'a, 'b> {
         let room = |wanted: bool, count: usize| Vec::with_capacity(if wanted { count } else { 0 });
         let pairs = self.pairs.pairs.len();
         let mut places: Vec<u32> = room(true, pairs);
-        series.pairs.reserve_exact(pairs);
         let mut pair_clusters: Vec<u32> = room(clustered, pairs);
         let mut pair_labels: Vec<u32> = room(labelled, pairs);
-        let stratum = |(control, candidate): &(usize, usize)| Stratum {
-            control: Vec::with_capacity(*control),
-            candidate: Vec::with_capacity(*candidate),
-            ..Stratum::default()
-        };
-        let mut strata: Vec<Stratum> = self.stratum_sizes.iter().map(stratum).collect();
+        let mut strata: Vec<Stratum> = vec![Stratum::default(); self.stratum_sizes.len()];
         let numbers = |wanted: bool| -> Vec<(Vec<u32>, Vec<u32>)> {
             let of =
                 |(control, candidate): &(usize, usize)| (room(wanted, *control), room(wanted, *candidate));
@@ -397,6 +391,7 @@ impl<'a, 'b> Builder<'a, 'b> {
         let kept: Vec<usize> =
             strata.iter().enumerate().filter(|(_, stratum)| compared(stratum)).map(|(at, _)| at).collect();
         let prefixes = lengths.iter().take(self.times.len()).map(|lengths| lengths.prefix(&kept)).collect();
+        series.pairs.shrink_to_fit();
         series.people = people.labels(&kept);
         series.labels.sets.clone_from(&self.labels.sets);
         (series.pair_clusters, series.labels.pairs) = (self.shared(pair_clusters), self.shared(pair_labels));
@@ -407,6 +402,8 @@ impl<'a, 'b> Builder<'a, 'b> {
             if !compared(&stratum) {
                 continue; // nothing to compare with
             }
+            stratum.control.shrink_to_fit();
+            stratum.candidate.shrink_to_fit();
             stratum.control_clusters = self.shared(clusters.0);
             stratum.candidate_clusters = self.shared(clusters.1);
             if !series.labels.is_empty() {

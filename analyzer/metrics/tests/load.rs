@@ -125,7 +125,7 @@ fn unpaired_values_are_kept_apart_by_cohort_and_cohorts_of_one_variant_are_left_
     let strata = &series(&loaded, "response_chars").strata;
     assert_eq!(strata.len(), 1);
     assert_eq!(strata[0].name, "general");
-    assert_eq!((strata[0].control.as_slice(), strata[0].candidate.as_slice()), (&[1.0, 2.0][..], &[4.0][..]));
+    assert_eq!((strata[0].control.to_vec(), strata[0].candidate.to_vec()), (vec![1.0, 2.0], vec![4.0]));
 }
 
 #[test]

@@ -199,8 +199,8 @@ fn between(series: &MetricSeries, from: &Prefix, to: &Prefix) -> MetricSeries {
         let ((old_from, new_from), (old_to, new_to)) = (counts(from, at), counts(to, at));
         Stratum {
             name: stratum.name.clone(),
-            control: cut(&stratum.control, old_from, old_to),
-            candidate: cut(&stratum.candidate, new_from, new_to),
+            control: stratum.control.part(old_from, old_to),
+            candidate: stratum.candidate.part(new_from, new_to),
             control_clusters: cut(&stratum.control_clusters, old_from, old_to).into(),
             candidate_clusters: cut(&stratum.candidate_clusters, new_from, new_to).into(),
         }
@@ -214,9 +214,9 @@ fn between(series: &MetricSeries, from: &Prefix, to: &Prefix) -> MetricSeries {
         unit: series.unit.clone(),
         better: series.better,
         bounds: series.bounds,
-        pairs: cut(&series.pairs, from.pairs, to.pairs),
+        pairs: series.pairs.part(from.pairs, to.pairs),
         pair_clusters: cut(&series.pair_clusters, from.pairs, to.pairs).into(),
-        noise_pairs: cut(&series.noise_pairs, from.noise_pairs, to.noise_pairs),
+        noise_pairs: series.noise_pairs.part(from.noise_pairs, to.noise_pairs),
         strata: strata.collect(),
         missing: series.missing,
         // Sets stay as they are: those that had not appeared yet label nothing.

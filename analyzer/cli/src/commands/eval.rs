@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::json;
-use weir_gate::{Better, CaptureHealth, MetricSeries, SCORE_PREFIX, Severity, Spending, Tripwire};
+use weir_gate::{Better, CaptureHealth, MetricSeries, Pairs, SCORE_PREFIX, Severity, Spending, Tripwire};
 use weir_judge::client::{Endpoint, Judge};
 use weir_judge::golden::{Case, Went, read_golden};
 use weir_judge::history::append_history;
@@ -197,7 +197,7 @@ pub(crate) fn mean(values: &[f64]) -> Option<f64> {
 }
 
 pub(crate) fn series(went: &[Went], criteria: &Criteria) -> Vec<MetricSeries> {
-    let one = |name: String, pairs: Vec<(f64, f64)>, noise_pairs: Vec<(f64, f64)>| MetricSeries {
+    let one = |name: String, pairs: Pairs, noise_pairs: Pairs| MetricSeries {
         name,
         unit: "score".to_owned(),
         better: Better::Higher,
@@ -215,7 +215,7 @@ pub(crate) fn series(went: &[Went], criteria: &Criteria) -> Vec<MetricSeries> {
     for (criterion, cases) in criteria {
         let pairs =
             cases.values().filter_map(|[control, candidate]| Some((mean(control)?, mean(candidate)?)));
-        all.push(one(format!("{SCORE_PREFIX}{criterion}"), pairs.collect(), Vec::new()));
+        all.push(one(format!("{SCORE_PREFIX}{criterion}"), pairs.collect(), Pairs::default()));
     }
     all
 }

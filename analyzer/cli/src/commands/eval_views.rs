@@ -24,10 +24,7 @@ pub(crate) fn text(
         count(|went| !went.complete())
     );
     for series in series(went, criteria) {
-        let (control, candidate) = (
-            series.pairs.iter().map(|pair| pair.0).collect::<Vec<_>>(),
-            series.pairs.iter().map(|pair| pair.1).collect::<Vec<_>>(),
-        );
+        let (control, candidate) = (series.pairs.control().to_vec(), series.pairs.candidate().to_vec());
         if let (Some(control), Some(candidate)) = (mean(&control), mean(&candidate)) {
             // Writing to a string cannot fail.
             let _ = writeln!(

@@ -110,7 +110,7 @@ pub(crate) fn metrics_of(gates: Option<&Gates>, definitions: Option<&MetricsFile
 pub(crate) fn one_sided(pools: &[MetricSeries]) -> Vec<MetricSeries> {
     let mut pools = pools.to_vec();
     for stratum in pools.iter_mut().flat_map(|pool| &mut pool.strata) {
-        stratum.candidate = stratum.control.iter().copied().take(1).collect();
+        stratum.candidate = stratum.control.part(0, 1);
     }
     pools
 }

@@ -297,7 +297,7 @@ mod tests {
             unit: "share".into(),
             better: Better::Lower,
             bounds: Some((0.0, 1.0)),
-            pairs: vec![(0.0, 0.0); pairs],
+            pairs: vec![(0.0, 0.0); pairs].into(),
             ..MetricSeries::default()
         };
         let health = CaptureHealth {

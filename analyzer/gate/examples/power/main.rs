@@ -212,7 +212,7 @@ fn past(gate: &Gate, seen: &[MetricSeries], share: f64) -> bool {
 
 /// The 95th percentile's ratio by order statistics, each arm at a distance of `z / sqrt 2`.
 fn tail_past(series: &MetricSeries, margin: f64, z: f64) -> bool {
-    let sorted = |side: fn(&(f64, f64)) -> f64| {
+    let sorted = |side: fn((f64, f64)) -> f64| {
         let mut values: Vec<f64> = series.pairs.iter().map(side).collect();
         values.sort_unstable_by(f64::total_cmp);
         values

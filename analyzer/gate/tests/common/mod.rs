@@ -53,7 +53,7 @@ pub fn series(
         unit: unit.to_owned(),
         better,
         bounds,
-        pairs,
+        pairs: pairs.into(),
         ..MetricSeries::default()
     }
 }
@@ -63,7 +63,12 @@ pub fn share(name: &str, better: Better, pairs: Vec<(f64, f64)>) -> MetricSeries
 }
 
 pub fn stratum(name: &str, control: Vec<f64>, candidate: Vec<f64>) -> Stratum {
-    Stratum { name: name.to_owned(), control, candidate, ..Stratum::default() }
+    Stratum {
+        name: name.to_owned(),
+        control: control.into(),
+        candidate: candidate.into(),
+        ..Stratum::default()
+    }
 }
 
 pub fn healthy() -> CaptureHealth {

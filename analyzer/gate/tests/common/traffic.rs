@@ -155,7 +155,7 @@ pub fn after(all: &[MetricSeries], n: usize) -> Vec<MetricSeries> {
         unit: series.unit.clone(),
         better: series.better,
         bounds: series.bounds,
-        pairs: series.pairs[..n].to_vec(),
+        pairs: series.pairs.part(0, n),
         pair_clusters: series.pair_clusters[..n].to_vec().into(),
         labels: Labels {
             sets: series.labels.sets.clone(),
