@@ -26,6 +26,7 @@
 //! than one that is worse from the start (`tests/rollout.rs` prints by how much). Give the values of one step, not of
 //! the whole rollout.
 
+use crate::beside::Judging;
 use crate::forecast;
 use crate::gates::{Gate, Gates, Severity};
 use crate::judge::{absent, better_of, judge};
@@ -74,7 +75,7 @@ pub fn evaluate(
     health: &CaptureHealth,
     spending: Spending,
 ) -> Evaluation {
-    evaluate_again(gates, series, health, spending, &Memory::of_one())
+    evaluated(gates, series, health, spending, Judging::Beside)
 }
 
 /// [`evaluate`] for series that `memory` has seen already, or sees for the first time: other gates on the same evidence,
@@ -87,12 +88,22 @@ pub fn evaluate_again(
     spending: Spending,
     memory: &Memory,
 ) -> Evaluation {
+    evaluated(gates, series, health, spending, Judging::With(memory))
+}
+
+fn evaluated(
+    gates: &Gates,
+    series: &[MetricSeries],
+    health: &CaptureHealth,
+    spending: Spending,
+    judging: Judging<'_>,
+) -> Evaluation {
     let expanded = expanded(gates, series);
     let alpha = gates.alpha * spending.share();
     let counts = Counts::of(&expanded);
     let share = counts.share(alpha);
-    let results = whole(&expanded, share, memory);
-    let segments = segments::judged(&expanded, series, alpha, counts.deciding(), memory, results_of);
+    let results = whole(&expanded, share, judging);
+    let segments = segments::judged(&expanded, series, alpha, counts.deciding(), judging, results_of);
     let findings = segments::findings(&results, &segments);
     let mut error_rates = counts.error_rates(share);
     if !segments.is_empty() && counts.deciding() > 0 {
@@ -130,7 +141,7 @@ pub fn gate_results(
     let share = Counts::of(&expanded).share(gates.alpha * spending.share());
     let of = |(gate, metrics): &Expanded<'_>| {
         let left: Vec<MetricSeries> = metrics.iter().map(|series| cut(series)).collect();
-        whole(&[(gate, left.iter().collect())], share, memory)
+        whole(&[(gate, left.iter().collect())], share, Judging::With(memory))
     };
     expanded.iter().flat_map(of).collect()
 }
@@ -148,8 +159,8 @@ fn expanded<'a>(gates: &'a Gates, series: &'a [MetricSeries]) -> Vec<Expanded<'a
 }
 
 /// Every gate on all of the traffic, or on the segment that it names.
-fn whole(expanded: &[Expanded<'_>], alpha: f64, memory: &Memory) -> Vec<GateResult> {
-    let of = |(gate, metrics): &Expanded<'_>| match &gate.segment {
+fn whole(expanded: &[Expanded<'_>], alpha: f64, judging: Judging<'_>) -> Vec<GateResult> {
+    let of = |(gate, metrics): &Expanded<'_>, memory: &Memory| match &gate.segment {
         None => results_of(gate, metrics, alpha, &Segment::new(), memory),
         Some(segment) => {
             let parts: Vec<_> = metrics.iter().map(|series| memory.part(series, segment)).collect();
@@ -157,7 +168,7 @@ fn whole(expanded: &[Expanded<'_>], alpha: f64, memory: &Memory) -> Vec<GateResu
             results_of(gate, &parts, alpha, segment, memory)
         }
     };
-    expanded.iter().flat_map(of).collect()
+    judging.map(expanded, of).into_iter().flatten().collect()
 }
 
 /// How many gates can do what without cause, wildcards expanded.

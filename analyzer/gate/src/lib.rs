@@ -7,6 +7,7 @@
 //! data is [`Verdict::Hold`] with a forecast; a critical or major gate without values never promotes; every number in
 //! a result is finite.
 
+mod beside;
 mod cluster;
 mod correct;
 mod correct_ratio;

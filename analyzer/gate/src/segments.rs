@@ -16,6 +16,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::beside::Judging;
 use crate::gates::{Gate, Severity};
 use crate::labels::Segment;
 use crate::memory::Memory;
@@ -80,13 +81,12 @@ pub(crate) fn judged<'g>(
     series: &[MetricSeries],
     alpha: f64,
     deciding: usize,
-    memory: &Memory,
-    judge: impl Fn(&'g Gate, &[&MetricSeries], f64, &Segment, &Memory) -> Vec<GateResult>,
+    judging: Judging<'_>,
+    judge: impl Fn(&'g Gate, &[&MetricSeries], f64, &Segment, &Memory) -> Vec<GateResult> + Sync,
 ) -> Vec<SegmentResult> {
     let own: Vec<&(&Gate, Vec<&MetricSeries>)> =
         gates.iter().filter(|(gate, metrics)| gate.segment.is_none() && !metrics.is_empty()).collect();
-    let mut segments: Vec<SegmentResult> = Vec::new();
-    for slot in slots(series) {
+    let of = |slot: &Slot, memory: &Memory| {
         let segment = Segment::from([(slot.dimension.clone(), slot.value.clone())]);
         let share = alpha * slot.weight / deciding.max(1) as f64;
         let mut results: Vec<GateResult> = Vec::new();
@@ -96,16 +96,15 @@ pub(crate) fn judged<'g>(
             results.extend(judge(gate, &parts, share, &segment, memory));
         }
         results.retain(|result| result.outcome != Outcome::NoData);
-        if !results.is_empty() {
-            segments.push(segment_result(slot, results));
-        }
-    }
+        (!results.is_empty()).then(|| segment_result(slot, results))
+    };
+    let mut segments: Vec<SegmentResult> = judging.map(&slots(series), of).into_iter().flatten().collect();
     // A stable sort: of two that are alike the one that appeared first comes first.
     segments.sort_by(|one, other| other.damage.total_cmp(&one.damage).then(other.harm.total_cmp(&one.harm)));
     segments
 }
 
-fn segment_result(slot: Slot, gates: Vec<GateResult>) -> SegmentResult {
+fn segment_result(slot: &Slot, gates: Vec<GateResult>) -> SegmentResult {
     let key = |result: &&GateResult| (damage(result), harm(result));
     let deciding = || gates.iter().filter(|result| result.severity != Severity::Advisory);
     let worst = deciding().filter(|result| result.interval.is_some()).max_by(|one, other| {
@@ -117,8 +116,8 @@ fn segment_result(slot: Slot, gates: Vec<GateResult>) -> SegmentResult {
         harm: worst.map_or(0.0, harm),
         worst: worst.map(|result| result.gate.clone()),
         n: gates.iter().map(|result| result.n_control.min(result.n_candidate)).max().unwrap_or(0),
-        dimension: slot.dimension,
-        value: slot.value,
+        dimension: slot.dimension.clone(),
+        value: slot.value.clone(),
         gates,
     }
 }

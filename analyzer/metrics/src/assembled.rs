@@ -166,7 +166,7 @@ pub(crate) fn values(exchanges: &Exchanges<'_>, what: Assembled, metrics: &[Metr
                 places.iter().any(|place| leg.value(*place).is_some_and(|value| value > 0.0))
             };
             let values = session::values(exchanges, what, faulty).into_iter();
-            Values::of(exchanges.all.len(), values.map(|(place, value)| (place, Leg::Primary, value)))
+            Values::of(exchanges.len(), values.map(|(place, value)| (place, Leg::Primary, value)))
         }
     }
 }
@@ -174,12 +174,12 @@ pub(crate) fn values(exchanges: &Exchanges<'_>, what: Assembled, metrics: &[Metr
 /// Values of every leg whose exchange has a primary leg, which carries the request.
 fn per_leg(exchanges: &Exchanges<'_>, value: impl Fn(&Traits, &Traits) -> Option<f64>) -> Values {
     let none = Traits::default();
-    let of = |(place, exchange): (usize, &Exchange<'_>)| {
+    let of = |(place, exchange): (usize, Exchange<'_>)| {
         let request = exchange.primary.map(|primary| primary.traits().unwrap_or(&none));
         let values = exchange.legs().filter_map(|found| {
             Some((place, found.leg(), value(request?, found.traits().unwrap_or(&none))?))
         });
         values.collect::<Vec<_>>()
     };
-    Values::of(exchanges.all.len(), exchanges.all.iter().enumerate().flat_map(of))
+    Values::of(exchanges.len(), exchanges.iter().enumerate().flat_map(of))
 }

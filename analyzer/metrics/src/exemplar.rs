@@ -12,9 +12,9 @@ use weir_sample::Leg;
 use crate::Loaded;
 use crate::error::MetricsError;
 use crate::files::heirs;
+use crate::pairs::{Origin, PairScores};
 use crate::remarks;
 use crate::scan::scan;
-use crate::series::{PairOrigin, PairScores};
 
 /// Characters of a text that are shown.
 const TEXT_CHARACTERS_MAX: usize = 2_000;
@@ -41,13 +41,13 @@ impl Loaded {
         let mut shown = BTreeSet::new();
         let gates = speaking(evaluation);
         for gate in &gates {
-            for (place, values) in self.worst(gate) {
+            for (place, values) in self.worst(gate, per_gate + shown.len()) {
                 if chosen.len() >= EXEMPLARS_MAX
                     || chosen.iter().filter(|(_, one)| one.gate == name(gate)).count() >= per_gate
                 {
                     break;
                 }
-                let Some(origin) = self.pairs.pairs.get(place).filter(|_| shown.insert(place)) else {
+                let Some(origin) = self.pairs.origins.get(place).filter(|_| shown.insert(place)) else {
                     continue;
                 };
                 chosen.push((place, without_text(gate, origin, self.pairs.scores.get(&place), values)));
@@ -57,7 +57,7 @@ impl Loaded {
             let typical = self.typical(gate, TYPICAL_PER_GATE + shown.len());
             let typical = typical.into_iter().filter(|(place, _)| shown.insert(*place));
             for (place, values) in typical.take(TYPICAL_PER_GATE) {
-                let Some(origin) = self.pairs.pairs.get(place) else { continue };
+                let Some(origin) = self.pairs.origins.get(place) else { continue };
                 let exemplar = without_text(gate, origin, self.pairs.scores.get(&place), values);
                 chosen.push((place, Exemplar { kind: ExemplarKind::Typical, ..exemplar }));
             }
@@ -75,7 +75,7 @@ impl Loaded {
         };
         let lengths = of("response_chars");
         let usual_length = median(lengths.iter().map(|(_, (control, candidate))| candidate - control));
-        let mut off_length = vec![f64::INFINITY; self.pairs.pairs.len()];
+        let mut off_length = vec![f64::INFINITY; self.pairs.origins.len()];
         for (place, (control, candidate)) in lengths {
             if let Some(off) = off_length.get_mut(place) {
                 *off = (candidate - control - usual_length).abs();
@@ -101,8 +101,8 @@ impl Loaded {
         ranked.into_iter().filter_map(|(_, at)| pairs.get(at).copied()).collect()
     }
 
-    /// The pairs of a gate's metric that differ in the bad direction, the worst first.
-    fn worst(&self, gate: &GateResult) -> Vec<(usize, (f64, f64))> {
+    /// `most` pairs of a gate's metric that differ in the bad direction, the worst first.
+    fn worst(&self, gate: &GateResult, most: usize) -> Vec<(usize, (f64, f64))> {
         let Some(series) =
             self.series.iter().find(|series| series.name == weir_gate::base_metric(&gate.metric))
         else {
@@ -111,15 +111,15 @@ impl Loaded {
         let Some(places) = self.pairs.of_metric.get(weir_gate::base_metric(&gate.metric)) else {
             return Vec::new();
         };
-        ranked(series, places, gate)
+        ranked(series, places, gate, most)
     }
 
     fn fill_in(&self, chosen: Vec<(usize, Exemplar)>) -> Result<Vec<Exemplar>, MetricsError> {
         let mut wanted: BTreeMap<&Path, BTreeSet<&str>> = BTreeMap::new();
         for (place, _) in &chosen {
-            if let Some(origin) = self.pairs.pairs.get(*place) {
-                wanted.entry(&origin.control_file).or_default().insert(&origin.sample_id);
-                wanted.entry(&origin.candidate_file).or_default().insert(&origin.sample_id);
+            if let Some(origin) = self.pairs.origins.get(*place) {
+                wanted.entry(origin.control_file).or_default().insert(origin.sample_id);
+                wanted.entry(origin.candidate_file).or_default().insert(origin.sample_id);
             }
         }
         let mut texts = BTreeMap::new();
@@ -204,23 +204,30 @@ fn read_texts(path: &Path, ids: &BTreeSet<&str>, texts: &mut Texts) -> Result<()
     Ok(())
 }
 
-fn ranked(series: &MetricSeries, places: &[u32], gate: &GateResult) -> Vec<(usize, (f64, f64))> {
+fn ranked(series: &MetricSeries, places: &[u32], gate: &GateResult, most: usize) -> Vec<(usize, (f64, f64))> {
     let harm = |(control, candidate): (f64, f64)| match gate.better {
         Better::Higher => control - candidate,
         Better::Lower => candidate - control,
         Better::Neither => (candidate - control).abs(),
     };
-    let mut pairs: Vec<(usize, (f64, f64))> = places
-        .iter()
-        .map(|place| *place as usize)
-        .zip(series.pairs.iter())
+    let mut pairs: Vec<(usize, (f64, f64))> = series
+        .pairs
+        .to_vec()
+        .into_iter()
         .enumerate()
-        .filter(|(index, (_, pair))| harm(*pair) > 0.0 && inside(series, *index, gate))
-        .map(|(_, pair)| pair)
+        .filter(|(index, pair)| harm(*pair) > 0.0 && inside(series, *index, gate))
         .collect();
-    // Stable: pairs are in order of time.
-    pairs.sort_by(|one, other| harm(other.1).total_cmp(&harm(one.1)));
-    pairs
+    // Of two that are alike the earlier one.
+    let order = |one: &(usize, (f64, f64)), other: &(usize, (f64, f64))| {
+        harm(other.1).total_cmp(&harm(one.1)).then(one.0.cmp(&other.0))
+    };
+    if pairs.len() > most {
+        pairs.select_nth_unstable_by(most, order);
+        pairs.truncate(most);
+    }
+    pairs.sort_unstable_by(order);
+    let place = |(index, pair): (usize, (f64, f64))| Some((*places.get(index)? as usize, pair));
+    pairs.into_iter().filter_map(place).collect()
 }
 
 /// The gates of segments that contradict the whole: what the average hides is shown.
@@ -252,7 +259,7 @@ fn name(gate: &GateResult) -> String {
 
 fn without_text(
     gate: &GateResult,
-    origin: &PairOrigin,
+    origin: Origin<'_>,
     scores: Option<&PairScores>,
     (control, candidate): (f64, f64),
 ) -> Exemplar {

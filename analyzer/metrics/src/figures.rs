@@ -107,8 +107,22 @@ impl<'a> LegRef<'a> {
         self.row as usize
     }
 
+    /// The same, as it is kept.
+    pub(crate) fn place(self) -> u32 {
+        self.row
+    }
+
+    pub(crate) fn file(self) -> &'a Figures {
+        self.file
+    }
+
     pub(crate) fn facts(self) -> Option<&'a Facts> {
-        self.file.facts.get(*self.file.places.get(self.row())? as usize)
+        self.file.facts.get(self.kind())
+    }
+
+    /// The place of its facts in the file.
+    pub(crate) fn kind(self) -> usize {
+        self.file.places.get(self.row()).map_or(usize::MAX, |place| *place as usize)
     }
 
     pub(crate) fn path(self) -> &'a Arc<Path> {
@@ -302,6 +316,16 @@ impl Figures {
     pub(crate) fn legs(&self) -> impl Iterator<Item = LegRef<'_>> + Clone {
         let rows = u32::try_from(self.rows).unwrap_or(u32::MAX);
         (0..rows).map(|row| LegRef { file: self, row })
+    }
+
+    /// What its legs have alike, each once.
+    pub(crate) fn kinds(&self) -> &[Facts] {
+        &self.facts
+    }
+
+    /// The leg of a row.
+    pub(crate) fn leg(&self, row: u32) -> LegRef<'_> {
+        LegRef { file: self, row }
     }
 
     pub(crate) fn write(&self, to: &mut Writer) {

@@ -36,7 +36,7 @@ pub(crate) fn stays(leg: LegRef<'_>, least: f64) -> bool {
 
 /// For each exchange whether its primary leg stays among those of its revision, cohort and variant.
 pub(crate) fn kept(exchanges: &Exchanges<'_>) -> Vec<bool> {
-    let primaries = || exchanges.all.iter().map(|exchange| exchange.primary);
+    let primaries = || exchanges.iter().map(|exchange| exchange.primary);
     // Of each kind of leg in a file first, of which there are few, then of each group.
     let mut of_facts: HashMap<*const Facts, (LegRef<'_>, f64)> = HashMap::new();
     let facts = |leg: LegRef<'_>| leg.facts().map_or(std::ptr::null(), std::ptr::from_ref);

@@ -11,7 +11,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::exchange::Exchange;
+use crate::exchange::Exchanges;
+use crate::figures::LegRef;
 
 /// Values of a dimension at most.
 pub(crate) const VALUES_MAX: usize = 24;
@@ -123,9 +124,9 @@ pub(crate) struct ExchangeLabels {
 }
 
 impl ExchangeLabels {
-    pub(crate) fn new(exchanges: &[Exchange<'_>]) -> Self {
-        let of = |exchange: &Exchange<'_>| exchange.legs().find_map(|found| found.labels().cloned());
-        let all: Vec<Option<Arc<LegLabels>>> = exchanges.iter().map(of).collect();
+    pub(crate) fn new(exchanges: &Exchanges<'_>) -> Self {
+        let all: Vec<Option<&Arc<LegLabels>>> =
+            exchanges.iter().map(|exchange| exchange.legs().find_map(LegRef::labels)).collect();
         let mut values: BTreeMap<Arc<str>, BTreeSet<Arc<str>>> = BTreeMap::new();
         // Most exchanges share their labels with many others.
         let mut seen = HashSet::new();
@@ -172,19 +173,19 @@ fn rank(dimension: &str) -> usize {
 type Sets = Vec<Vec<(String, String)>>;
 
 /// The combinations of the kept dimensions and each exchange's place among them; nothing where there are too many.
-fn sets(all: &[Option<Arc<LegLabels>>], kept: &[Arc<str>]) -> Option<(Sets, Vec<u32>)> {
+fn sets(all: &[Option<&Arc<LegLabels>>], kept: &[Arc<str>]) -> Option<(Sets, Vec<u32>)> {
     let mut known: HashMap<Vec<Option<&Arc<str>>>, u32> = HashMap::new();
     let mut sets: Sets = Vec::new();
     let mut places = Vec::with_capacity(all.len());
     let mut seen: HashMap<Option<*const LegLabels>, u32> = HashMap::new();
     for labels in all {
-        let same = labels.as_ref().map(Arc::as_ptr);
+        let same = labels.map(Arc::as_ptr);
         if let Some(place) = seen.get(&same) {
             places.push(*place);
             continue;
         }
         let key: Vec<Option<&Arc<str>>> =
-            kept.iter().map(|dimension| labels.as_ref().and_then(|labels| labels.get(dimension))).collect();
+            kept.iter().map(|dimension| labels.and_then(|labels| labels.get(dimension))).collect();
         let place = match known.get(&key) {
             Some(place) => *place,
             None => {
@@ -238,6 +239,7 @@ mod tests {
         let all =
             legs(&[&[("tier", "b"), ("route", "/x")], &[("tier", "a")], &[("tier", "b"), ("route", "/x")]]);
         let kept = [Arc::from("tier"), Arc::from("route")];
+        let all: Vec<_> = all.iter().map(Option::as_ref).collect();
         let (sets, places) = sets(&all, &kept).unwrap();
         let text = |(dimension, value): (&str, &str)| (dimension.to_owned(), value.to_owned());
         assert_eq!(sets, [[("tier", "b"), ("route", "/x")].map(text).to_vec(), vec![text(("tier", "a"))]]);

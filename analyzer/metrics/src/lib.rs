@@ -35,6 +35,7 @@ mod legs;
 mod marks;
 mod metric;
 mod packed;
+mod pairs;
 mod parallel;
 mod people;
 mod remarks;
@@ -59,7 +60,7 @@ pub use crate::health::ExpectedShare;
 pub use crate::metric::{blank_series, check_metrics, known_metrics, metric_exists};
 pub use crate::people::PersonScore;
 
-use crate::series::PairIndex;
+use crate::pairs::PairIndex;
 use crate::skipped::Skipped;
 
 /// Listings of a folder in which files are merged while they are read.

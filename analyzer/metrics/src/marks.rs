@@ -101,12 +101,12 @@ fn read(path: &Path, choice: Choice) -> Result<HashMap<String, String>, Refusal>
 
 /// The marks of a look's exchanges.
 pub(crate) fn seen(exchanges: &Exchanges<'_>) -> Seen {
-    let choice = Choice::of(exchanges.all.len(), EXCHANGES_MAX);
+    let choice = Choice::of(exchanges.len(), EXCHANGES_MAX);
     let mut seen = Seen::default();
     let answered = |leg: LegRef<'_>| {
         Some(Answered { by_candidate: leg.variant() == Variant::Candidate, mark: leg.mark()? })
     };
-    for exchange in exchanges.all.iter().filter(|exchange| choice.takes(exchange.sample_id())) {
+    for exchange in exchanges.iter().filter(|exchange| choice.takes(exchange.sample_id())) {
         let [primary, shadow, noise] =
             [exchange.primary, exchange.shadow, exchange.noise].map(|leg| leg.and_then(answered));
         seen.take(primary, shadow, noise);

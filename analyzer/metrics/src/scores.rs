@@ -3,7 +3,7 @@
 //! The same judge may score the same answer again: the last judgement counts. Several judges of one criterion are
 //! averaged, each with the same weight. Scores arrive later than answers, so the time window does not apply to them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 use weir_sample::{Leg, Score};
@@ -61,7 +61,7 @@ pub(crate) fn read(path: &Path, experiment: &str) -> Result<Result<Vec<Judgement
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Scores {
     criteria: BTreeSet<String>,
-    by_answer: BTreeMap<(String, Leg), BTreeMap<String, f64>>,
+    by_answer: HashMap<String, BTreeMap<Leg, BTreeMap<String, f64>>>,
 }
 
 impl Scores {
@@ -94,8 +94,10 @@ impl Scores {
             *judges += 1.0;
         }
         let mean = |(criterion, (sum, judges)): (String, (f64, f64))| (criterion, sum / judges);
-        let by_answer =
-            sums.into_iter().map(|(key, scores)| (key, scores.into_iter().map(mean).collect())).collect();
+        let mut by_answer: HashMap<String, BTreeMap<Leg, BTreeMap<String, f64>>> = HashMap::new();
+        for ((sample_id, leg), scores) in sums {
+            by_answer.entry(sample_id).or_default().insert(leg, scores.into_iter().map(mean).collect());
+        }
         Self { criteria, by_answer }
     }
 
@@ -111,7 +113,7 @@ impl Scores {
 
     /// All scores of one answer.
     pub(crate) fn all_of(&self, sample_id: &str, leg: Leg) -> Option<&BTreeMap<String, f64>> {
-        self.by_answer.get(&(sample_id.to_owned(), leg))
+        self.by_answer.get(sample_id)?.get(&leg)
     }
 }
 

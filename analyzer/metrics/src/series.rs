@@ -6,9 +6,8 @@
 //!   variant ([`crate::inclusion`]), by cohort; where the data spans several policy revisions also by revision,
 //!   since the share of the candidate differs between them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Mutex, PoisonError};
 
 use weir_gate::{Better, MetricSeries, Places, SCORE_PREFIX, Stratum};
 use weir_report::Prefix;
@@ -21,32 +20,12 @@ use crate::figures::LegRef;
 use crate::inclusion;
 use crate::labels::ExchangeLabels;
 use crate::metric::{DISTANCE, Metric, ValueOf};
+use crate::pairs::PairIndex;
 use crate::parallel;
 use crate::people::People;
 use crate::scores::Scores;
 
 const NO_COHORT: &str = "none";
-
-/// Which pairs there are and which of them each series has, so that the worst ones can be shown.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct PairIndex {
-    pub(crate) pairs: Vec<PairOrigin>,
-    /// By place in `pairs`, where there are any.
-    pub(crate) scores: BTreeMap<usize, PairScores>,
-    /// By metric: for each element of the series' pairs its place in `pairs`.
-    pub(crate) of_metric: BTreeMap<String, Places>,
-}
-
-/// Where the two legs of a pair are.
-#[derive(Clone, Debug)]
-pub(crate) struct PairOrigin {
-    pub(crate) sample_id: Box<str>,
-    pub(crate) control_file: Arc<Path>,
-    pub(crate) candidate_file: Arc<Path>,
-}
-
-/// Scores of a pair's two answers, control's first.
-pub(crate) type PairScores = (BTreeMap<String, f64>, BTreeMap<String, f64>);
 
 /// What became of the metrics: series, and the ones without a series with the reason.
 pub(crate) struct AllSeries {
@@ -157,10 +136,10 @@ impl Lengths {
 
 /// Times at equal distances from the first exchange to the last one.
 fn times(exchanges: &Exchanges<'_>) -> Vec<i64> {
-    let mut all = exchanges.all.iter().map(|exchange| exchange.ts_us).filter(|time| *time != i64::MAX);
+    let mut all = exchanges.iter().map(|exchange| exchange.ts_us).filter(|time| *time != i64::MAX);
     let Some(first) = all.next() else { return Vec::new() };
     let span = all.next_back().map_or(0, |last| last - first);
-    let looks = looks(exchanges.all.len());
+    let looks = looks(exchanges.len());
     let step = span / i64::try_from(looks).unwrap_or(i64::MAX);
     if step == 0 {
         return Vec::new();
@@ -173,9 +152,8 @@ fn clusters(exchanges: &Exchanges<'_>, always: bool) -> Vec<u32> {
     let mut numbers: HashMap<u64, u32> = HashMap::new();
     let mut next = 0_u32;
     let mut repeated = false;
-    let of = |exchange: &Exchange<'_>| exchange.legs().find_map(|found| found.identity());
+    let of = |exchange: Exchange<'_>| exchange.legs().find_map(|found| found.identity());
     let all: Vec<u32> = exchanges
-        .all
         .iter()
         .map(|exchange| {
             let fresh = next;
@@ -238,28 +216,23 @@ impl<'a, 'b> Builder<'a, 'b> {
     fn new(exchanges: &'b Exchanges<'a>, scores: &Scores, one_sided: bool) -> Self {
         let revisions: BTreeSet<i64> = exchanges.facts().iter().filter_map(|found| found.revision).collect();
         let mut pairs = PairIndex::default();
-        let mut pair_places = Vec::with_capacity(exchanges.all.len());
-        for exchange in &exchanges.all {
-            pair_places.push(exchange.pair().map(|(control, candidate)| {
-                let id = control.sample_id();
-                let of_leg = |leg| scores.all_of(id, leg).cloned().unwrap_or_default();
-                let (of_control, of_candidate) = (of_leg(Leg::Primary), of_leg(Leg::Shadow));
-                if !of_control.is_empty() || !of_candidate.is_empty() {
-                    pairs.scores.insert(pairs.pairs.len(), (of_control, of_candidate));
-                }
-                pairs.pairs.push(PairOrigin {
-                    sample_id: id.into(),
-                    control_file: Arc::clone(control.path()),
-                    candidate_file: Arc::clone(candidate.path()),
-                });
-                u32::try_from(pairs.pairs.len() - 1).unwrap_or(u32::MAX)
-            }));
+        let mut pair_places = Vec::with_capacity(exchanges.len());
+        for exchange in exchanges.iter() {
+            let pair = exchange.pair();
+            pair_places.push(pair.map(|_| u32::try_from(pairs.origins.len()).unwrap_or(u32::MAX)));
+            let Some((control, candidate)) = pair else { continue };
+            let of_leg = |leg| scores.all_of(control.sample_id(), leg).cloned().unwrap_or_default();
+            let (of_control, of_candidate) = (of_leg(Leg::Primary), of_leg(Leg::Shadow));
+            if !of_control.is_empty() || !of_candidate.is_empty() {
+                pairs.scores.insert(pairs.origins.len(), (of_control, of_candidate));
+            }
+            pairs.origins.push(control, candidate);
         }
         let times = times(exchanges);
         let several_revisions = revisions.len() > 1;
         let (strata, stratum_places) = strata(exchanges, several_revisions);
         let mut stratum_sizes = vec![(0, 0); strata.len()];
-        for (exchange, place) in exchanges.all.iter().zip(&stratum_places) {
+        for (exchange, place) in exchanges.iter().zip(&stratum_places) {
             if let (Some(primary), Some((control, candidate))) =
                 (exchange.primary, stratum_sizes.get_mut(*place as usize))
             {
@@ -280,7 +253,7 @@ impl<'a, 'b> Builder<'a, 'b> {
             unpaired: inclusion::kept(exchanges),
             clusters: clusters(exchanges, one_sided),
             one_sided,
-            labels: ExchangeLabels::new(&exchanges.all),
+            labels: ExchangeLabels::new(exchanges),
             pair_places,
             series: Vec::new(),
             absent: Vec::new(),
@@ -314,7 +287,7 @@ impl<'a, 'b> Builder<'a, 'b> {
         // At once and no more: columns that grow by doubling are half empty.
         let (clustered, labelled) = (!self.clusters.is_empty(), !self.labels.places.is_empty());
         let room = |wanted: bool, count: usize| Vec::with_capacity(if wanted { count } else { 0 });
-        let pairs = self.pairs.pairs.len();
+        let pairs = self.pairs.origins.len();
         let mut places: Vec<u32> = room(true, pairs);
         let mut pair_clusters: Vec<u32> = room(clustered, pairs);
         let mut pair_labels: Vec<u32> = room(labelled, pairs);
@@ -327,7 +300,7 @@ impl<'a, 'b> Builder<'a, 'b> {
         let (mut strata_clusters, mut strata_labels) = (numbers(clustered), numbers(labelled));
         let mut values = 0_u64;
         let mut lengths = Vec::with_capacity(self.times.len());
-        for (index, (exchange, place)) in self.exchanges.all.iter().zip(&self.pair_places).enumerate() {
+        for (index, (exchange, place)) in self.exchanges.iter().zip(&self.pair_places).enumerate() {
             let value = |found: Option<LegRef<'a>>| value(index, found?);
             let cluster = self.clusters.get(index).copied();
             let label = self.labels.places.get(index).copied();
@@ -443,19 +416,19 @@ impl<'a, 'b> Builder<'a, 'b> {
 
 /// The strata of all primary legs, in order, and for each exchange the place of its own.
 fn strata(exchanges: &Exchanges<'_>, several_revisions: bool) -> (Vec<StratumKey>, Vec<u32>) {
-    fn key<'a>(exchange: &Exchange<'a>, several_revisions: bool) -> Option<(&'a str, Option<i64>)> {
+    fn key<'a>(exchange: Exchange<'a>, several_revisions: bool) -> Option<(&'a str, Option<i64>)> {
         let primary = exchange.primary?;
         Some((primary.cohort().unwrap_or(NO_COHORT), primary.revision().filter(|_| several_revisions)))
     }
     let keys: BTreeSet<(&str, Option<i64>)> =
-        exchanges.all.iter().filter_map(|exchange| key(exchange, several_revisions)).collect();
+        exchanges.iter().filter_map(|exchange| key(exchange, several_revisions)).collect();
     let keys: Vec<(&str, Option<i64>)> = keys.into_iter().collect();
-    let place = |exchange: &Exchange<'_>| {
+    let place = |exchange: Exchange<'_>| {
         let place =
             key(exchange, several_revisions).and_then(|key| keys.binary_search(&key).ok()).unwrap_or(0);
         u32::try_from(place).unwrap_or(u32::MAX)
     };
-    let places = exchanges.all.iter().map(place).collect();
+    let places = exchanges.iter().map(place).collect();
     (keys.into_iter().map(|(cohort, revision)| (cohort.to_owned(), revision)).collect(), places)
 }
 

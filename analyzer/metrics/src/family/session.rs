@@ -106,11 +106,11 @@ pub(crate) fn values(
     faulty: impl Fn(LegRef<'_>) -> bool,
 ) -> Vec<(usize, f64)> {
     let newest_us = exchanges.legs().map(|found| found.ts_us()).max().unwrap_or_default();
-    let session = |(place, exchange): (usize, &Exchange<'_>)| Some((exchange.primary?.session()?, place));
-    let mut sessions: Vec<(u64, usize)> = exchanges.all.iter().enumerate().filter_map(session).collect();
+    let session = |(place, exchange): (usize, Exchange<'_>)| Some((exchange.primary?.session()?, place));
+    let mut sessions: Vec<(u64, usize)> = exchanges.iter().enumerate().filter_map(session).collect();
     // Exchanges are in order of time, and so are those of a session.
     sessions.sort_unstable();
-    let primary = |place: usize| exchanges.all.get(place).and_then(|exchange| exchange.primary);
+    let primary = |place: usize| exchanges.get(place).and_then(|exchange| exchange.primary);
     let mut values = Vec::new();
     for legs in sessions.chunk_by(|one, other| one.0 == other.0) {
         let mut length = 0_u32;

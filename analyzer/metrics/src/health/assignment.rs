@@ -136,18 +136,17 @@ fn mismatch(check: &AssignmentCheck, key: Group<'_>) -> String {
 /// Identities that were served by both variants within one revision and cohort: sticky assignment rules that out.
 pub(super) fn stickiness(exchanges: &Exchanges<'_>, health: &mut CaptureHealth) -> Option<String> {
     let mut groups: Vec<Group<'_>> = Vec::new();
-    let served =
-        |found: LegRef<'_>| Some((found.assigned_identity()?, found.variant() == Variant::Candidate));
-    let mut served: Vec<(usize, u64, bool)> = primaries(exchanges)
+    let mut served: Vec<(u64, u32, bool)> = primaries(exchanges)
         .filter_map(|found| {
-            let (identity, candidate) = served(found)?;
-            Some((place(&mut groups, group(found)), identity, candidate))
+            let identity = found.assigned_identity()?;
+            let group = u32::try_from(place(&mut groups, group(found))).unwrap_or(u32::MAX);
+            Some((identity, group, found.variant() == Variant::Candidate))
         })
         .collect();
     served.sort_unstable();
     served.dedup();
     // Once for each variant that served the identity.
-    let same = |one: &(usize, u64, bool), other: &(usize, u64, bool)| (one.0, one.1) == (other.0, other.1);
+    let same = |one: &(u64, u32, bool), other: &(u64, u32, bool)| (one.0, one.1) == (other.0, other.1);
     let (mut both, mut all) = (0, 0);
     for variants in served.chunk_by(same) {
         all += 1;
@@ -180,7 +179,7 @@ fn place<'a>(groups: &mut Vec<Group<'a>>, group: Group<'a>) -> usize {
 }
 
 fn primaries<'a>(exchanges: &Exchanges<'a>) -> impl Iterator<Item = LegRef<'a>> {
-    exchanges.all.iter().filter_map(|exchange| exchange.primary).filter(|found| found.leg() == Leg::Primary)
+    exchanges.iter().filter_map(|exchange| exchange.primary).filter(|found| found.leg() == Leg::Primary)
 }
 
 /// The groups, and the least chance of capture among the primary legs of each.

@@ -21,7 +21,6 @@ const STEPPED_MIN: u64 = 5;
 /// Copies that begin at another time than their original.
 pub(super) fn order(exchanges: &Exchanges<'_>) -> Option<String> {
     let distances: Vec<i64> = exchanges
-        .all
         .iter()
         .filter_map(Exchange::pair)
         .filter(|(control, candidate)| control.emitter().is_some() && candidate.emitter().is_some())

@@ -57,14 +57,14 @@ pub(super) fn policies(exchanges: &Exchanges<'_>, facts: &[&Facts]) -> Vec<Strin
             )
         })
         .collect();
-    let torn = |exchange: &&Exchange<'_>| {
+    let torn = |exchange: &Exchange<'_>| {
         exchange.pair().is_some_and(|(control, candidate)| {
             let (one, other) = (control.revision(), candidate.revision());
             one.is_some() && other.is_some() && one != other
         })
     };
-    let pairs = number(exchanges.all.iter().filter(|exchange| exchange.pair().is_some()).count());
-    let torn = number(exchanges.all.iter().filter(torn).count());
+    let pairs = number(exchanges.iter().filter(|exchange| exchange.pair().is_some()).count());
+    let torn = number(exchanges.iter().filter(torn).count());
     if torn >= TORN_MIN && share(torn, pairs) > TORN_SHARE_MAX {
         problems.push(format!(
             "{torn} of {pairs} pairs ({} %) have their two answers from different revisions; hint: sample ids must be unique over \

@@ -64,7 +64,7 @@ fn counts(exchanges: &Exchanges<'_>) -> CaptureHealth {
             (Leg::Noise, _) => health.noise += 1,
         }
     }
-    health.pairs = number(exchanges.all.iter().filter(|exchange| exchange.pair().is_some()).count());
+    health.pairs = number(exchanges.iter().filter(|exchange| exchange.pair().is_some()).count());
     health
 }
 

@@ -30,12 +30,10 @@ struct Candidate {
 
 /// Shadow answers without their primary, and primaries whose shadow answer is missing.
 pub(super) fn arrival(exchanges: &Exchanges<'_>, health: &mut CaptureHealth) -> Option<String> {
-    let orphans =
-        exchanges.all.iter().filter(|exchange| exchange.shadow.is_some() && exchange.primary.is_none());
+    let orphans = exchanges.iter().filter(|exchange| exchange.shadow.is_some() && exchange.primary.is_none());
     health.half_pairs = number(orphans.count());
     let settled = settled(exchanges);
     let alone = exchanges
-        .all
         .iter()
         .filter(|exchange| settled(exchange) && exchange.shadow.is_some() && exchange.primary.is_none())
         .count();
@@ -110,7 +108,6 @@ fn shadowed(exchanges: &Exchanges<'_>) -> Vec<Candidate> {
     let inclusion = shadow_inclusions(exchanges);
     let settled = settled(exchanges);
     exchanges
-        .all
         .iter()
         .filter(|exchange| settled(exchange))
         .filter_map(|exchange| {
@@ -139,7 +136,6 @@ struct Usual {
 /// The chance of a shadow copy by revision and cohort, where any was captured by the filter.
 fn shadow_inclusions<'a>(exchanges: &Exchanges<'a>) -> BTreeMap<Group<'a>, Usual> {
     exchanges
-        .all
         .iter()
         .filter_map(|exchange| {
             let primary = exchange.primary?;

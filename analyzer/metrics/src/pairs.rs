@@ -1,0 +1,80 @@
+//! Which pairs there are, so that the worst ones can be shown when the legs they were made of are gone.
+//!
+//! Some 25 bytes a pair: ids are one text, and files are named by their places.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::Arc;
+
+use weir_gate::Places;
+
+use crate::figures::LegRef;
+
+/// Scores of a pair's two answers, control's first.
+pub(crate) type PairScores = (BTreeMap<String, f64>, BTreeMap<String, f64>);
+
+/// Which pairs there are and which of them each series has.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PairIndex {
+    pub(crate) origins: Origins,
+    /// By place in `origins`, where there are any.
+    pub(crate) scores: BTreeMap<usize, PairScores>,
+    /// By metric: for each element of the series' pairs its place in `origins`.
+    pub(crate) of_metric: BTreeMap<String, Places>,
+}
+
+/// Where the two legs of each pair are.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Origins {
+    ids: String,
+    /// Where each id ends.
+    id_ends: Vec<usize>,
+    files: Vec<Arc<Path>>,
+    /// For each pair the places of control's and the candidate's file.
+    places: Vec<(u32, u32)>,
+    known: HashMap<Arc<Path>, u32>,
+}
+
+/// Where the two legs of a pair are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin<'a> {
+    pub(crate) sample_id: &'a str,
+    pub(crate) control_file: &'a Path,
+    pub(crate) candidate_file: &'a Path,
+}
+
+impl Origins {
+    /// How many pairs there are.
+    pub(crate) fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Where a pair is.
+    pub(crate) fn get(&self, place: usize) -> Option<Origin<'_>> {
+        let start = place.checked_sub(1).map_or(Some(0), |before| self.id_ends.get(before).copied())?;
+        let (control, candidate) = *self.places.get(place)?;
+        Some(Origin {
+            sample_id: self.ids.get(start..*self.id_ends.get(place)?)?,
+            control_file: self.files.get(control as usize)?,
+            candidate_file: self.files.get(candidate as usize)?,
+        })
+    }
+
+    /// Appends a pair.
+    pub(crate) fn push(&mut self, control: LegRef<'_>, candidate: LegRef<'_>) {
+        self.ids.push_str(control.sample_id());
+        self.id_ends.push(self.ids.len());
+        let places = (self.file(control.path()), self.file(candidate.path()));
+        self.places.push(places);
+    }
+
+    fn file(&mut self, path: &Arc<Path>) -> u32 {
+        if let Some(known) = self.known.get(path) {
+            return *known;
+        }
+        let place = u32::try_from(self.files.len()).unwrap_or(u32::MAX);
+        self.files.push(Arc::clone(path));
+        self.known.insert(Arc::clone(path), place);
+        place
+    }
+}
