@@ -18,7 +18,7 @@ use crate::metric::Metric;
 use crate::scores::Scores;
 use crate::series::all_series;
 use crate::{LoadOptions, Loaded};
-use crate::{marks, parallel};
+use crate::{inclusion, marks, parallel};
 
 /// Worst pairs shown for each gate.
 const EXEMPLARS_PER_GATE: usize = 3;
@@ -85,9 +85,10 @@ pub(crate) fn loaded(experiment: &str, metrics: &[Metric], options: &LoadOptions
         exchanges.drop_foreign();
     }
     let scores = Scores::new(cache.judgements());
+    let unpaired = inclusion::kept(&exchanges);
     let (all, health) = thread::scope(|scope| {
         let health = scope.spawn(|| capture_health(&exchanges, &options.expected_shares, cache.legs()));
-        let all = all_series(&exchanges, metrics, &scores, options);
+        let all = all_series(&exchanges, metrics, &scores, &unpaired, options);
         // A panic of the other thread is one of this.
         (all, health.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     });
@@ -110,6 +111,7 @@ pub(crate) fn loaded(experiment: &str, metrics: &[Metric], options: &LoadOptions
         distributions: parallel::map(&all.series, distribution, |_| {}).into_iter().flatten().collect(),
         series: all.series,
         health: CaptureHealth {
+            thinned: unpaired.iter().map(|stays| u64::from(!stays)).sum(),
             span_seconds: times.ends.map(|(first, last)| last.abs_diff(first) / 1_000_000),
             ..health
         },

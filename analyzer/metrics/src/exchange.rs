@@ -5,7 +5,7 @@
 //! - An exchange takes 32 bytes: where its legs are, and when it began. What is known of a leg stays in the columns of its file.
 
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use weir_sample::{Leg, Variant};
 use xxhash_rust::xxh3::xxh3_64;
@@ -27,6 +27,7 @@ pub(crate) struct Exchange<'a> {
 pub(crate) struct Exchanges<'a> {
     files: Vec<&'a Figures>,
     all: Vec<Kept>,
+    kinds: Vec<(&'a Facts, u64)>,
     /// Legs that were there twice.
     pub(crate) duplicates: u64,
 }
@@ -45,6 +46,15 @@ struct Kept {
     primary: Place,
     shadow: Place,
     noise: Place,
+}
+
+/// A leg before it has found the others of its exchange: what that takes, so that few columns are looked into out of order.
+#[derive(Clone, Copy, Debug)]
+struct Keyed {
+    hash: u64,
+    ts_us: i64,
+    place: Place,
+    leg: Leg,
 }
 
 /// Where no leg is.
@@ -79,30 +89,31 @@ impl<'a> Exchanges<'a> {
     /// Puts legs together, in whatever order they come.
     pub(crate) fn new(legs: impl Iterator<Item = LegRef<'a>>) -> Self {
         let mut exchanges = Self::default();
-        let mut keyed: Vec<(u64, Place)> =
-            legs.map(|leg| (xxh3_64(leg.sample_id().as_bytes()), exchanges.place(leg))).collect();
-        keyed.sort_unstable_by_key(|(hash, _)| *hash);
+        let mut keyed: Vec<Keyed> = legs.map(|leg| exchanges.keyed(leg)).collect();
+        keyed.sort_unstable_by_key(|keyed| keyed.hash);
         // At once and no more: an exchange for each id, if no two have one hash.
-        let ids = keyed.chunk_by(|one, other| one.0 == other.0).count();
+        let ids = keyed.chunk_by(|one, other| one.hash == other.hash).count();
         exchanges.all.reserve_exact(ids);
-        for group in keyed.chunk_by(|one, other| one.0 == other.0) {
-            let legs: Vec<LegRef<'a>> = group.iter().filter_map(|(_, place)| exchanges.leg(*place)).collect();
-            let first = legs.first().map(|leg| leg.sample_id());
-            if legs.iter().all(|leg| Some(leg.sample_id()) == first) {
-                exchanges.push(group.iter().map(|(_, place)| *place));
+        for group in keyed.chunk_by(|one, other| one.hash == other.hash) {
+            let id = |keyed: &Keyed| exchanges.leg(keyed.place).map_or("", LegRef::sample_id);
+            if let Some((first, others)) = group.split_first()
+                && others.iter().all(|other| id(other) == id(first))
+            {
+                exchanges.push(group.iter());
                 continue;
             }
             // Two ids with one hash.
-            let ids: BTreeSet<&str> = legs.iter().map(|leg| leg.sample_id()).collect();
-            for id in ids {
-                let same = legs.iter().zip(group).filter(|(leg, _)| leg.sample_id() == id);
-                exchanges.push(same.map(|(_, (_, place))| *place));
-            }
+            let ids: BTreeMap<&str, Vec<&Keyed>> = group.iter().fold(BTreeMap::new(), |mut ids, keyed| {
+                ids.entry(id(keyed)).or_insert_with(Vec::new).push(keyed);
+                ids
+            });
+            ids.into_values().for_each(|same| exchanges.push(same.into_iter()));
         }
         drop(keyed);
         let Self { files, all, .. } = &mut exchanges;
         let id = |kept: &Kept| at(files, *kept).sample_id();
         all.sort_unstable_by(|one, other| one.ts_us.cmp(&other.ts_us).then_with(|| id(one).cmp(id(other))));
+        exchanges.count_kinds();
         exchanges
     }
 
@@ -135,28 +146,36 @@ impl<'a> Exchanges<'a> {
         leg_at(&self.files, place)
     }
 
+    fn keyed(&mut self, leg: LegRef<'a>) -> Keyed {
+        let hash = xxh3_64(leg.sample_id().as_bytes());
+        Keyed { hash, ts_us: leg.ts_us(), place: self.place(leg), leg: leg.leg() }
+    }
+
     /// Appends an exchange of legs of one id, in whatever order they come.
-    fn push(&mut self, places: impl Iterator<Item = Place>) {
-        let mut kept = Kept { ts_us: i64::MAX, primary: NOWHERE, shadow: NOWHERE, noise: NOWHERE };
-        for place in places {
-            let Some(leg) = self.leg(place) else { continue };
-            let own = match leg.leg() {
-                Leg::Primary => &mut kept.primary,
-                Leg::Shadow => &mut kept.shadow,
-                Leg::Noise => &mut kept.noise,
+    fn push<'k>(&mut self, legs: impl Iterator<Item = &'k Keyed>) {
+        let mut own: [Option<&Keyed>; 3] = [None; 3];
+        let [primary, shadow, noise] = &mut own;
+        for new in legs {
+            let kept = match new.leg {
+                Leg::Primary => &mut *primary,
+                Leg::Shadow => &mut *shadow,
+                Leg::Noise => &mut *noise,
             };
-            match leg_at(&self.files, *own) {
-                None => *own = place,
-                Some(old) => {
-                    self.duplicates += 1;
-                    if first_of(leg, old) == Ordering::Less {
-                        *own = place;
-                    }
-                }
+            let Some(old) = kept else {
+                *kept = Some(new);
+                continue;
+            };
+            self.duplicates += 1;
+            let both = (leg_at(&self.files, new.place), leg_at(&self.files, old.place));
+            if let (Some(new_leg), Some(old_leg)) = both
+                && first_of(new_leg, old_leg) == Ordering::Less
+            {
+                *kept = Some(new);
             }
         }
-        kept.ts_us = at(&self.files, kept).legs().next().map_or(i64::MAX, LegRef::ts_us);
-        self.all.push(kept);
+        let ts_us = own.iter().flatten().next().map_or(i64::MAX, |keyed| keyed.ts_us);
+        let [primary, shadow, noise] = own.map(|keyed| keyed.map_or(NOWHERE, |keyed| keyed.place));
+        self.all.push(Kept { ts_us, primary, shadow, noise });
     }
 
     /// Drops shadow and noise legs that passed a revision filter only because they name none, and whose primary leg,
@@ -167,6 +186,7 @@ impl<'a> Exchanges<'a> {
             let exchange = at(files, *kept);
             exchange.primary.is_some() || exchange.legs().any(|found| found.revision().is_some())
         });
+        self.count_kinds();
     }
 
     /// Every leg.
@@ -174,19 +194,45 @@ impl<'a> Exchanges<'a> {
         self.iter().flat_map(Exchange::legs)
     }
 
-    /// What legs have alike, each once for a file: a few, however many legs there are. By file, in the order of the file.
+    /// For each exchange its primary leg, with a number of its file and of what it has alike with others, below
+    /// [`Self::kind_places`].
+    pub(crate) fn primaries(&self) -> impl Iterator<Item = Option<(usize, LegRef<'a>)>> {
+        let mut next = 0;
+        let kinds = |file: &&'a Figures| {
+            next += file.kinds().len();
+            next - file.kinds().len()
+        };
+        let before: Vec<usize> = self.files.iter().map(kinds).collect();
+        self.all.iter().map(move |kept| {
+            let leg = self.leg(kept.primary)?;
+            Some((before.get(kept.primary.file as usize)? + leg.kind(), leg))
+        })
+    }
+
+    /// Kinds of legs of all files.
+    pub(crate) fn kind_places(&self) -> usize {
+        self.files.iter().map(|file| file.kinds().len()).sum()
+    }
+
+    /// What legs have alike, each once for a file, and how many legs do: a few, however many legs there are.
+    pub(crate) fn kinds(&self) -> &[(&'a Facts, u64)] {
+        &self.kinds
+    }
+
+    /// The same without counts.
     pub(crate) fn facts(&self) -> Vec<&'a Facts> {
-        let mut seen: Vec<Vec<bool>> =
-            self.files.iter().map(|file| vec![false; file.kinds().len()]).collect();
+        self.kinds.iter().map(|(facts, _)| *facts).collect()
+    }
+
+    fn count_kinds(&mut self) {
+        let mut counts: Vec<Vec<u64>> = self.files.iter().map(|file| vec![0; file.kinds().len()]).collect();
         for place in self.all.iter().flat_map(|kept| [kept.primary, kept.shadow, kept.noise]) {
-            if let (Some(leg), Some(seen)) = (self.leg(place), seen.get_mut(place.file as usize))
-                && let Some(seen) = seen.get_mut(leg.kind())
-            {
-                *seen = true;
+            if let (Some(leg), Some(counts)) = (self.leg(place), counts.get_mut(place.file as usize)) {
+                counts.get_mut(leg.kind()).into_iter().for_each(|count| *count += 1);
             }
         }
         let kinds = self.files.iter().flat_map(|file| file.kinds());
-        kinds.zip(seen.iter().flatten()).filter(|(_, seen)| **seen).map(|(facts, _)| facts).collect()
+        self.kinds = kinds.zip(counts.into_iter().flatten()).filter(|(_, count)| *count > 0).collect();
     }
 }
 

@@ -6,7 +6,7 @@
 //! hash of its sample id. What is kept was captured with one probability, whatever it is: means, percentiles, segments and
 //! confidence sequences then need no weights, which are a sample's version of the same correction (D. Horvitz, D. Thompson, "A
 //! generalization of sampling without replacement from a finite universe", 1952). The price is the evidence that is left
-//! out, where weights would only count it less; [`thinned`] says how much.
+//! out, where weights would only count it less; the report says how many.
 //!
 //! - The draw depends on sample id and probability only: the same data gives the same legs, and a leg stays in or out from
 //!   look to look, except where a leg with a smaller probability than any before arrives.
@@ -19,7 +19,7 @@ use std::collections::HashMap;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::exchange::Exchanges;
-use crate::figures::{Facts, LegRef};
+use crate::figures::LegRef;
 
 /// Separates these draws from whatever else is drawn by sample id.
 const SEED: u64 = 0x7765_6972_2073_726d;
@@ -36,32 +36,25 @@ pub(crate) fn stays(leg: LegRef<'_>, least: f64) -> bool {
 
 /// For each exchange whether its primary leg stays among those of its revision, cohort and variant.
 pub(crate) fn kept(exchanges: &Exchanges<'_>) -> Vec<bool> {
-    let primaries = || exchanges.iter().map(|exchange| exchange.primary);
     // Of each kind of leg in a file first, of which there are few, then of each group.
-    let mut of_facts: HashMap<*const Facts, (LegRef<'_>, f64)> = HashMap::new();
-    let facts = |leg: LegRef<'_>| leg.facts().map_or(std::ptr::null(), std::ptr::from_ref);
-    for leg in primaries().flatten() {
+    let mut of_kind: Vec<Option<(LegRef<'_>, f64)>> = vec![None; exchanges.kind_places()];
+    for (place, leg) in exchanges.primaries().flatten() {
         let own = leg.inclusion_probability();
-        let (_, known) = of_facts.entry(facts(leg)).or_insert((leg, own));
-        *known = known.min(own);
+        if let Some(known) = of_kind.get_mut(place) {
+            let (leg, least) = known.unwrap_or((leg, own));
+            *known = Some((leg, own.min(least)));
+        }
     }
-    let group = |leg: &LegRef<'_>| (leg.revision(), leg.cohort().map(str::to_owned), leg.variant());
+    let group = |leg: LegRef<'_>| (leg.revision(), leg.cohort().map(str::to_owned), leg.variant());
     let mut least = HashMap::new();
-    for (leg, own) in of_facts.values() {
-        let known = least.entry(group(leg)).or_insert(*own);
+    for (leg, own) in of_kind.iter().flatten() {
+        let known = least.entry(group(*leg)).or_insert(*own);
         *known = own.min(*known);
     }
-    for (leg, own) in of_facts.values_mut() {
-        *own = least.get(&group(leg)).copied().unwrap_or(*own);
-    }
-    primaries()
-        .map(|leg| {
-            leg.is_none_or(|leg| stays(leg, of_facts.get(&facts(leg)).map_or(1.0, |(_, least)| *least)))
-        })
-        .collect()
-}
-
-/// Primary legs that are left out.
-pub(crate) fn thinned(exchanges: &Exchanges<'_>) -> u64 {
-    kept(exchanges).into_iter().fold(0, |left_out, kept| left_out + u64::from(!kept))
+    let least_of = |kind: &Option<(LegRef<'_>, f64)>| {
+        kind.and_then(|(leg, _)| least.get(&group(leg)).copied()).unwrap_or(1.0)
+    };
+    let least: Vec<f64> = of_kind.iter().map(least_of).collect();
+    let stays = |(place, leg): (usize, LegRef<'_>)| stays(leg, least.get(place).copied().unwrap_or(1.0));
+    exchanges.primaries().map(|primary| primary.is_none_or(stays)).collect()
 }

@@ -17,7 +17,6 @@ use crate::LoadOptions;
 use crate::assembled;
 use crate::exchange::{Exchange, Exchanges};
 use crate::figures::LegRef;
-use crate::inclusion;
 use crate::labels::ExchangeLabels;
 use crate::metric::{DISTANCE, Metric, ValueOf};
 use crate::pairs::PairIndex;
@@ -51,9 +50,10 @@ pub(crate) fn all_series(
     exchanges: &Exchanges<'_>,
     metrics: &[Metric],
     scores: &Scores,
+    unpaired: &[bool],
     options: &LoadOptions,
 ) -> AllSeries {
-    let mut builder = Builder::new(exchanges, scores, options.one_sided);
+    let mut builder = Builder::new(exchanges, scores, unpaired, options.one_sided);
     let places: Vec<usize> = (0..metrics.len()).collect();
     let build = |place: &usize| {
         let metric = metrics.get(*place)?;
@@ -197,7 +197,7 @@ struct Builder<'a, 'b> {
     /// What the exchanges are labelled with.
     labels: ExchangeLabels,
     /// For each exchange whether its primary leg counts among the unpaired values.
-    unpaired: Vec<bool>,
+    unpaired: &'b [bool],
     /// The strata that primary legs are in, in order.
     strata: Vec<StratumKey>,
     /// For each exchange the place of its stratum.
@@ -213,7 +213,7 @@ struct Builder<'a, 'b> {
 }
 
 impl<'a, 'b> Builder<'a, 'b> {
-    fn new(exchanges: &'b Exchanges<'a>, scores: &Scores, one_sided: bool) -> Self {
+    fn new(exchanges: &'b Exchanges<'a>, scores: &Scores, unpaired: &'b [bool], one_sided: bool) -> Self {
         let revisions: BTreeSet<i64> = exchanges.facts().iter().filter_map(|found| found.revision).collect();
         let mut pairs = PairIndex::default();
         let mut pair_places = Vec::with_capacity(exchanges.len());
@@ -250,7 +250,7 @@ impl<'a, 'b> Builder<'a, 'b> {
             prefixes: vec![Vec::new(); times.len()],
             known: Mutex::default(),
             times,
-            unpaired: inclusion::kept(exchanges),
+            unpaired,
             clusters: clusters(exchanges, one_sided),
             one_sided,
             labels: ExchangeLabels::new(exchanges),

@@ -4,8 +4,7 @@
 //! they ended. So the copy must not begin before its original, and ends must grow with the numbers. Imported legs may have
 //! been made at any time and are not looked at.
 
-use std::collections::BTreeMap;
-
+use super::emitters::Emitters;
 use super::{number, percent, share};
 use crate::exchange::{Exchange, Exchanges};
 use crate::figures::LegRef;
@@ -42,17 +41,21 @@ pub(super) fn order(exchanges: &Exchanges<'_>) -> Option<String> {
 
 /// Workers whose clock went back.
 pub(super) fn steps<'a>(numbered: impl Iterator<Item = LegRef<'a>>) -> Vec<String> {
-    let mut ends: BTreeMap<&str, Vec<(i64, i64)>> = BTreeMap::new();
+    let mut emitters = Emitters::default();
+    let mut ends: Vec<Vec<(i64, i64)>> = Vec::new();
     for leg in numbered {
-        let (Some(emitter), Some(sequence)) = (leg.emitter(), leg.sequence()) else { continue };
+        let (Some(emitter), Some(sequence)) = (emitters.of(leg), leg.sequence()) else { continue };
         let Some(latency_ms) = leg.latency_ms().filter(|latency_ms| (0.0..1e9).contains(latency_ms)) else {
             continue;
         };
         #[allow(clippy::cast_possible_truncation)] // below 1e12 microseconds
         let end_us = leg.ts_us().saturating_add((latency_ms * 1e3) as i64);
-        ends.entry(emitter).or_default().push((sequence, end_us));
+        ends.resize(emitters.names.len(), Vec::new());
+        ends.get_mut(emitter).into_iter().for_each(|ends| ends.push((sequence, end_us)));
     }
     let mut problems = Vec::new();
+    let mut ends: Vec<_> = emitters.names.iter().zip(ends).collect();
+    ends.sort_unstable_by_key(|(name, _)| **name);
     for (emitter, mut ends) in ends {
         ends.sort_unstable();
         let (mut latest_us, mut stepped, mut most_us) = (i64::MIN, 0_u64, 0_i64);

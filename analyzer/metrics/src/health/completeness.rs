@@ -1,10 +1,9 @@
 //! What was captured and never arrived, and answers that the capture cut.
 
-use std::collections::BTreeMap;
-
 use weir_gate::CaptureHealth;
 use weir_sample::Variant;
 
+use super::emitters::Emitters;
 use super::{differ, flag, number, share};
 use crate::exchange::Exchanges;
 use crate::figures::LegRef;
@@ -12,66 +11,77 @@ use crate::figures::LegRef;
 const GAP_SHARE_MAX: f64 = 0.05;
 const GAPS_MIN: u64 = 20;
 const TRUNCATED_MIN: u64 = 20;
+/// Of a worker of which nothing is looked at.
+const NO_SPAN: (i64, i64) = (i64::MAX, i64::MIN);
 
-/// Numbers of a worker that never arrived, between the first and the last record that is looked at.
+/// How many records were numbered and never arrived, between the first and the last record of a worker that is looked at.
 pub(super) fn gaps<'a>(
-    exchanges: &Exchanges<'_>,
+    exchanges: &Exchanges<'a>,
     numbered: impl Iterator<Item = LegRef<'a>>,
-    health: &mut CaptureHealth,
-) -> Option<String> {
-    let mut spans: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
+) -> (u64, Option<String>) {
+    let mut emitters = Emitters::default();
+    let mut spans: Vec<(i64, i64)> = Vec::new();
     for found in exchanges.legs() {
-        if let (Some(emitter), Some(sequence)) = (found.emitter(), found.sequence()) {
-            let (first, last) = spans.entry(emitter).or_insert((sequence, sequence));
-            (*first, *last) = (sequence.min(*first), sequence.max(*last));
+        if let (Some(emitter), Some(sequence)) = (emitters.of(found), found.sequence()) {
+            spans.resize(emitters.names.len(), NO_SPAN);
+            if let Some((first, last)) = spans.get_mut(emitter) {
+                (*first, *last) = (sequence.min(*first), sequence.max(*last));
+            }
         }
     }
-    let mut arrived: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
+    let mut arrived: Vec<Vec<i64>> = vec![Vec::new(); spans.len()];
     for leg in numbered {
-        let (Some(emitter), Some(sequence)) = (leg.emitter(), leg.sequence()) else { continue };
-        if spans.get(emitter).is_some_and(|(first, last)| (*first..=*last).contains(&sequence)) {
-            arrived.entry(emitter).or_default().push(sequence);
+        let (Some(emitter), Some(sequence)) = (emitters.of(leg), leg.sequence()) else { continue };
+        if let (Some((first, last)), Some(arrived)) = (spans.get(emitter), arrived.get_mut(emitter))
+            && (*first..=*last).contains(&sequence)
+        {
+            arrived.push(sequence);
         }
     }
-    for sequences in arrived.values_mut() {
+    for sequences in &mut arrived {
         sequences.sort_unstable();
         sequences.dedup();
     }
-    let mut numbered = 0_u64;
+    let seen =
+        emitters.names.iter().zip(spans.iter().zip(&arrived)).filter(|(_, (span, _))| **span != NO_SPAN);
+    let mut spans: Vec<_> = seen.map(|(name, (span, arrived))| (*name, span, arrived)).collect();
+    spans.sort_unstable_by_key(|(name, ..)| *name);
+    let (mut numbered, mut all_lost) = (0_u64, 0_u64);
     let mut worst: Option<(u64, &str)> = None;
-    for (emitter, (first, last)) in &spans {
+    for (emitter, (first, last), arrived) in &spans {
         let span = last.abs_diff(*first).saturating_add(1);
-        let here = arrived.get(emitter).map_or(0, |sequences| number(sequences.len()));
+        let here = number(arrived.len());
         let lost = span.saturating_sub(here);
         numbered = numbered.saturating_add(span);
-        health.sequence_gaps = health.sequence_gaps.saturating_add(lost);
+        all_lost = all_lost.saturating_add(lost);
         if lost > worst.map_or(0, |(most, _)| most) {
             worst = Some((lost, emitter));
         }
     }
-    let lost = health.sequence_gaps;
-    let (most, emitter) = worst?;
-    (lost >= GAPS_MIN && share(lost, numbered) > GAP_SHARE_MAX).then(|| {
+    let lost = all_lost;
+    let told = worst.filter(|_| lost >= GAPS_MIN && share(lost, numbered) > GAP_SHARE_MAX);
+    let problem = told.map(|(most, emitter)| {
         let mostly = if spans.len() > 1 { format!(", {most} of them by {emitter}") } else { String::new() };
         format!(
             "{lost} of {numbered} records ({:.0} %) were captured and never arrived{mostly}; hint: check that the collector \
              is reachable and keeps up, and raise limits.outboxBytesMax in the policy",
             share(lost, numbered) * 100.0
         )
-    })
+    });
+    (lost, problem)
 }
 
 /// Answers that were cut, more of one variant than of the other: their texts are not judged, so that the comparison
 /// would leave out the long answers of one side.
 pub(super) fn truncation(exchanges: &Exchanges<'_>, health: &mut CaptureHealth) -> Option<String> {
     let (mut control, mut candidate) = (0, 0);
-    for found in exchanges.legs() {
-        let (answers, truncated) = match found.variant() {
+    for (facts, legs) in exchanges.kinds() {
+        let (answers, truncated) = match facts.variant {
             Variant::Control => (&mut control, &mut health.truncated_control),
             Variant::Candidate => (&mut candidate, &mut health.truncated_candidate),
         };
-        *answers += 1;
-        *truncated += u64::from(found.truncated());
+        *answers += legs;
+        *truncated += if facts.truncated { *legs } else { 0 };
     }
     let of_control = share(health.truncated_control, control);
     let of_candidate = share(health.truncated_candidate, candidate);

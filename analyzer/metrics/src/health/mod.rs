@@ -9,6 +9,7 @@
 mod assignment;
 mod clock;
 mod completeness;
+mod emitters;
 mod mixture;
 mod pairing;
 #[cfg(test)]
@@ -16,13 +17,14 @@ mod tests;
 
 pub use assignment::ExpectedShare;
 
+use std::thread;
+
 use weir_gate::CaptureHealth;
 use weir_sample::{Leg, Variant};
 use weir_stats::{Arms, Stratified, bounded};
 
 use crate::exchange::Exchanges;
 use crate::figures::LegRef;
-use crate::inclusion;
 
 /// Chance that one sequential check names a problem where there is none, over all looks.
 const ALPHA: f64 = 0.001;
@@ -32,36 +34,43 @@ const SHARE_DIFFERENCE_MAX: f64 = 0.05;
 /// Looks at the capture of all exchanges. `numbered` is every leg that was read, also those of other revisions and of
 /// probes: the numbers of one worker run through all of them.
 pub(crate) fn capture_health<'a>(
-    exchanges: &Exchanges<'_>,
+    exchanges: &Exchanges<'a>,
     expected: &[ExpectedShare],
-    numbered: impl Iterator<Item = LegRef<'a>> + Clone,
+    numbered: impl Iterator<Item = LegRef<'a>> + Clone + Sync,
 ) -> CaptureHealth {
     let mut health = counts(exchanges);
-    health.thinned = inclusion::thinned(exchanges);
     let mut problems = Vec::new();
-    problems.extend(assignment::shares(exchanges, expected, &mut health));
-    problems.extend(assignment::stickiness(exchanges, &mut health));
-    problems.extend(pairing::arrival(exchanges, &mut health));
-    problems.extend(pairing::slow_loss(exchanges));
-    problems.extend(completeness::gaps(exchanges, numbered.clone(), &mut health));
+    // What goes by the workers' numbers and what goes by exchanges take about as long.
+    let ((lost, gaps), steps) = thread::scope(|scope| {
+        let of_numbers =
+            scope.spawn(|| (completeness::gaps(exchanges, numbered.clone()), clock::steps(numbered.clone())));
+        problems.extend(assignment::shares(exchanges, expected, &mut health));
+        problems.extend(assignment::stickiness(exchanges, &mut health));
+        problems.extend(pairing::arrival(exchanges, &mut health));
+        problems.extend(pairing::slow_loss(exchanges));
+        // A panic of the other thread is one of this.
+        of_numbers.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    });
+    health.sequence_gaps = lost;
+    problems.extend(gaps);
     problems.extend(completeness::truncation(exchanges, &mut health));
     let facts = exchanges.facts();
     problems.extend(mixture::snapshots(&facts));
     problems.extend(mixture::policies(exchanges, &facts));
     problems.extend(clock::order(exchanges));
-    problems.extend(clock::steps(numbered));
+    problems.extend(steps);
     health.problems = problems;
     health
 }
 
 fn counts(exchanges: &Exchanges<'_>) -> CaptureHealth {
     let mut health = CaptureHealth::default();
-    for found in exchanges.legs() {
-        match (found.leg(), found.variant()) {
-            (Leg::Primary, Variant::Control) => health.primary_control += 1,
-            (Leg::Primary, Variant::Candidate) => health.primary_candidate += 1,
-            (Leg::Shadow, _) => health.shadow += 1,
-            (Leg::Noise, _) => health.noise += 1,
+    for (facts, legs) in exchanges.kinds() {
+        match (facts.leg, facts.variant) {
+            (Leg::Primary, Variant::Control) => health.primary_control += legs,
+            (Leg::Primary, Variant::Candidate) => health.primary_candidate += legs,
+            (Leg::Shadow, _) => health.shadow += legs,
+            (Leg::Noise, _) => health.noise += legs,
         }
     }
     health.pairs = number(exchanges.iter().filter(|exchange| exchange.pair().is_some()).count());
