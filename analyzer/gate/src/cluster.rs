@@ -23,10 +23,9 @@ pub(crate) enum Quantity {
     Percentile(f64),
 }
 
-/// The effect for the pairs.
-pub(crate) fn of_pairs(series: &MetricSeries, quantity: Quantity) -> f64 {
-    let pairs = series.pairs.to_vec();
-    let rows = || rows(&pairs, &series.pair_clusters);
+/// The effect for the pairs, of which some may be no finite numbers, with the cluster of each.
+pub(crate) fn of_pairs(pairs: &[(f64, f64)], clusters: &[u32], quantity: Quantity) -> f64 {
+    let rows = || rows(pairs, clusters);
     match quantity {
         Quantity::Difference => {
             one(rows().map(|(control, candidate, cluster)| (candidate - control, cluster)))
@@ -40,17 +39,13 @@ pub(crate) fn of_pairs(series: &MetricSeries, quantity: Quantity) -> f64 {
         }
         Quantity::Percentile(share) => {
             let levels = (at(rows().map(|row| row.0), share), at(rows().map(|row| row.1), share));
-            at_levels(&pairs, &series.pair_clusters, levels)
+            of_pairs_at(pairs, clusters, levels)
         }
     }
 }
 
 /// The effect for percentiles of the pairs that are known: of the variant that it is larger for.
-pub(crate) fn of_pairs_at(series: &MetricSeries, levels: (f64, f64)) -> f64 {
-    at_levels(&series.pairs.to_vec(), &series.pair_clusters, levels)
-}
-
-fn at_levels(pairs: &[(f64, f64)], clusters: &[u32], (low, high): (f64, f64)) -> f64 {
+pub(crate) fn of_pairs_at(pairs: &[(f64, f64)], clusters: &[u32], (low, high): (f64, f64)) -> f64 {
     let rows = || rows(pairs, clusters);
     let of_control = one(rows().map(move |(control, _, cluster)| (flag(control <= low), cluster)));
     of_control.max(one(rows().map(move |(_, candidate, cluster)| (flag(candidate <= high), cluster))))

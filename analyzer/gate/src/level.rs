@@ -8,7 +8,9 @@ use weir_stats::forecast::Shape;
 use weir_stats::{Moments, asymptotic, bounded, quantile};
 
 use crate::cluster::{self, Quantity};
-use crate::measure::{Clean, Measured, PAIRS_MIN, clustered, finish, nothing, shape, usable_bounds};
+use crate::measure::{
+    Clean, Measured, PAIRS_MIN, all_pairs, clustered, finish, nothing, shape, usable_bounds,
+};
 use crate::result::Comparison;
 use crate::series::MetricSeries;
 
@@ -24,8 +26,10 @@ pub(crate) fn measure_level(series: &MetricSeries, share: Option<f64>, bound: f6
         _ => (Comparison::Paired, clean.pairs.iter().map(|pair| pair.1).collect()),
     };
     let effect = match (comparison, share) {
-        (Comparison::Paired, None) => cluster::of_pairs(series, Quantity::Candidate),
-        (Comparison::Paired, Some(share)) => cluster::of_pairs(series, Quantity::Percentile(share)),
+        (Comparison::Paired, share) => {
+            let quantity = share.map_or(Quantity::Candidate, Quantity::Percentile);
+            cluster::of_pairs(&all_pairs(series, &clean.pairs), &series.pair_clusters, quantity)
+        }
         (_, None) => cluster::of_strata(series, Quantity::Difference),
         (_, Some(share)) => cluster::of_strata(series, Quantity::Percentile(share)),
     };

@@ -3,6 +3,8 @@
 //! Paired where there are enough pairs, unpaired within cohorts otherwise. Each of the two is a confidence sequence at
 //! half of the gate's alpha, so that it does not matter when one takes over from the other.
 
+use std::borrow::Cow;
+
 use weir_stats::clusters::tempered;
 use weir_stats::forecast::Shape;
 use weir_stats::{Arms, Estimate, Moments, StatsError, Stratified, asymptotic, bounded, mean, quantile};
@@ -74,7 +76,12 @@ pub(crate) fn measure(series: &MetricSeries, relative: bool, alpha: f64) -> Meas
             unpaired(&strata, Plan { alpha, ..plan }, &mut notes)
         }
         _ if !clean.pairs.is_empty() => {
-            let alpha = clustered(plan.alpha, cluster::of_pairs(series, quantity), &mut notes);
+            let all_pairs = all_pairs(series, &clean.pairs);
+            let alpha = clustered(
+                plan.alpha,
+                cluster::of_pairs(&all_pairs, &series.pair_clusters, quantity),
+                &mut notes,
+            );
             paired(&clean.pairs, Plan { alpha, ..plan }, &mut notes)
         }
         _ => nothing(),
@@ -117,7 +124,9 @@ pub(crate) fn measure_percentile(series: &MetricSeries, share: f64, relative: bo
     let plain = |values: &mut [f64]| quantile::of_unsorted(values, share).unwrap_or(0.0);
     let levels = (plain(&mut control), plain(&mut candidate));
     let effect = match comparison {
-        Comparison::Paired => cluster::of_pairs_at(series, levels),
+        Comparison::Paired => {
+            cluster::of_pairs_at(&all_pairs(series, &clean.pairs), &series.pair_clusters, levels)
+        }
         _ => cluster::of_strata(series, Quantity::Percentile(share)),
     };
     let alpha = clustered(alpha / 2.0, effect, &mut notes);
@@ -293,6 +302,11 @@ impl Clean {
         }
         Self { pairs, strata, notes }
     }
+}
+
+/// Every pair of a series, of which `clean` are the finite ones: decoded again only where some were left out.
+pub(crate) fn all_pairs<'a>(series: &MetricSeries, clean: &'a [(f64, f64)]) -> Cow<'a, [(f64, f64)]> {
+    if clean.len() == series.pairs.len() { Cow::Borrowed(clean) } else { Cow::Owned(series.pairs.to_vec()) }
 }
 
 fn those<T>(mut values: Vec<T>, keep: impl Fn(&T) -> bool) -> Vec<T> {

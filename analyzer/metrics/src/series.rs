@@ -144,7 +144,9 @@ fn times(exchanges: &Exchanges<'_>) -> Vec<i64> {
     if step == 0 {
         return Vec::new();
     }
-    (1..=looks).filter_map(|look| Some(first + step * i64::try_from(look).ok()?)).collect()
+    // The last one at the last exchange, so that it is about all of them.
+    let between = (1..looks).filter_map(|look| Some(first + step * i64::try_from(look).ok()?));
+    between.chain([first + span]).collect()
 }
 
 /// Numbers of identities, by exchange.
