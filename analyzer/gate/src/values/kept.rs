@@ -96,11 +96,11 @@ pub(crate) fn chosen<T: Copy + Default>(values: &[T], kept: &[bool]) -> Vec<T> {
 }
 
 /// The number as it is kept, where it comes back the same.
-fn fitting<T: Kept + PartialEq>(kept: T, nan: T, value: f64) -> Option<T> {
+fn fitting<T: Kept>(kept: T, nan: T, value: f64) -> Option<T> {
     if value.is_nan() {
         return Some(nan);
     }
-    (kept != nan && kept.value().to_bits() == value.to_bits()).then_some(kept)
+    (kept.value().to_bits() == value.to_bits()).then_some(kept)
 }
 
 /// Whether two numbers are the same to the bit, all NaN being alike.
