@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::family::phrases::Said;
+
 /// Bytes that are counted together; fewer than a byte can count.
 const CHUNK: usize = 128;
 
@@ -59,6 +61,8 @@ pub(crate) struct Text {
     pub(crate) words: usize,
     /// Lower case, one kind of apostrophe, single spaces.
     pub(crate) folded: String,
+    /// What it says of itself by its phrases.
+    pub(crate) said: Said,
     /// The text as JSON, if it is an object or an array.
     pub(crate) json: Option<Value>,
 }
@@ -113,7 +117,8 @@ impl<'a> Answer<'a> {
 impl Text {
     pub(crate) fn new(text: &str) -> Self {
         let (folded, words) = fold(text);
-        Self { characters: text.chars().count(), words, folded, json: json(text) }
+        let characters = if text.is_ascii() { text.len() } else { text.chars().count() };
+        Self { characters, words, said: Said::in_text(&folded), folded, json: json(text) }
     }
 }
 
@@ -142,12 +147,18 @@ pub(crate) fn fold(text: &str) -> (String, usize) {
             }
             _ if character.is_ascii() => folded.push(character.to_ascii_lowercase()),
             '\u{2018}' | '\u{2019}' | '\u{02bc}' | '\u{ff07}' => folded.push('\''),
+            _ if is_lower(character) => folded.push(character),
             _ => folded.extend(character.to_lowercase()),
         }
         words += usize::from(!space && !in_word);
         in_word = !space;
     }
     (folded, words)
+}
+
+/// Whether a character is known to have no lower case but itself: the most frequent ones, without a look into Unicode's tables.
+fn is_lower(character: char) -> bool {
+    matches!(character, 'ß'..='ÿ' | 'а'..='џ' | '\u{2e80}'..='\u{a4cf}' | '\u{ac00}'..='\u{d7a3}')
 }
 
 /// The same where all characters are ASCII: most of a look's texts, of which most have single spaces only.
@@ -204,6 +215,13 @@ mod tests {
             }
         }
         (folded, text.split_whitespace().count())
+    }
+
+    #[test]
+    fn characters_that_are_taken_as_they_are_have_no_other_lower_case() {
+        let all = (char::MIN..=char::MAX).filter(|character| is_lower(*character));
+        assert!(all.clone().all(|character| character.to_lowercase().eq([character])));
+        assert!(all.count() > 30_000);
     }
 
     proptest! {

@@ -40,7 +40,7 @@ pub(crate) struct RowLabels<'a> {
     pub(crate) autonomy: Option<&'a str>,
     pub(crate) cohort: Option<&'a str>,
     pub(crate) path: Option<&'a str>,
-    pub(crate) tags: Vec<(&'a str, &'a str)>,
+    pub(crate) tags: &'a [(&'a str, &'a str)],
 }
 
 impl Interner {
@@ -51,7 +51,7 @@ impl Interner {
             key.push_str(part.unwrap_or_default());
             key.push('\u{1f}');
         }
-        for (name, value) in &row.tags {
+        for (name, value) in row.tags {
             for part in [name, value] {
                 key.push_str(part);
                 key.push('\u{1f}');
@@ -71,7 +71,7 @@ impl Interner {
         for (dimension, value) in fixed {
             self.add(&mut labels, dimension, value.unwrap_or_default());
         }
-        for (name, value) in &row.tags {
+        for (name, value) in row.tags {
             match *name {
                 name if OWN_TAGS.iter().any(|own| name.starts_with(own)) => {}
                 "language" | "lang" => self.add(&mut labels, "language", value),
@@ -252,7 +252,7 @@ mod tests {
         let long = "x".repeat(65);
         let row = RowLabels {
             tier: Some(""),
-            tags: vec![
+            tags: &[
                 ("note", &long),
                 ("weir.choices", "2"),
                 ("response.header.x", "y"),

@@ -3,12 +3,10 @@
 //! Of each leg stays: who it is (sample id, leg, variant), when, and one number per metric (NaN where the metric has no
 //! value).
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 
-use polars::prelude::{BooleanChunked, Float64Chunked, Int32Chunked, Int64Chunked, StringChunked};
-use weir_policy::headers::PROBE_PATH;
+use polars::prelude::{BooleanType, Float64Type, Int32Type, Int64Type, StringType};
 use weir_sample::{Leg, Sample, Variant};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -19,14 +17,11 @@ use crate::cache::Outcome;
 use crate::error::MetricsError;
 use crate::expression::Expression;
 use crate::family::session::asked;
-use crate::figures::{Facts, Figures, LegFigures};
-use crate::labels::{Interner, RowLabels};
+use crate::figures::{Figures, Gathering, LegFigures};
+use crate::kinds::{Kinds, Row};
 use crate::marks::Marks;
 use crate::metric::Metric;
-use crate::scan::{self, Frame, Refusal, Tags, scan, window};
-
-/// Labels that are looked for first.
-const RECENT: usize = 8;
+use crate::scan::{self, Cells, Frame, Refusal, Tags, scan, window};
 
 pub(crate) const COLUMNS: [&str; 38] = [
     "sample_id",
@@ -85,64 +80,68 @@ pub(crate) fn read(path: &Path, options: &LoadOptions, metrics: &[Metric]) -> Ou
     let own: Vec<(&str, &Expression)> = metrics.iter().filter_map(Metric::expression).collect();
     let frame = scan(path, &wanted, &own, filter)?;
     let columns = Columns::of(&frame, &own, needs)?;
-    let mut words = Words::default();
-    let mut interner = Interner::default();
-    let mut legs = Vec::with_capacity(frame.rows());
+    let mut kinds = Kinds::default();
+    let mut gathering = Gathering::new(metrics.len(), frame.rows());
     for row in 0..frame.rows() {
-        match columns.leg(row, metrics, &mut words, &mut interner) {
-            Ok(leg) => legs.push(leg),
+        let tags = columns.tags.as_ref().map(|tags| tags.at(row)).unwrap_or_default();
+        let mut answer = columns.answer(row);
+        if columns.needs.tags {
+            answer.tags = tags.iter().copied().collect();
+        }
+        match columns.leg(row, &tags, &answer, &mut kinds) {
+            Ok(leg) => gathering.push(leg, metrics.iter().map(|metric| metric.value(&answer))),
             Err(refusal) => return Ok(Err(refusal)),
         }
     }
     let requests = columns.request_text.map(|column| move |row: usize| column.get(row));
     let id = |row: usize| text(columns.sample_id, row).unwrap_or_default();
     let marks = Marks::of(path, frame.rows(), id, |row| columns.answer(row).body, requests);
-    Ok(marks.map(|marks| Figures::of(path, metrics.len(), legs).marked(marks)))
+    Ok(marks.map(|marks| gathering.figures(path, kinds.into_facts(), marks)))
 }
 
 /// The columns of one file.
 struct Columns<'a> {
-    sample_id: Option<&'a StringChunked>,
-    leg: Option<&'a StringChunked>,
-    variant: Option<&'a StringChunked>,
-    ts: Option<&'a Int64Chunked>,
-    revision: Option<&'a Int64Chunked>,
-    policy_digest: Option<&'a StringChunked>,
-    snapshot: Option<&'a StringChunked>,
-    cohort: Option<&'a StringChunked>,
-    tier: Option<&'a StringChunked>,
-    autonomy: Option<&'a StringChunked>,
+    sample_id: Option<Cells<'a, StringType>>,
+    leg: Option<Cells<'a, StringType>>,
+    variant: Option<Cells<'a, StringType>>,
+    ts: Option<Cells<'a, Int64Type>>,
+    revision: Option<Cells<'a, Int64Type>>,
+    policy_digest: Option<Cells<'a, StringType>>,
+    snapshot: Option<Cells<'a, StringType>>,
+    cohort: Option<Cells<'a, StringType>>,
+    tier: Option<Cells<'a, StringType>>,
+    autonomy: Option<Cells<'a, StringType>>,
     tags: Option<Tags>,
-    identity_hash: Option<&'a StringChunked>,
-    session_id: Option<&'a StringChunked>,
-    proxy: Option<&'a StringChunked>,
-    worker: Option<&'a StringChunked>,
-    sequence: Option<&'a Int64Chunked>,
-    path: Option<&'a StringChunked>,
-    inclusion_probability: Option<&'a Float64Chunked>,
-    candidate_share: Option<&'a Float64Chunked>,
-    copies: Option<&'a StringChunked>,
-    status: Option<&'a Int32Chunked>,
-    complete: Option<&'a BooleanChunked>,
-    latency_ms: Option<&'a Float64Chunked>,
-    ttft_ms: Option<&'a Float64Chunked>,
-    response_truncated: Option<&'a BooleanChunked>,
-    response_text: Option<&'a StringChunked>,
-    response_format: Option<&'a StringChunked>,
-    finish_reason: Option<&'a StringChunked>,
-    prompt_tokens: Option<&'a Int64Chunked>,
-    completion_tokens: Option<&'a Int64Chunked>,
-    cached_tokens: Option<&'a Int64Chunked>,
-    tool_calls: Option<&'a Int64Chunked>,
-    tool_call_text: Option<&'a StringChunked>,
-    error_type: Option<&'a StringChunked>,
-    model: Option<&'a StringChunked>,
-    refusal: Option<&'a StringChunked>,
-    response_chars: Option<&'a Int64Chunked>,
-    response_words: Option<&'a Int64Chunked>,
-    request_text: Option<&'a StringChunked>,
+    identity_hash: Option<Cells<'a, StringType>>,
+    session_id: Option<Cells<'a, StringType>>,
+    proxy: Option<Cells<'a, StringType>>,
+    worker: Option<Cells<'a, StringType>>,
+    sequence: Option<Cells<'a, Int64Type>>,
+    path: Option<Cells<'a, StringType>>,
+    inclusion_probability: Option<Cells<'a, Float64Type>>,
+    candidate_share: Option<Cells<'a, Float64Type>>,
+    copies: Option<Cells<'a, StringType>>,
+    status: Option<Cells<'a, Int32Type>>,
+    complete: Option<Cells<'a, BooleanType>>,
+    latency_ms: Option<Cells<'a, Float64Type>>,
+    ttft_ms: Option<Cells<'a, Float64Type>>,
+    response_truncated: Option<Cells<'a, BooleanType>>,
+    response_text: Option<Cells<'a, StringType>>,
+    response_format: Option<Cells<'a, StringType>>,
+    finish_reason: Option<Cells<'a, StringType>>,
+    prompt_tokens: Option<Cells<'a, Int64Type>>,
+    completion_tokens: Option<Cells<'a, Int64Type>>,
+    cached_tokens: Option<Cells<'a, Int64Type>>,
+    tool_calls: Option<Cells<'a, Int64Type>>,
+    tool_call_text: Option<Cells<'a, StringType>>,
+    error_type: Option<Cells<'a, StringType>>,
+    model: Option<Cells<'a, StringType>>,
+    refusal: Option<Cells<'a, StringType>>,
+    response_chars: Option<Cells<'a, Int64Type>>,
+    response_words: Option<Cells<'a, Int64Type>>,
+    request_text: Option<Cells<'a, StringType>>,
     /// The operator's expressions, by metric.
-    own: Vec<(&'a str, &'a Float64Chunked)>,
+    own: Vec<(&'a str, Cells<'a, Float64Type>)>,
     needs: Needs,
 }
 
@@ -200,10 +199,10 @@ impl<'a> Columns<'a> {
     fn leg(
         &self,
         row: usize,
-        metrics: &[Metric],
-        words: &mut Words,
-        interner: &mut Interner,
-    ) -> Result<LegFigures, Refusal> {
+        tags: &[(&str, &str)],
+        answer: &Answer<'_>,
+        kinds: &mut Kinds,
+    ) -> Result<LegFigures<'a>, Refusal> {
         let leg_word = text(self.leg, row).unwrap_or_default();
         let leg = Leg::parse(leg_word)
             .ok_or_else(|| format!("row {row}: leg is {leg_word:?}; allowed: {}", Leg::ALL.join(", ")))?;
@@ -211,50 +210,36 @@ impl<'a> Columns<'a> {
         let variant = Variant::parse(variant_word).ok_or_else(|| {
             format!("row {row}: variant is {variant_word:?}; allowed: {}", Variant::ALL.join(", "))
         })?;
-        let emitter = match (text(self.proxy, row), text(self.worker, row)) {
-            (None, None) => None,
-            (proxy, worker) => Some(words.pair(proxy.unwrap_or_default(), worker.unwrap_or_default())),
-        };
-        let tags = self.tags.as_ref().map(|tags| tags.at(row)).unwrap_or_default();
-        let mut answer = self.answer(row);
-        if self.needs.tags {
-            answer.tags = tags.iter().copied().collect();
-        }
-        let value = |metric: &Metric| metric.value(&answer).unwrap_or(f64::NAN);
+        let (identity, session) = (text(self.identity_hash, row), text(self.session_id, row));
+        let kind = kinds.place(&Row {
+            leg,
+            variant,
+            revision: self.revision.and_then(|column| column.get(row)),
+            policy_digest: text(self.policy_digest, row),
+            snapshot: text(self.snapshot, row),
+            cohort: text(self.cohort, row),
+            tier: text(self.tier, row),
+            autonomy: text(self.autonomy, row),
+            path: answer.path,
+            tags,
+            proxy: text(self.proxy, row),
+            worker: text(self.worker, row),
+            identified: identity.is_some_and(|word| !word.is_empty()),
+            candidate_ppm: self.candidate_share.and_then(|column| column.get(row)).and_then(ppm),
+            copies: text(self.copies, row),
+            truncated: answer.truncated,
+        });
+        let hash =
+            |word: Option<&str>| word.filter(|word| !word.is_empty()).map(|word| xxh3_64(word.as_bytes()));
+        let request = text(self.request_text, row);
         Ok(LegFigures {
-            sample_id: text(self.sample_id, row).unwrap_or_default().to_owned(),
-            facts: Facts {
-                leg,
-                variant,
-                revision: self.revision.and_then(|column| column.get(row)),
-                policy_digest: text(self.policy_digest, row).map(|digest| words.get(digest)),
-                snapshot: text(self.snapshot, row).map(|label| words.get(label)),
-                cohort: text(self.cohort, row).map(|label| words.get(label)),
-                labels: interner.labels(&RowLabels {
-                    tier: text(self.tier, row),
-                    autonomy: text(self.autonomy, row),
-                    cohort: text(self.cohort, row),
-                    path: text(self.path, row),
-                    tags,
-                }),
-                emitter,
-                identified: text(self.identity_hash, row).is_some_and(|word| !word.is_empty()),
-                probe: text(self.path, row) == Some(PROBE_PATH),
-                candidate_ppm: self.candidate_share.and_then(|column| column.get(row)).and_then(ppm),
-                shadowed: text(self.copies, row).map(|copies| copies.split(',').any(|copy| copy == "shadow")),
-                truncated: answer.truncated,
-            },
+            sample_id: text(self.sample_id, row).unwrap_or_default(),
+            kind,
             ts_us: self.ts.and_then(|column| column.get(row)).unwrap_or_default(),
-            identity: text(self.identity_hash, row)
-                .or_else(|| text(self.session_id, row))
-                .filter(|word| !word.is_empty())
-                .map(|word| xxh3_64(word.as_bytes())),
-            session: text(self.session_id, row)
-                .or_else(|| text(self.identity_hash, row))
-                .filter(|word| !word.is_empty())
-                .map(|word| xxh3_64(word.as_bytes())),
-            asked: text(self.request_text, row).filter(|_| self.needs.asked).map(asked),
-            traits: Traits::of(self.needs, &answer, text(self.request_text, row)),
+            identity: hash(identity.or(session)),
+            session: hash(session.or(identity)),
+            asked: request.filter(|_| self.needs.asked).map(asked),
+            traits: Traits::of(self.needs, answer, request),
             sequence: self.sequence.and_then(|column| column.get(row)),
             inclusion_probability: self
                 .inclusion_probability
@@ -262,7 +247,6 @@ impl<'a> Columns<'a> {
                 .filter(|probability| *probability > 0.0 && *probability <= 1.0)
                 .unwrap_or(1.0),
             latency_ms: answer.latency_ms,
-            values: metrics.iter().map(value).collect(),
         })
     }
 
@@ -304,47 +288,6 @@ fn ppm(share: f64) -> Option<u32> {
     (0.0..=1.0).contains(&share).then(|| (share * 1e6).round() as u32)
 }
 
-fn text(column: Option<&StringChunked>, row: usize) -> Option<&str> {
+fn text<'a>(column: Option<Cells<'a, StringType>>, row: usize) -> Option<&'a str> {
     column.and_then(|column| column.get(row))
-}
-
-/// Labels that repeat in every row, kept once.
-#[derive(Default)]
-struct Words {
-    known: HashMap<String, Arc<str>>,
-    /// The last ones, which most rows have again: found without a hash.
-    recent: VecDeque<Arc<str>>,
-    /// The last pairs, put together.
-    pairs: VecDeque<(Arc<str>, Arc<str>, Arc<str>)>,
-}
-
-impl Words {
-    fn get(&mut self, word: &str) -> Arc<str> {
-        if let Some(recent) = self.recent.iter().find(|recent| ***recent == *word) {
-            return Arc::clone(recent);
-        }
-        let shared = self.known.get(word).map_or_else(|| Arc::from(word), Arc::clone);
-        self.known.entry(word.to_owned()).or_insert_with(|| Arc::clone(&shared));
-        push(&mut self.recent, Arc::clone(&shared));
-        shared
-    }
-
-    /// `one/other`.
-    fn pair(&mut self, one: &str, other: &str) -> Arc<str> {
-        let same = |pair: &&(Arc<str>, Arc<str>, Arc<str>)| *pair.0 == *one && *pair.1 == *other;
-        if let Some((_, _, both)) = self.pairs.iter().find(same) {
-            return Arc::clone(both);
-        }
-        let both = self.get(&format!("{one}/{other}"));
-        let parts = (self.get(one), self.get(other), Arc::clone(&both));
-        push(&mut self.pairs, parts);
-        both
-    }
-}
-
-fn push<T>(recent: &mut VecDeque<T>, new: T) {
-    if recent.len() >= RECENT {
-        recent.pop_back();
-    }
-    recent.push_front(new);
 }

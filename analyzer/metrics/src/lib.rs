@@ -30,6 +30,7 @@ mod histogram;
 mod inclusion;
 mod integers;
 mod kept;
+mod kinds;
 mod labels;
 mod legs;
 mod marks;

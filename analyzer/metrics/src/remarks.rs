@@ -6,12 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use polars::prelude::{Expr, col, lit};
+use polars::prelude::{Expr, StringType, col, lit};
 use weir_sample::Leg;
 
 use crate::error::MetricsError;
 use crate::files::{self, SCORES};
-use crate::scan::scan;
+use crate::scan::{Cells, scan};
 
 /// Remarks about one exchange.
 const REMARKS_MAX: usize = 8;
@@ -77,7 +77,7 @@ fn said(path: &Path, of_ids: Expr, last: &mut BTreeMap<Place, (i64, String)>) ->
     let (ids, legs, times) = (frame.text("sample_id")?, frame.text("leg")?, frame.integers("ts")?);
     let (criteria, judges) = (frame.text("criterion")?, frame.text("judge")?);
     for row in 0..frame.rows() {
-        let text = |column: Option<&polars::prelude::StringChunked>| {
+        let text = |column: Option<Cells<'_, StringType>>| {
             column.and_then(|column| column.get(row)).unwrap_or_default().to_owned()
         };
         let leg = legs.and_then(|column| column.get(row)).and_then(Leg::parse);

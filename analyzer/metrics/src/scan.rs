@@ -67,23 +67,23 @@ impl Frame {
         self.frame.height()
     }
 
-    pub(crate) fn text(&self, name: &str) -> Result<Option<&StringChunked>, MetricsError> {
+    pub(crate) fn text(&self, name: &str) -> Result<Option<Cells<'_, StringType>>, MetricsError> {
         self.typed(name, |column| column.str())
     }
 
-    pub(crate) fn integers(&self, name: &str) -> Result<Option<&Int64Chunked>, MetricsError> {
+    pub(crate) fn integers(&self, name: &str) -> Result<Option<Cells<'_, Int64Type>>, MetricsError> {
         self.typed(name, |column| column.i64())
     }
 
-    pub(crate) fn small_integers(&self, name: &str) -> Result<Option<&Int32Chunked>, MetricsError> {
+    pub(crate) fn small_integers(&self, name: &str) -> Result<Option<Cells<'_, Int32Type>>, MetricsError> {
         self.typed(name, |column| column.i32())
     }
 
-    pub(crate) fn floats(&self, name: &str) -> Result<Option<&Float64Chunked>, MetricsError> {
+    pub(crate) fn floats(&self, name: &str) -> Result<Option<Cells<'_, Float64Type>>, MetricsError> {
         self.typed(name, |column| column.f64())
     }
 
-    pub(crate) fn flags(&self, name: &str) -> Result<Option<&BooleanChunked>, MetricsError> {
+    pub(crate) fn flags(&self, name: &str) -> Result<Option<Cells<'_, BooleanType>>, MetricsError> {
         self.typed(name, |column| column.bool())
     }
 
@@ -93,15 +93,33 @@ impl Frame {
         Tags::new(column).map(Some).map_err(|source| MetricsError::query(&self.path, source))
     }
 
-    fn typed<'a, T>(
+    fn typed<'a, T: PolarsDataType>(
         &'a self,
         name: &str,
-        view: fn(&'a Column) -> PolarsResult<T>,
-    ) -> Result<Option<T>, MetricsError> {
-        match self.frame.column(name) {
-            Ok(column) => view(column).map(Some).map_err(|source| MetricsError::query(&self.path, source)),
-            Err(_) => Ok(None),
-        }
+        view: fn(&'a Column) -> PolarsResult<&'a ChunkedArray<T>>,
+    ) -> Result<Option<Cells<'a, T>>, MetricsError> {
+        let Ok(column) = self.frame.column(name) else { return Ok(None) };
+        let column = view(column).map_err(|source| MetricsError::query(&self.path, source))?;
+        // In one piece, as every column of the frame.
+        Ok(column.downcast_get(0).map(Cells))
+    }
+}
+
+/// The cells of one column, by row.
+pub(crate) struct Cells<'a, T: PolarsDataType>(&'a T::Array);
+
+impl<T: PolarsDataType> Clone for Cells<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T: PolarsDataType> Copy for Cells<'_, T> {}
+
+impl<'a, T: PolarsDataType> Cells<'a, T> {
+    /// That of a row; nothing where it is empty.
+    pub(crate) fn get(self, row: usize) -> Option<T::Physical<'a>> {
+        self.0.get(row)
     }
 }
 
@@ -141,7 +159,8 @@ impl Tags {
 /// The newest time in a part file before `until_us`; probes count like any other leg.
 pub(crate) fn newest_us(path: &Path, until_us: Option<i64>) -> Result<Option<i64>, MetricsError> {
     let frame = scan(path, &["ts"], &[], window(None, until_us))?;
-    Ok(frame.integers("ts")?.and_then(ChunkAgg::max))
+    let times = frame.integers("ts")?;
+    Ok((0..frame.rows()).filter_map(|row| times?.get(row)).max())
 }
 
 /// The rows of a time window.

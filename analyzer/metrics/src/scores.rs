@@ -6,10 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
+use polars::prelude::StringType;
 use weir_sample::{Leg, Score};
 
 use crate::error::MetricsError;
-use crate::scan::{Refusal, check, scan};
+use crate::scan::{Cells, Refusal, check, scan};
 
 const COLUMNS: [&str; 6] = ["sample_id", "leg", "ts", "criterion", "score", "judge"];
 
@@ -39,7 +40,7 @@ pub(crate) fn read(path: &Path, experiment: &str) -> Result<Result<Vec<Judgement
         let Some(leg) = Leg::parse(word) else {
             return Ok(Err(format!("row {row}: leg is {word:?}; allowed: {}", Leg::ALL.join(", "))));
         };
-        let text = |column: Option<&polars::prelude::StringChunked>| {
+        let text = |column: Option<Cells<'_, StringType>>| {
             column.and_then(|column| column.get(row)).unwrap_or_default().to_owned()
         };
         let Some(score) = scores.and_then(|column| column.get(row)).filter(|score| score.is_finite()) else {

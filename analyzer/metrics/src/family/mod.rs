@@ -9,6 +9,7 @@ pub(crate) mod language;
 pub(crate) mod latency;
 pub(crate) mod phrases;
 pub(crate) mod repetition;
+pub(crate) mod search;
 pub(crate) mod session;
 pub(crate) mod structure;
 pub(crate) mod text;

@@ -1,4 +1,4 @@
-//! Phrases that mark refusals and hedges, and the search for them.
+//! Phrases that mark refusals and hedges.
 //!
 //! Phrases are in the folded form of [`crate::answer::Text::folded`]: lower case, straight apostrophes, single spaces.
 //! A phrase that begins with an ASCII letter is found only at the beginning of a word. Lists are short on purpose:
@@ -7,13 +7,32 @@
 
 use std::sync::LazyLock;
 
-/// [`REFUSAL_PHRASES`], ready to search for.
-pub(crate) static REFUSALS: LazyLock<Phrases> = LazyLock::new(|| Phrases::new(REFUSAL_PHRASES));
-/// [`HEDGE_PHRASES`], ready to search for.
-pub(crate) static HEDGES: LazyLock<Phrases> = LazyLock::new(|| Phrases::new(HEDGE_PHRASES));
+use super::search::Phrases;
+
+/// A refusal opens the answer; further down, the words are more likely part of it.
+const REFUSAL_BYTES_MAX: usize = 400;
+
+static PHRASES: LazyLock<Phrases<2>> = LazyLock::new(|| Phrases::new([REFUSAL_PHRASES, HEDGE_PHRASES]));
+
+/// What an answer says of itself by its phrases.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Said {
+    /// It refuses, near its start.
+    pub(crate) refuses: bool,
+    /// It leaves itself open, anywhere.
+    pub(crate) hedges: bool,
+}
+
+impl Said {
+    /// What a folded text says.
+    pub(crate) fn in_text(folded: &str) -> Self {
+        let [refuses, hedges] = PHRASES.found_in(folded, [REFUSAL_BYTES_MAX, usize::MAX]);
+        Self { refuses, hedges }
+    }
+}
 
 /// Phrases that refuse, in twelve languages.
-const REFUSAL_PHRASES: &[&str] = &[
+pub(crate) const REFUSAL_PHRASES: &[&str] = &[
     "i can't help",
     "i cannot help",
     "i can't assist",
@@ -130,7 +149,7 @@ const REFUSAL_PHRASES: &[&str] = &[
 ];
 
 /// Phrases that leave an answer open, in twelve languages.
-const HEDGE_PHRASES: &[&str] = &[
+pub(crate) const HEDGE_PHRASES: &[&str] = &[
     "i'm not sure",
     "i am not sure",
     "i'm not entirely sure",
@@ -249,104 +268,8 @@ const HEDGE_PHRASES: &[&str] = &[
     "вероятно",
 ];
 
-/// Bytes of a phrase that are looked up; none is shorter.
-const HEAD_BYTES: usize = 6;
-const HEAD_MASK: u64 = (1 << (8 * HEAD_BYTES)) - 1;
-/// Places that are looked up together.
-const BLOCK: usize = 8;
-/// Slots of the table, and the shift that leaves a number below it.
-const SLOTS: usize = 1 << 14;
-const SLOT_SHIFT: u32 = 64 - 14;
-/// In the table: the head has to be searched for.
-const SEARCH: u8 = u8::MAX;
-
-/// Phrases by their first bytes: nearly all places of a text are passed over with one look at a table, without a branch.
-pub(crate) struct Phrases {
-    /// Phrases with their first bytes, in order of these.
-    by_head: Vec<(u64, &'static str)>,
-    /// For each [`slot`] one more than the place in `by_head` of the first phrase whose head is there; 0 where none is, and
-    /// [`SEARCH`] where there are several heads or the place is no such number.
-    table: Box<[u8; SLOTS]>,
-}
-
-impl Phrases {
-    /// A list, ready to search for; each phrase has at least six bytes.
-    pub(crate) fn new(phrases: &[&'static str]) -> Self {
-        let head = |phrase: &&'static str| Some((number(phrase.as_bytes().first_chunk()?), *phrase));
-        let mut by_head: Vec<(u64, &'static str)> = phrases.iter().filter_map(head).collect();
-        by_head.sort_unstable();
-        let mut table = Box::new([0; SLOTS]);
-        let mut before = None;
-        for (place, (head, _)) in by_head.iter().enumerate() {
-            if before.replace(head) != Some(head)
-                && let Some(known) = table.get_mut(slot(*head))
-            {
-                *known = if *known == 0 { u8::try_from(place + 1).unwrap_or(SEARCH) } else { SEARCH };
-            }
-        }
-        Self { by_head, table }
-    }
-
-    /// Whether a folded text holds one of the phrases.
-    pub(crate) fn found_in(&self, folded: &str) -> bool {
-        let bytes = folded.as_bytes();
-        let mut at = 0;
-        while let Some(block) = bytes.get(at..).and_then(<[u8]>::first_chunk::<16>) {
-            if self.begins_in(u128::from_le_bytes(*block), BLOCK, folded, at) {
-                return true;
-            }
-            at += BLOCK;
-        }
-        let rest = bytes.get(at..).unwrap_or_default();
-        let mut block = [0; 16];
-        block.iter_mut().zip(rest).for_each(|(byte, known)| *byte = *known);
-        let block = u128::from_le_bytes(block);
-        self.begins_in(block, BLOCK, folded, at) || self.begins_in(block >> 64, BLOCK, folded, at + BLOCK)
-    }
-
-    /// Whether a phrase begins at one of the first `places` of a block that is at `at`.
-    fn begins_in(&self, block: u128, places: usize, folded: &str, at: usize) -> bool {
-        let known = |place: usize| {
-            let head = (block >> (8 * place)) as u64 & HEAD_MASK;
-            (head, self.table.get(slot(head)).copied().unwrap_or(0))
-        };
-        let any = (0..places).fold(0, |any, place| any | known(place).1);
-        any != 0 && (0..places).any(|place| self.begins_at(known(place), folded, at + place))
-    }
-
-    fn begins_at(&self, (head, known): (u64, u8), folded: &str, at: usize) -> bool {
-        let first = match known {
-            0 => return false,
-            SEARCH => self.by_head.partition_point(|(other, _)| *other < head),
-            place => usize::from(place) - 1,
-        };
-        let rest = folded.as_bytes().get(at..).unwrap_or_default();
-        let same =
-            self.by_head.get(first..).unwrap_or_default().iter().take_while(|(other, _)| *other == head);
-        same.map(|(_, phrase)| phrase).any(|phrase| rest.starts_with(phrase.as_bytes()))
-            // The byte before may be the last one of a letter that is not ASCII.
-            && !(rest.first().is_some_and(u8::is_ascii_alphanumeric)
-                && folded.get(..at).and_then(|text| text.chars().next_back()).is_some_and(char::is_alphanumeric))
-    }
-}
-
-/// The first bytes as a number.
-fn number(head: &[u8; HEAD_BYTES]) -> u64 {
-    head.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
-}
-
-/// Where the table has a head: its upper bits multiplied by the golden ratio (D. Knuth, "The Art of Computer Programming",
-/// volume 3, section 6.4).
-fn slot(head: u64) -> usize {
-    (head.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> SLOT_SHIFT) as usize
-}
-
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::indexing_slicing)]
-
-    use proptest::prelude::*;
-
     use super::*;
 
     #[test]
@@ -358,46 +281,12 @@ mod tests {
     }
 
     #[test]
-    fn a_phrase_is_found_at_the_beginning_of_a_word_only() {
-        let phrases = Phrases::new(&["perhaps", "我无法"]);
-        assert!(phrases.found_in("well, perhaps not"));
-        assert!(phrases.found_in("(perhaps)"));
-        assert!(!phrases.found_in("wellperhaps"));
-        assert!(phrases.found_in("answer:我无法帮助"));
-        assert!(!phrases.found_in("äperhaps") && phrases.found_in("“perhaps"));
-        for length in 0..200 {
-            let filler = "x".repeat(length);
-            assert!(phrases.found_in(&format!("{filler} perhaps")), "{length}");
-            assert!(phrases.found_in(&format!("{filler}我无法")), "{length}");
-            assert!(phrases.found_in(&format!("{filler}-perhaps{filler}")), "{length}");
-            assert!(length == 0 || !phrases.found_in(&format!("{filler}perhaps")), "{length}");
-        }
-        assert!(!phrases.found_in(""));
-    }
-
-    #[test]
-    fn of_many_phrases_each_is_found_and_nothing_else() {
-        let all: Vec<&'static str> =
-            (0..20_000).map(|number| &*format!("{number:x} phrase").leak()).collect();
-        let phrases = Phrases::new(&all);
-        for (number, phrase) in all.iter().enumerate() {
-            assert!(phrases.found_in(&format!("here is {phrase}.")), "{phrase}");
-            assert!(!phrases.found_in(&format!("here is x{number:x} phrase")), "{phrase}");
-        }
-        assert!(!phrases.found_in("here is 4e20 phrase"), "20,000 in hexadecimal digits");
-    }
-
-    proptest! {
-        #[test]
-        fn a_search_finds_what_a_look_at_every_place_finds(text in "[a-c äи]{0,60}") {
-            let all = ["ab abc", "abcabc", "ca ca b", "äbaääb", "ии и", "ccc ccc"];
-            let inside_word = |at: usize| {
-                let before = text[..at].chars().next_back();
-                text.as_bytes()[at].is_ascii_alphanumeric() && before.is_some_and(char::is_alphanumeric)
-            };
-            let at_all = |at: usize| all.iter().any(|phrase| text[at..].starts_with(phrase)) && !inside_word(at);
-            let slowly = text.char_indices().any(|(at, _)| at_all(at));
-            prop_assert_eq!(Phrases::new(&all).found_in(&text), slowly);
-        }
+    fn a_refusal_counts_where_it_ends_within_the_first_bytes() {
+        let phrase = "i cannot help";
+        let said = |before: usize| Said::in_text(&format!("{} {phrase}", "x".repeat(before)));
+        let last = REFUSAL_BYTES_MAX - phrase.len() - 1;
+        assert!(said(last).refuses && !said(last + 1).refuses);
+        let hedged = Said::in_text(&format!("{} perhaps", "x".repeat(5_000)));
+        assert_eq!(hedged, Said { refuses: false, hedges: true });
     }
 }

@@ -2,18 +2,14 @@
 
 use weir_gate::Better;
 
-use super::phrases::{HEDGES, REFUSALS};
 use super::{amount, fault, flag};
 use crate::answer::{Answer, Text};
 use crate::metric::Metric;
 
-/// A refusal opens the answer; further down, the words are more likely part of it.
-const REFUSAL_BYTES_MAX: usize = 400;
-
 pub(crate) fn metrics() -> Vec<Metric> {
     vec![
         fault("refusal", refusal),
-        fault("hedging", |answer| text(answer).map(|text| flag(HEDGES.found_in(&text.folded)))),
+        fault("hedging", |answer| text(answer).map(|text| flag(text.said.hedges))),
         amount("response_chars", "characters", Better::Neither, |answer| {
             lengths(answer).map(|(characters, _)| characters)
         }),
@@ -34,9 +30,7 @@ fn refusal(answer: &Answer<'_>) -> Option<f64> {
     if answer.refused() {
         return Some(1.0);
     }
-    let folded = &text(answer)?.folded;
-    let end = folded.floor_char_boundary(REFUSAL_BYTES_MAX);
-    Some(flag(REFUSALS.found_in(folded.get(..end).unwrap_or(folded))))
+    Some(flag(text(answer)?.said.refuses))
 }
 
 fn text<'a>(answer: &'a Answer<'_>) -> Option<&'a Text> {

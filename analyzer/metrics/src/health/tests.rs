@@ -9,7 +9,8 @@ use weir_sample::{Leg, Variant};
 
 use super::*;
 use crate::exchange::Exchanges;
-use crate::figures::{Facts, Figures, LegFigures};
+use crate::figures::{Facts, Figures, Gathering, LegFigures};
+use crate::marks::Marks;
 
 /// SplitMix64 (S. Vigna, public domain).
 struct Random(u64);
@@ -28,6 +29,44 @@ impl Random {
     }
 }
 
+/// A leg with all that is known of it.
+#[derive(Clone)]
+struct Captured {
+    sample_id: String,
+    facts: Facts,
+    ts_us: i64,
+    identity: Option<u64>,
+    sequence: Option<i64>,
+    inclusion_probability: f64,
+    latency_ms: Option<f64>,
+}
+
+/// The legs as those of a file.
+fn figures(legs: &[Captured]) -> Figures {
+    let mut facts: Vec<Facts> = Vec::new();
+    let mut gathering = Gathering::new(0, legs.len());
+    for leg in legs {
+        let known = facts.iter().position(|known| *known == leg.facts).unwrap_or(facts.len());
+        if known == facts.len() {
+            facts.push(leg.facts.clone());
+        }
+        let of_leg = LegFigures {
+            sample_id: &leg.sample_id,
+            kind: known as u32,
+            ts_us: leg.ts_us,
+            identity: leg.identity,
+            session: None,
+            asked: None,
+            traits: None,
+            sequence: leg.sequence,
+            inclusion_probability: leg.inclusion_probability,
+            latency_ms: leg.latency_ms,
+        };
+        gathering.push(of_leg, std::iter::empty());
+    }
+    gathering.figures(Path::new("part-0"), facts, Marks::default())
+}
+
 const SHARE_PPM: u32 = 200_000;
 const SAMPLING: f64 = 0.3;
 const SHADOW: f64 = 0.4;
@@ -37,8 +76,8 @@ fn expected() -> Vec<ExpectedShare> {
     vec![ExpectedShare { revision: 4, cohort: "general".into(), candidate_ppm: SHARE_PPM }]
 }
 
-fn leg(id: &str, leg: Leg, variant: Variant, at_us: i64) -> LegFigures {
-    LegFigures {
+fn leg(id: &str, leg: Leg, variant: Variant, at_us: i64) -> Captured {
+    Captured {
         sample_id: id.to_owned(),
         facts: Facts {
             leg,
@@ -57,24 +96,20 @@ fn leg(id: &str, leg: Leg, variant: Variant, at_us: i64) -> LegFigures {
         },
         ts_us: at_us,
         identity: None,
-        asked: None,
-        session: None,
-        traits: None,
         sequence: None,
         inclusion_probability: 1.0,
         latency_ms: Some(100.0),
-        values: Box::default(),
     }
 }
 
 /// What goes wrong with a leg on its way: the chance that it never arrives.
-type Loss = fn(&LegFigures, f64) -> f64;
+type Loss = fn(&Captured, f64) -> f64;
 
 /// Traffic of `people` with one to five requests each through a filter with a share, sampling and shadow copies, of
 /// which what `loss` says gets lost after it was numbered.
-fn captured(seed: u64, people: u64, loss: Loss) -> Vec<LegFigures> {
+fn captured(seed: u64, people: u64, loss: Loss) -> Vec<Captured> {
     let mut random = Random(seed.wrapping_mul(0x5851_F42D_4C95_7F2D));
-    let mut legs: Vec<LegFigures> = Vec::new();
+    let mut legs: Vec<Captured> = Vec::new();
     for person in 0..people {
         let candidate = random.unit() < f64::from(SHARE_PPM) / 1e6;
         for _ in 0..=random.next() % 5 {
@@ -112,13 +147,13 @@ fn captured(seed: u64, people: u64, loss: Loss) -> Vec<LegFigures> {
     legs
 }
 
-fn health_of(legs: &[LegFigures]) -> CaptureHealth {
-    let figures = Figures::of(Path::new("part-0"), 0, legs.to_vec());
+fn health_of(legs: &[Captured]) -> CaptureHealth {
+    let figures = figures(legs);
     capture_health(&Exchanges::new(figures.legs()), &expected(), figures.legs())
 }
 
 /// The problems at any of eight looks.
-fn problems_at_any_look(mut legs: Vec<LegFigures>) -> Vec<String> {
+fn problems_at_any_look(mut legs: Vec<Captured>) -> Vec<String> {
     legs.sort_by_key(|leg| leg.ts_us);
     (1..=8).flat_map(|look| health_of(&legs[..legs.len() * look / 8]).problems).collect()
 }
@@ -169,7 +204,7 @@ fn a_planted_sample_ratio_mismatch_is_found_and_named() {
     let health = health_of(&legs);
     assert!(health.assignments[0].mismatch);
     insta::assert_debug_snapshot!(health.problems);
-    let figures = Figures::of(Path::new("part-0"), 0, legs.clone());
+    let figures = figures(&legs);
     let exchanges = Exchanges::new(figures.legs());
     let other = [ExpectedShare { revision: 5, ..expected()[0].clone() }];
     assert!(
@@ -218,8 +253,8 @@ fn samples_that_carry_share_and_copies_need_no_policy_and_no_chances() {
         leg.facts.candidate_ppm = Some(SHARE_PPM);
         leg.facts.shadowed = Some(copied.contains(&leg.sample_id) && !capped);
     }
-    let health = |legs: &[LegFigures]| {
-        let figures = Figures::of(Path::new("part-0"), 0, legs.to_vec());
+    let health = |legs: &[Captured]| {
+        let figures = figures(legs);
         capture_health(&Exchanges::new(figures.legs()), &[], std::iter::empty())
     };
     let healthy = health(&legs);

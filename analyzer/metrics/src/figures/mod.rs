@@ -3,7 +3,8 @@
 //! Some 80 bytes a leg: numbers are in the smallest form that gives them back bit for bit, and what repeats from leg to leg
 //! (variant, revision, cohort, labels, ...) is there once, with its place for each leg.
 
-use std::collections::HashMap;
+mod gathering;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,14 +19,14 @@ use crate::labels::LegLabels;
 use crate::marks::Marks;
 use crate::packed::{Reader, Writer};
 
-/// Legs before a leg that are looked at for the same facts.
-const RECENT: usize = 6;
+pub(crate) use gathering::Gathering;
 
 /// One leg before it is put into the columns.
 #[derive(Clone, Debug)]
-pub(crate) struct LegFigures {
-    pub(crate) sample_id: String,
-    pub(crate) facts: Facts,
+pub(crate) struct LegFigures<'a> {
+    pub(crate) sample_id: &'a str,
+    /// The place of its facts.
+    pub(crate) kind: u32,
     pub(crate) ts_us: i64,
     /// Hash of the identity, or of the session where no identity is known.
     pub(crate) identity: Option<u64>,
@@ -38,8 +39,6 @@ pub(crate) struct LegFigures {
     pub(crate) sequence: Option<i64>,
     pub(crate) inclusion_probability: f64,
     pub(crate) latency_ms: Option<f64>,
-    /// One value per metric, NaN where there is none.
-    pub(crate) values: Box<[f64]>,
 }
 
 /// What many legs have alike.
@@ -239,79 +238,6 @@ impl<'a> LegRef<'a> {
 }
 
 impl Figures {
-    /// The legs of a file as columns.
-    pub(crate) fn of(path: &Path, metrics: usize, legs: Vec<LegFigures>) -> Self {
-        let rows = legs.len();
-        let mut ids = String::new();
-        let mut id_ends = Vec::with_capacity(rows);
-        let mut known: HashMap<Facts, u32> = HashMap::new();
-        let mut facts: Vec<Facts> = Vec::new();
-        let mut places: Vec<u32> = Vec::with_capacity(rows);
-        let (mut ts_us, mut sequence) = (Vec::with_capacity(rows), Vec::with_capacity(rows));
-        let (mut identity, mut session) = (Vec::with_capacity(rows), Vec::with_capacity(rows));
-        let (mut inclusion, mut latency_ms) = (Vec::with_capacity(rows), Vec::with_capacity(rows));
-        let mut values: Vec<Vec<f64>> = (0..metrics).map(|_| Vec::with_capacity(rows)).collect();
-        let (mut traits, mut asked) = (Vec::with_capacity(rows), Vec::with_capacity(rows));
-        for leg in legs {
-            ids.push_str(&leg.sample_id);
-            id_ends.push(u32::try_from(ids.len()).unwrap_or(u32::MAX));
-            ts_us.push(Some(leg.ts_us));
-            sequence.push(leg.sequence);
-            identity.push(leg.identity.unwrap_or(0));
-            session.push(leg.session.unwrap_or(0));
-            asked.push(leg.asked.unwrap_or(0));
-            inclusion.push(leg.inclusion_probability);
-            latency_ms.push(leg.latency_ms.unwrap_or(f64::NAN));
-            for (metric, column) in values.iter_mut().enumerate() {
-                column.push(leg.values.get(metric).copied().unwrap_or(f64::NAN));
-            }
-            traits.push(leg.traits);
-            // Most legs are like one of the last few, which is found without a hash.
-            let same = |place: &&u32| facts.get(**place as usize) == Some(&leg.facts);
-            let before = places.iter().rev().take(RECENT).find(same).copied();
-            places.push(before.unwrap_or_else(|| {
-                let fresh = u32::try_from(facts.len()).unwrap_or(u32::MAX);
-                *known.entry(leg.facts).or_insert_with_key(|new| {
-                    facts.push(new.clone());
-                    fresh
-                })
-            }));
-        }
-        if session == identity {
-            session = Vec::new();
-        }
-        if asked.iter().all(|hash| *hash == 0) {
-            asked = Vec::new();
-        }
-        if traits.iter().all(Option::is_none) {
-            traits = Vec::new();
-        }
-        ids.shrink_to_fit();
-        Self {
-            path: path.into(),
-            rows,
-            ids,
-            id_ends,
-            ts_us: Integers::of(ts_us),
-            facts,
-            places,
-            identity,
-            session,
-            asked,
-            sequence: Integers::of(sequence),
-            inclusion_probability: inclusion.into(),
-            latency_ms: latency_ms.into(),
-            values: values.into_iter().map(Values::from).collect(),
-            traits,
-            marks: Marks::default(),
-        }
-    }
-
-    /// The same with what tripwires go by.
-    pub(crate) fn marked(self, marks: Marks) -> Self {
-        Self { marks, ..self }
-    }
-
     /// Every leg, in the order of the file.
     pub(crate) fn legs(&self) -> impl Iterator<Item = LegRef<'_>> + Clone {
         let rows = u32::try_from(self.rows).unwrap_or(u32::MAX);

@@ -1,0 +1,237 @@
+//! What the legs of a file have alike, each once: found for a row by small numbers of its words, so that it is put together
+//! once for all rows that say the same.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+use weir_policy::headers::PROBE_PATH;
+use weir_sample::{Leg, Variant};
+
+use crate::figures::Facts;
+use crate::labels::{Interner, RowLabels};
+
+/// What a row says about itself that others may say as well.
+#[derive(Clone, Debug)]
+pub(crate) struct Row<'a> {
+    pub(crate) leg: Leg,
+    pub(crate) variant: Variant,
+    pub(crate) revision: Option<i64>,
+    pub(crate) policy_digest: Option<&'a str>,
+    pub(crate) snapshot: Option<&'a str>,
+    pub(crate) cohort: Option<&'a str>,
+    pub(crate) tier: Option<&'a str>,
+    pub(crate) autonomy: Option<&'a str>,
+    pub(crate) path: Option<&'a str>,
+    pub(crate) tags: &'a [(&'a str, &'a str)],
+    pub(crate) proxy: Option<&'a str>,
+    pub(crate) worker: Option<&'a str>,
+    pub(crate) identified: bool,
+    /// Parts per million.
+    pub(crate) candidate_ppm: Option<u32>,
+    pub(crate) copies: Option<&'a str>,
+    pub(crate) truncated: bool,
+}
+
+/// The kinds of a file's legs, in order of first appearance.
+#[derive(Default)]
+pub(crate) struct Kinds {
+    words: [Words; COLUMNS],
+    tags: Words,
+    by_key: HashMap<Key, u32, RandomState>,
+    by_facts: HashMap<Facts, u32>,
+    facts: Vec<Facts>,
+    shared: HashMap<String, Arc<str>>,
+    interner: Interner,
+}
+
+/// Columns of words that are part of a kind.
+const COLUMNS: usize = 9;
+
+/// A row's words by their numbers, and what else makes its kind.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Key {
+    words: [u32; COLUMNS],
+    tags: u32,
+    revision: Option<i64>,
+    candidate_ppm: Option<u32>,
+    leg: Leg,
+    variant: Variant,
+    identified: bool,
+    truncated: bool,
+}
+
+/// The words of one column, numbered from 1; 0 is none.
+#[derive(Default)]
+struct Words {
+    known: HashMap<String, u32, RandomState>,
+    /// The last one, which most rows have again.
+    last: (String, u32),
+}
+
+impl Kinds {
+    /// The place of a row's kind.
+    pub(crate) fn place(&mut self, row: &Row<'_>) -> u32 {
+        let columns = [
+            row.policy_digest,
+            row.snapshot,
+            row.cohort,
+            row.tier,
+            row.autonomy,
+            row.path,
+            row.proxy,
+            row.worker,
+            row.copies,
+        ];
+        let mut words = [0; COLUMNS];
+        for ((number, known), word) in words.iter_mut().zip(&mut self.words).zip(columns) {
+            *number = word.map_or(0, |word| known.number(word));
+        }
+        let key = Key {
+            words,
+            tags: if row.tags.is_empty() { 0 } else { self.tags.number(&joined(row.tags)) },
+            revision: row.revision,
+            candidate_ppm: row.candidate_ppm,
+            leg: row.leg,
+            variant: row.variant,
+            identified: row.identified,
+            truncated: row.truncated,
+        };
+        if let Some(known) = self.by_key.get(&key) {
+            return *known;
+        }
+        let facts = self.facts(row);
+        let fresh = u32::try_from(self.facts.len()).unwrap_or(u32::MAX);
+        let place = *self.by_facts.entry(facts).or_insert_with_key(|facts| {
+            self.facts.push(facts.clone());
+            fresh
+        });
+        self.by_key.insert(key, place);
+        place
+    }
+
+    /// What the kinds are, by their places.
+    pub(crate) fn into_facts(self) -> Vec<Facts> {
+        self.facts
+    }
+
+    fn facts(&mut self, row: &Row<'_>) -> Facts {
+        let labels = RowLabels {
+            tier: row.tier,
+            autonomy: row.autonomy,
+            cohort: row.cohort,
+            path: row.path,
+            tags: row.tags,
+        };
+        let emitter = match (row.proxy, row.worker) {
+            (None, None) => None,
+            (proxy, worker) => Some(format!("{}/{}", proxy.unwrap_or_default(), worker.unwrap_or_default())),
+        };
+        Facts {
+            leg: row.leg,
+            variant: row.variant,
+            revision: row.revision,
+            policy_digest: self.shared(row.policy_digest),
+            snapshot: self.shared(row.snapshot),
+            cohort: self.shared(row.cohort),
+            labels: self.interner.labels(&labels),
+            emitter: self.shared(emitter.as_deref()),
+            identified: row.identified,
+            probe: row.path == Some(PROBE_PATH),
+            candidate_ppm: row.candidate_ppm,
+            shadowed: row.copies.map(|copies| copies.split(',').any(|copy| copy == "shadow")),
+            truncated: row.truncated,
+        }
+    }
+
+    fn shared(&mut self, word: Option<&str>) -> Option<Arc<str>> {
+        let word = word?;
+        if let Some(known) = self.shared.get(word) {
+            return Some(Arc::clone(known));
+        }
+        let shared: Arc<str> = Arc::from(word);
+        self.shared.insert(word.to_owned(), Arc::clone(&shared));
+        Some(shared)
+    }
+}
+
+impl Words {
+    fn number(&mut self, word: &str) -> u32 {
+        if self.last.1 != 0 && self.last.0 == word {
+            return self.last.1;
+        }
+        let number = match self.known.get(word) {
+            Some(known) => *known,
+            None => {
+                let fresh = u32::try_from(self.known.len() + 1).unwrap_or(u32::MAX);
+                self.known.insert(word.to_owned(), fresh);
+                fresh
+            }
+        };
+        word.clone_into(&mut self.last.0);
+        self.last.1 = number;
+        number
+    }
+}
+
+/// Tags as one text, in which no two lists are the same.
+fn joined(tags: &[(&str, &str)]) -> String {
+    let mut text = String::new();
+    for part in tags.iter().flat_map(|(name, value)| [name, value]) {
+        text.push_str(&part.len().to_string());
+        text.push(':');
+        text.push_str(part);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+    use super::*;
+
+    fn row<'a>(path: &'a str, worker: &'a str, tags: &'a [(&'a str, &'a str)]) -> Row<'a> {
+        Row {
+            leg: Leg::Primary,
+            variant: Variant::Control,
+            revision: Some(1),
+            policy_digest: None,
+            snapshot: Some("control-1"),
+            cohort: Some("general"),
+            tier: None,
+            autonomy: None,
+            path: Some(path),
+            tags,
+            proxy: None,
+            worker: Some(worker),
+            identified: true,
+            candidate_ppm: Some(5),
+            copies: Some("noise,shadow"),
+            truncated: false,
+        }
+    }
+
+    #[test]
+    fn rows_that_say_the_same_are_of_one_kind_and_others_are_not() {
+        let mut kinds = Kinds::default();
+        let (one, other) = ([("a", "b"), ("c", "")], [("a", "bc"), ("", "")]);
+        let rows = [
+            row("/orders/1", "w0", &one),
+            row("/orders/2", "w0", &one),
+            row("/orders/1", "w1", &one),
+            row("/orders/1", "w0", &other),
+            row("/orders/1", "w0", &one),
+            Row { truncated: true, ..row("/orders/1", "w0", &one) },
+            Row { copies: None, ..row("/orders/1", "w0", &one) },
+            Row { revision: None, ..row("/orders/1", "w0", &one) },
+        ];
+        let places: Vec<u32> = rows.iter().map(|row| kinds.place(row)).collect();
+        assert_eq!(places, [0, 0, 1, 2, 0, 3, 4, 5], "a route is one kind, whatever its identifiers");
+        let facts = kinds.into_facts();
+        assert_eq!(facts[0].emitter.as_deref(), Some("/w0"));
+        assert_eq!((facts[0].shadowed, facts[4].shadowed), (Some(true), None));
+        assert!(facts[0].labels.as_ref().unwrap().contains_key("tag:a"));
+        assert_eq!(facts.len(), 6);
+    }
+}
