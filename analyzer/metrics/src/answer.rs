@@ -132,61 +132,92 @@ fn json(text: &str) -> Option<Value> {
 
 /// The folded text (lower case, one kind of apostrophe, single spaces), and how many runs of characters between white space it has.
 pub(crate) fn fold(text: &str) -> (String, usize) {
-    if text.is_ascii() {
-        return fold_ascii(text);
+    let mut folding = Folding { folded: String::with_capacity(text.len()), words: 0, in_word: false };
+    let mut rest = text;
+    loop {
+        // Most texts are ASCII from end to end.
+        let end = if rest.is_ascii() { None } else { rest.bytes().position(|byte| !byte.is_ascii()) };
+        let (run, other) = end.and_then(|end| rest.split_at_checked(end)).unwrap_or((rest, ""));
+        folding.ascii(run);
+        let mut characters = other.chars();
+        let Some(character) = characters.next() else { break };
+        folding.other(character);
+        rest = characters.as_str();
     }
-    let mut folded = String::with_capacity(text.len());
-    let (mut words, mut in_word) = (0, false);
-    for character in text.chars() {
-        let space = if character.is_ascii() { is_space(character as u8) } else { character.is_whitespace() };
-        match character {
-            _ if space => {
-                if in_word || folded.is_empty() {
-                    folded.push(' ');
-                }
-            }
-            _ if character.is_ascii() => folded.push(character.to_ascii_lowercase()),
-            '\u{2018}' | '\u{2019}' | '\u{02bc}' | '\u{ff07}' => folded.push('\''),
-            _ if is_lower(character) => folded.push(character),
-            _ => folded.extend(character.to_lowercase()),
+    (folding.folded, folding.words)
+}
+
+/// A text that is being folded.
+struct Folding {
+    folded: String,
+    words: usize,
+    in_word: bool,
+}
+
+impl Folding {
+    /// A character that is not ASCII.
+    fn other(&mut self, character: char) {
+        if character.is_whitespace() {
+            self.space();
+            return;
         }
-        words += usize::from(!space && !in_word);
-        in_word = !space;
+        match character {
+            '\u{2018}' | '\u{2019}' | '\u{02bc}' | '\u{ff07}' => self.folded.push('\''),
+            _ if is_lower(character) => self.folded.push(character),
+            _ => self.folded.extend(character.to_lowercase()),
+        }
+        self.words += usize::from(!self.in_word);
+        self.in_word = true;
     }
-    (folded, words)
+
+    /// Of white space one space is left.
+    fn space(&mut self) {
+        if self.in_word || self.folded.is_empty() {
+            self.folded.push(' ');
+        }
+        self.in_word = false;
+    }
+
+    /// A run of ASCII: as it is but for its case, where it has single spaces only, which most have.
+    fn ascii(&mut self, run: &str) {
+        let bytes = run.as_bytes();
+        let (Some(first), Some(last)) = (bytes.first(), bytes.last()) else { return };
+        let later = bytes.get(1..).unwrap_or_default();
+        // Sums and flags without a branch, which a processor takes of many bytes at once.
+        let odd = bytes.iter().fold(false, |odd, byte| odd | (is_space(*byte) & (*byte != b' ')));
+        let both = |both, (one, other): (&u8, &u8)| both | ((*one == b' ') & (*other == b' '));
+        let doubled = (is_space(*first) && !self.in_word && !self.folded.is_empty())
+            || bytes.iter().zip(later).fold(false, both);
+        if odd || doubled {
+            bytes.iter().for_each(|byte| self.byte(*byte));
+            return;
+        }
+        let begun = |(before, now): (&[u8], &[u8])| {
+            let begins = |(before, now): (&u8, &u8)| u8::from(is_space(*before) & !is_space(*now));
+            usize::from(before.iter().zip(now).map(begins).sum::<u8>())
+        };
+        self.words += usize::from(!self.in_word && !is_space(*first))
+            + bytes.chunks(CHUNK).zip(later.chunks(CHUNK)).map(begun).sum::<usize>();
+        let start = self.folded.len();
+        self.folded.push_str(run);
+        self.folded.get_mut(start..).into_iter().for_each(str::make_ascii_lowercase);
+        self.in_word = !is_space(*last);
+    }
+
+    fn byte(&mut self, byte: u8) {
+        if is_space(byte) {
+            self.space();
+            return;
+        }
+        self.folded.push(char::from(byte.to_ascii_lowercase()));
+        self.words += usize::from(!self.in_word);
+        self.in_word = true;
+    }
 }
 
 /// Whether a character is known to have no lower case but itself: the most frequent ones, without a look into Unicode's tables.
 fn is_lower(character: char) -> bool {
     matches!(character, 'ß'..='ÿ' | 'а'..='џ' | '\u{2e80}'..='\u{a4cf}' | '\u{ac00}'..='\u{d7a3}')
-}
-
-/// The same where all characters are ASCII: most of a look's texts, of which most have single spaces only.
-fn fold_ascii(text: &str) -> (String, usize) {
-    let bytes = text.as_bytes();
-    let later = bytes.get(1..).unwrap_or_default();
-    // Sums without a branch, which a processor takes of many bytes at once.
-    let begun = |(before, now): (&[u8], &[u8])| {
-        let begins = |(before, now): (&u8, &u8)| u8::from(is_space(*before) & !is_space(*now));
-        usize::from(before.iter().zip(now).map(begins).sum::<u8>())
-    };
-    let first = usize::from(bytes.first().is_some_and(|first| !is_space(*first)));
-    let words = first + bytes.chunks(CHUNK).zip(later.chunks(CHUNK)).map(begun).sum::<usize>();
-    let odd = bytes.iter().fold(false, |odd, byte| odd | (is_space(*byte) & (*byte != b' ')));
-    let both = |both, (one, other): (&u8, &u8)| both | ((*one == b' ') & (*other == b' '));
-    if !odd && !bytes.iter().zip(later).fold(false, both) {
-        return (text.to_ascii_lowercase(), words);
-    }
-    let mut single = String::with_capacity(bytes.len());
-    let mut in_space = false;
-    for byte in bytes {
-        let space = is_space(*byte);
-        if !(space && in_space) {
-            single.push(if space { ' ' } else { char::from(byte.to_ascii_lowercase()) });
-        }
-        in_space = space;
-    }
-    (single, words)
 }
 
 /// White space among ASCII, as `char::is_whitespace` has it.

@@ -9,6 +9,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 
+use foldhash::fast::RandomState;
 use weir_gate::{Better, MetricSeries, Places, SCORE_PREFIX, Stratum};
 use weir_report::Prefix;
 use weir_sample::{Leg, Variant};
@@ -151,7 +152,7 @@ fn times(exchanges: &Exchanges<'_>) -> Vec<i64> {
 
 /// Numbers of identities, by exchange.
 fn clusters(exchanges: &Exchanges<'_>, always: bool) -> Vec<u32> {
-    let mut numbers: HashMap<u64, u32> = HashMap::new();
+    let mut numbers: HashMap<u64, u32, RandomState> = HashMap::default();
     let mut next = 0_u32;
     let mut repeated = false;
     let of = |exchange: Exchange<'_>| exchange.legs().find_map(|found| found.identity());

@@ -17,14 +17,15 @@
 //! often then looks like a mismatch. That is a difference of populations as well, and named as one. With an inclusion
 //! probability of 1 there is no such effect.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
+use foldhash::fast::RandomState;
 use weir_gate::{AssignmentCheck, CaptureHealth};
 use weir_policy::{Mode, Policy, Share};
 use weir_sample::{Leg, Variant};
 use weir_stats::share::ShareTest;
 
-use super::{ALPHA, Group, group, group_name, percent, share};
+use super::{ALPHA, Group, group, group_name, number, percent, share};
 use crate::exchange::Exchanges;
 use crate::figures::LegRef;
 use crate::inclusion::stays;
@@ -73,25 +74,27 @@ pub(super) fn shares(
     policy: &[ExpectedShare],
     health: &mut CaptureHealth,
 ) -> Vec<String> {
-    let (groups, least) = least_inclusion(exchanges);
-    let mut tests: Vec<(Group<'_>, u32, ShareTest, HashSet<u64>)> = Vec::new();
-    for found in primaries(exchanges) {
-        let key = group(found);
-        let Some(identity) = found.assigned_identity() else { continue };
+    let groups = Groups::of(exchanges);
+    let mut tests: Vec<(usize, u32, ShareTest, HashSet<u64, RandomState>)> = Vec::new();
+    for (kind, found) in primaries(exchanges) {
+        let (Some(group), Some(identity)) = (groups.of_kind(kind), found.assigned_identity()) else {
+            continue;
+        };
         // A filter that says which copies it asked for also says the share, if that decided.
         let silent = found.shadowed().is_none();
-        let of_policy =
-            || policy.iter().find(|share| silent && share.is_of(key)).map(|share| share.candidate_ppm);
+        let of_policy = || {
+            let key = groups.names.get(group)?;
+            policy.iter().find(|share| silent && share.is_of(*key)).map(|share| share.candidate_ppm)
+        };
         let Some(ppm) = found.candidate_ppm().or_else(of_policy) else { continue };
-        let least = groups.iter().position(|group| *group == key).and_then(|place| least.get(place));
-        if !stays(found, least.copied().unwrap_or(1.0)) {
+        if !stays(found, groups.least.get(group).copied().unwrap_or(1.0)) {
             continue;
         }
-        let known = tests.iter().position(|(group, share, ..)| (*group, *share) == (key, ppm));
+        let known = tests.iter().position(|(known, share, ..)| (*known, *share) == (group, ppm));
         let known = match (known, ShareTest::new(f64::from(ppm) / PPM)) {
             (Some(known), _) => known,
             (None, Ok(new)) => {
-                tests.push((key, ppm, new, HashSet::new()));
+                tests.push((group, ppm, new, HashSet::default()));
                 tests.len() - 1
             }
             (None, Err(_)) => continue,
@@ -102,8 +105,9 @@ pub(super) fn shares(
         }
     }
     let mut problems = Vec::new();
-    for (place, (key, ppm, test, _)) in tests.into_iter().enumerate() {
+    for (place, (group, ppm, test, _)) in tests.into_iter().enumerate() {
         let k = (place + 1) as f64;
+        let key = groups.names.get(group).copied().unwrap_or_default();
         let check = AssignmentCheck {
             cohort: key.1.unwrap_or_default().to_owned(),
             revision: key.0,
@@ -135,23 +139,17 @@ fn mismatch(check: &AssignmentCheck, key: Group<'_>) -> String {
 
 /// Identities that were served by both variants within one revision and cohort: sticky assignment rules that out.
 pub(super) fn stickiness(exchanges: &Exchanges<'_>, health: &mut CaptureHealth) -> Option<String> {
-    let mut groups: Vec<Group<'_>> = Vec::new();
-    let mut served: Vec<(u64, u32, bool)> = primaries(exchanges)
-        .filter_map(|found| {
-            let identity = found.assigned_identity()?;
-            let group = u32::try_from(place(&mut groups, group(found))).unwrap_or(u32::MAX);
-            Some((identity, group, found.variant() == Variant::Candidate))
-        })
-        .collect();
-    served.sort_unstable();
-    served.dedup();
-    // Once for each variant that served the identity.
-    let same = |one: &(u64, u32, bool), other: &(u64, u32, bool)| (one.0, one.1) == (other.0, other.1);
-    let (mut both, mut all) = (0, 0);
-    for variants in served.chunk_by(same) {
-        all += 1;
-        both += u64::from(variants.len() > 1);
+    let groups = Groups::of(exchanges);
+    // For each identity in a group, a bit for each variant that served it.
+    let mut served: HashMap<(u64, usize), u8, RandomState> = HashMap::default();
+    for (kind, found) in primaries(exchanges) {
+        if let (Some(group), Some(identity)) = (groups.of_kind(kind), found.assigned_identity()) {
+            *served.entry((identity, group)).or_default() |=
+                1 << u8::from(found.variant() == Variant::Candidate);
+        }
     }
+    let both = number(served.values().filter(|variants| **variants == 0b11).count());
+    let all = number(served.len());
     health.served_by_both = both;
     (both >= BOTH_MIN && share(both, all) > BOTH_SHARE_MAX).then(|| {
         format!(
@@ -170,27 +168,45 @@ impl ExpectedShare {
     }
 }
 
-/// The place of a group among those that were seen: there are few.
-fn place<'a>(groups: &mut Vec<Group<'a>>, group: Group<'a>) -> usize {
-    groups.iter().position(|known| *known == group).unwrap_or_else(|| {
-        groups.push(group);
-        groups.len() - 1
-    })
+/// Primary legs, each with the number of its kind.
+fn primaries<'a>(exchanges: &Exchanges<'a>) -> impl Iterator<Item = (usize, LegRef<'a>)> {
+    exchanges.primaries().flatten().filter(|(_, found)| found.leg() == Leg::Primary)
 }
 
-fn primaries<'a>(exchanges: &Exchanges<'a>) -> impl Iterator<Item = LegRef<'a>> {
-    exchanges.iter().filter_map(|exchange| exchange.primary).filter(|found| found.leg() == Leg::Primary)
+/// Groups of primary legs, in order of first appearance.
+struct Groups<'a> {
+    names: Vec<Group<'a>>,
+    /// The least chance of capture among the legs of each.
+    least: Vec<f64>,
+    /// For each kind of leg the place of its group.
+    of_kind: Vec<Option<usize>>,
 }
 
-/// The groups, and the least chance of capture among the primary legs of each.
-fn least_inclusion<'a>(exchanges: &Exchanges<'a>) -> (Vec<Group<'a>>, Vec<f64>) {
-    let (mut groups, mut least) = (Vec::new(), Vec::new());
-    for found in primaries(exchanges) {
-        let place = place(&mut groups, group(found));
-        least.resize(groups.len(), f64::INFINITY);
-        if let Some(known) = least.get_mut(place) {
-            *known = found.inclusion_probability().min(*known);
+impl<'a> Groups<'a> {
+    fn of(exchanges: &Exchanges<'a>) -> Self {
+        let of_kind = vec![None; exchanges.kind_places()];
+        let mut groups = Self { names: Vec::new(), least: Vec::new(), of_kind };
+        for (kind, found) in primaries(exchanges) {
+            let place = groups.of_kind(kind).unwrap_or_else(|| groups.place(kind, group(found)));
+            if let Some(known) = groups.least.get_mut(place) {
+                *known = found.inclusion_probability().min(*known);
+            }
         }
+        groups
     }
-    (groups, least)
+
+    fn of_kind(&self, kind: usize) -> Option<usize> {
+        self.of_kind.get(kind).copied().flatten()
+    }
+
+    /// The place of a group, which a kind has from now on.
+    fn place(&mut self, kind: usize, group: Group<'a>) -> usize {
+        let place = self.names.iter().position(|known| *known == group).unwrap_or_else(|| {
+            self.names.push(group);
+            self.least.push(f64::INFINITY);
+            self.names.len() - 1
+        });
+        self.of_kind.get_mut(kind).into_iter().for_each(|of| *of = Some(place));
+        place
+    }
 }

@@ -9,20 +9,28 @@ use crate::figures::{Figures, LegRef};
 pub(super) struct Emitters<'a> {
     pub(super) names: Vec<&'a str>,
     places: HashMap<&'a str, usize>,
-    /// For each file and each kind of leg in it the place of the worker.
-    of_kind: HashMap<*const Figures, Vec<Option<usize>>>,
+    /// For each kind of leg of the file whose leg was asked about last the place of the worker.
+    of_kind: Vec<Option<usize>>,
+    last: Option<*const Figures>,
+    others: HashMap<*const Figures, Vec<Option<usize>>>,
 }
 
 impl<'a> Emitters<'a> {
     /// The place of a leg's worker, where one is known.
     pub(super) fn of(&mut self, leg: LegRef<'a>) -> Option<usize> {
         let file = std::ptr::from_ref(leg.file());
-        if !self.of_kind.contains_key(&file) {
-            let kinds = leg.file().kinds().iter();
-            let places = kinds.map(|facts| facts.emitter.as_deref().map(|name| self.place(name))).collect();
-            self.of_kind.insert(file, places);
+        if self.last != Some(file) {
+            let known = self.others.remove(&file);
+            let new = known.unwrap_or_else(|| {
+                let kinds = leg.file().kinds().iter();
+                kinds.map(|facts| facts.emitter.as_deref().map(|name| self.place(name))).collect()
+            });
+            let before = std::mem::replace(&mut self.of_kind, new);
+            if let Some(last) = self.last.replace(file) {
+                self.others.insert(last, before);
+            }
         }
-        self.of_kind.get(&file)?.get(leg.kind()).copied().flatten()
+        self.of_kind.get(leg.kind()).copied().flatten()
     }
 
     fn place(&mut self, name: &'a str) -> usize {

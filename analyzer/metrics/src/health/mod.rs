@@ -46,8 +46,9 @@ pub(crate) fn capture_health<'a>(
             scope.spawn(|| (completeness::gaps(exchanges, numbered.clone()), clock::steps(numbered.clone())));
         problems.extend(assignment::shares(exchanges, expected, &mut health));
         problems.extend(assignment::stickiness(exchanges, &mut health));
-        problems.extend(pairing::arrival(exchanges, &mut health));
-        problems.extend(pairing::slow_loss(exchanges));
+        let shadowed = pairing::shadowed(exchanges);
+        problems.extend(pairing::arrival(exchanges, &shadowed, &mut health));
+        problems.extend(pairing::slow_loss(&shadowed));
         // A panic of the other thread is one of this.
         of_numbers.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     });

@@ -22,14 +22,18 @@ const PAIRING_GRACE_US: i64 = 5_000_000;
 const HALF_MIN: usize = 100;
 
 /// A primary leg of control that may have had a shadow.
-struct Candidate {
+pub(super) struct Candidate {
     chance: f64,
     paired: bool,
     latency_ms: Option<f64>,
 }
 
 /// Shadow answers without their primary, and primaries whose shadow answer is missing.
-pub(super) fn arrival(exchanges: &Exchanges<'_>, health: &mut CaptureHealth) -> Option<String> {
+pub(super) fn arrival(
+    exchanges: &Exchanges<'_>,
+    shadowed: &[Candidate],
+    health: &mut CaptureHealth,
+) -> Option<String> {
     let orphans = exchanges.iter().filter(|exchange| exchange.shadow.is_some() && exchange.primary.is_none());
     health.half_pairs = number(orphans.count());
     let settled = settled(exchanges);
@@ -39,7 +43,7 @@ pub(super) fn arrival(exchanges: &Exchanges<'_>, health: &mut CaptureHealth) -> 
         .count();
     let (mut expected, mut paired, mut certain) = (alone as f64, 0.0, alone > 0);
     let mut tests: BTreeMap<u64, ShareTest> = BTreeMap::new();
-    for primary in shadowed(exchanges) {
+    for primary in shadowed {
         expected += primary.chance;
         paired += flag(primary.paired);
         if primary.chance >= 1.0 && !primary.paired {
@@ -70,18 +74,17 @@ pub(super) fn arrival(exchanges: &Exchanges<'_>, health: &mut CaptureHealth) -> 
 ///
 /// The slow half has a latency above the median of all; the shares that are paired are compared. Copies that were not
 /// made are missing in both halves alike.
-pub(super) fn slow_loss(exchanges: &Exchanges<'_>) -> Option<String> {
-    let all: Vec<Candidate> = shadowed(exchanges)
-        .into_iter()
-        .filter(|found| found.chance < 1.0 || found.latency_ms.is_some())
-        .collect();
+pub(super) fn slow_loss(shadowed: &[Candidate]) -> Option<String> {
+    let all: Vec<&Candidate> =
+        shadowed.iter().filter(|found| found.chance < 1.0 || found.latency_ms.is_some()).collect();
     let mut latencies: Vec<f64> =
         all.iter().filter_map(|found| found.latency_ms).filter(|latency_ms| latency_ms.is_finite()).collect();
     latencies.sort_unstable_by(f64::total_cmp);
     let median_ms = *latencies.get(latencies.len() / 2)?;
     let half = |slow: bool| -> Vec<f64> {
-        let in_half =
-            |found: &&Candidate| found.latency_ms.is_some_and(|latency_ms| (latency_ms >= median_ms) == slow);
+        let in_half = |found: &&&Candidate| {
+            found.latency_ms.is_some_and(|latency_ms| (latency_ms >= median_ms) == slow)
+        };
         all.iter().filter(in_half).map(|found| flag(found.paired)).collect()
     };
     let (slow, fast) = (half(true), half(false));
@@ -100,11 +103,12 @@ pub(super) fn slow_loss(exchanges: &Exchanges<'_>) -> Option<String> {
 
 fn settled<'a>(exchanges: &Exchanges<'a>) -> impl Fn(&Exchange<'a>) -> bool + use<'a> {
     let newest_us = exchanges.legs().map(|found| found.ts_us()).max().unwrap_or(i64::MAX);
-    move |exchange| exchange.legs().all(|found| found.ts_us() < newest_us.saturating_sub(PAIRING_GRACE_US))
+    let before_us = newest_us.saturating_sub(PAIRING_GRACE_US);
+    move |exchange| exchange.legs().all(|found| found.ts_us() < before_us)
 }
 
 /// Control's settled primaries, each with its chance of a shadow; those that cannot have one are left out.
-fn shadowed(exchanges: &Exchanges<'_>) -> Vec<Candidate> {
+pub(super) fn shadowed(exchanges: &Exchanges<'_>) -> Vec<Candidate> {
     let inclusion = shadow_inclusions(exchanges);
     let settled = settled(exchanges);
     exchanges
