@@ -182,22 +182,12 @@ impl Folding {
     fn ascii(&mut self, run: &str) {
         let bytes = run.as_bytes();
         let (Some(first), Some(last)) = (bytes.first(), bytes.last()) else { return };
-        let later = bytes.get(1..).unwrap_or_default();
-        // Sums and flags without a branch, which a processor takes of many bytes at once.
-        let odd = bytes.iter().fold(false, |odd, byte| odd | (is_space(*byte) & (*byte != b' ')));
-        let both = |both, (one, other): (&u8, &u8)| both | ((*one == b' ') & (*other == b' '));
-        let doubled = (is_space(*first) && !self.in_word && !self.folded.is_empty())
-            || bytes.iter().zip(later).fold(false, both);
-        if odd || doubled {
+        let spaces = Spaces::of(bytes);
+        if spaces.odd || spaces.doubled || is_space(*first) && !self.in_word && !self.folded.is_empty() {
             bytes.iter().for_each(|byte| self.byte(*byte));
             return;
         }
-        let begun = |(before, now): (&[u8], &[u8])| {
-            let begins = |(before, now): (&u8, &u8)| u8::from(is_space(*before) & !is_space(*now));
-            usize::from(before.iter().zip(now).map(begins).sum::<u8>())
-        };
-        self.words += usize::from(!self.in_word && !is_space(*first))
-            + bytes.chunks(CHUNK).zip(later.chunks(CHUNK)).map(begun).sum::<usize>();
+        self.words += usize::from(!self.in_word && !is_space(*first)) + spaces.before_words;
         let start = self.folded.len();
         self.folded.push_str(run);
         self.folded.get_mut(start..).into_iter().for_each(str::make_ascii_lowercase);
@@ -212,6 +202,38 @@ impl Folding {
         self.folded.push(char::from(byte.to_ascii_lowercase()));
         self.words += usize::from(!self.in_word);
         self.in_word = true;
+    }
+}
+
+/// The white space of a run of ASCII.
+#[derive(Default)]
+struct Spaces {
+    /// Some of it is another than a space.
+    odd: bool,
+    /// Two spaces follow each other.
+    doubled: bool,
+    /// Spaces that something follows.
+    before_words: usize,
+}
+
+impl Spaces {
+    fn of(bytes: &[u8]) -> Self {
+        let mut spaces = Self::default();
+        let later = bytes.get(1..).unwrap_or_default();
+        for (before, now) in bytes.chunks(CHUNK).zip(later.chunks(CHUNK)) {
+            // Sums without a branch, which a processor takes of many bytes at once.
+            let (mut odd, mut doubled, mut begun) = (0, 0, 0_u8);
+            for (before, now) in before.iter().zip(now) {
+                odd |= u8::from(is_space(*now) & (*now != b' '));
+                doubled |= u8::from((*before == b' ') & (*now == b' '));
+                begun += u8::from((*before == b' ') & (*now != b' '));
+            }
+            spaces.odd |= odd != 0;
+            spaces.doubled |= doubled != 0;
+            spaces.before_words += usize::from(begun);
+        }
+        spaces.odd |= bytes.first().is_some_and(|first| is_space(*first) && *first != b' ');
+        spaces
     }
 }
 

@@ -94,21 +94,26 @@ impl<const LISTS: usize> Search<'_, LISTS> {
         }
     }
 
-    /// Notes the phrases that begin at a place.
+    /// Notes the phrases that begin at a place: none at nearly all of them.
     fn look_at(&mut self, at: usize) {
         let rest = self.folded.as_bytes().get(at..).unwrap_or_default();
         let head = match rest.first_chunk::<8>() {
             Some(head) => u64::from_le_bytes(*head) & HEAD_MASK,
-            None => match rest.first_chunk() {
-                Some(head) => number(head),
-                None => return,
-            },
+            None => rest.first_chunk().map_or(0, number),
         };
-        let first = match self.phrases.table.get(slot(head)).copied().unwrap_or(0) {
-            0 => return,
+        let known = self.phrases.table.get(slot(head)).copied().unwrap_or(0);
+        if known != 0 {
+            self.note(at, head, known);
+        }
+    }
+
+    #[cold]
+    fn note(&mut self, at: usize, head: u64, known: u8) {
+        let first = match known {
             SEARCH => self.phrases.by_head.partition_point(|(other, ..)| *other < head),
             place => usize::from(place) - 1,
         };
+        let rest = self.folded.as_bytes().get(at..).unwrap_or_default();
         let from = self.phrases.by_head.get(first..).unwrap_or_default();
         for (_, phrase, list) in from.iter().take_while(|(other, ..)| *other == head) {
             let (Some(found), Some(within)) = (self.found.get_mut(*list), self.within_bytes.get(*list))
