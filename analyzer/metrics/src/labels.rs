@@ -11,6 +11,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+
 use crate::exchange::Exchanges;
 use crate::figures::LegRef;
 
@@ -129,7 +131,7 @@ impl ExchangeLabels {
             exchanges.iter().map(|exchange| exchange.legs().find_map(LegRef::labels)).collect();
         let mut values: BTreeMap<Arc<str>, BTreeSet<Arc<str>>> = BTreeMap::new();
         // Most exchanges share their labels with many others.
-        let mut seen = HashSet::new();
+        let mut seen: HashSet<_, RandomState> = HashSet::default();
         let different = all.iter().flatten().filter(|labels| seen.insert(Arc::as_ptr(labels)));
         for (dimension, value) in different.flat_map(|labels| labels.iter()) {
             let known = values.entry(Arc::clone(dimension)).or_default();
@@ -177,7 +179,7 @@ fn sets(all: &[Option<&Arc<LegLabels>>], kept: &[Arc<str>]) -> Option<(Sets, Vec
     let mut known: HashMap<Vec<Option<&Arc<str>>>, u32> = HashMap::new();
     let mut sets: Sets = Vec::new();
     let mut places = Vec::with_capacity(all.len());
-    let mut seen: HashMap<Option<*const LegLabels>, u32> = HashMap::new();
+    let mut seen: HashMap<Option<*const LegLabels>, u32, RandomState> = HashMap::default();
     for labels in all {
         let same = labels.map(Arc::as_ptr);
         if let Some(place) = seen.get(&same) {

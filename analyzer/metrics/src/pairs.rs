@@ -33,6 +33,8 @@ pub(crate) struct Origins {
     /// For each pair the places of control's and the candidate's file.
     places: Vec<(u32, u32)>,
     known: HashMap<Arc<Path>, u32>,
+    /// The files of the last pair, which most pairs have again: found without a hash of their paths.
+    last: [Option<(Arc<Path>, u32)>; 2],
 }
 
 /// Where the two legs of a pair are.
@@ -64,17 +66,23 @@ impl Origins {
     pub(crate) fn push(&mut self, control: LegRef<'_>, candidate: LegRef<'_>) {
         self.ids.push_str(control.sample_id());
         self.id_ends.push(self.ids.len());
-        let places = (self.file(control.path()), self.file(candidate.path()));
+        let mut last = std::mem::take(&mut self.last);
+        let [of_control, of_candidate] = &mut last;
+        let places = (self.file(control.path(), of_control), self.file(candidate.path(), of_candidate));
+        self.last = last;
         self.places.push(places);
     }
 
-    fn file(&mut self, path: &Arc<Path>) -> u32 {
-        if let Some(known) = self.known.get(path) {
-            return *known;
+    fn file(&mut self, path: &Arc<Path>, last: &mut Option<(Arc<Path>, u32)>) -> u32 {
+        if let Some((_, place)) = last.as_ref().filter(|(known, _)| Arc::ptr_eq(known, path)) {
+            return *place;
         }
-        let place = u32::try_from(self.files.len()).unwrap_or(u32::MAX);
-        self.files.push(Arc::clone(path));
-        self.known.insert(Arc::clone(path), place);
+        let fresh = u32::try_from(self.files.len()).unwrap_or(u32::MAX);
+        let place = *self.known.entry(Arc::clone(path)).or_insert(fresh);
+        if place == fresh {
+            self.files.push(Arc::clone(path));
+        }
+        *last = Some((Arc::clone(path), place));
         place
     }
 }
