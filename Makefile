@@ -88,7 +88,7 @@ bench: filter ## Envoy's CPU time per request, samples per second of the sink, w
 	cargo run --locked --release -p weir-tests --bin bench-filter
 	cargo run --locked --release -p weir-tests --bin bench-failures
 	cargo run --locked --release -p weir-tests --bin bench-sink
-	cargo build --locked --release -p weir -p weir-metrics -p weir-tests --bin weir --example scan --bin bench-analyze
+	cargo build --locked --release -p weir -p weir-metrics -p weir-tests --bin weir --example scan --example phrases --bin bench-analyze
 	$(TARGET_DIR)/release/bench-analyze $(ANALYZE)
 	cargo run --locked --release -p weir-tests --bin bench-meaning
 

@@ -7,7 +7,8 @@
 //! - `full`: the whole report with the built-in gates, every sample read.
 //! - `scan`: polars reads the columns that the look reads, file by file, and drops them (`analyzer/metrics/examples/scan.rs`).
 //! - `incremental`: the same report after 1 % new samples, with the figures kept from the look before.
-//! - `evidently`: the same columns and a drift test for each (`with_evidently.py`), on one size; its time is without imports.
+//! - `evidently`: the same columns and a drift test for each (`with_evidently.py`), on one size; its time is without imports. `refusal`
+//!   and `hedging` are by the same phrases, which is most of its time; `evidently_few` looks for six of each only.
 //!
 //! `--sizes N,N,..` samples (default 100000,1000000), `--evidently N` samples (default 200000, 0 for none), `--rounds N`
 //! (default 3). Writes `target/bench/analyze.json`; progress goes to stderr, the table to stdout.
@@ -181,14 +182,18 @@ fn against_evidently(bench: &Path, samples: usize, figures: &mut Figures) -> Res
     let report = bench.join("report.json");
     look(&planted.data, &report, true)?;
     let full = look(&planted.data, &report, true)?;
-    eprintln!("Evidently on {samples} samples");
-    let evidently = run(Command::new(python).arg(script).arg(&planted.data), &[0])?;
-    let steps: Value = serde_json::from_str(evidently.stdout.lines().last().unwrap_or_default())?;
-    let all_s = steps.get("all_s").and_then(Value::as_f64).ok_or("Evidently's script named no time")?;
-    figures.put_taken(samples, "evidently", &Median::of(&[evidently]));
-    figures.put(samples, "evidently_work_s", all_s);
+    let phrases = bench.join("phrases.json");
+    fs::write(&phrases, run(&mut Command::new(beside("examples/phrases")?), &[0])?.stdout)?;
     figures.put_taken(samples, "full_beside_evidently", &Median::of(std::slice::from_ref(&full)));
-    figures.put(samples, "vs_evidently", all_s / full.wall_s);
+    for (name, phrases) in [("evidently_few", None), ("evidently", Some(&phrases))] {
+        eprintln!("{name} on {samples} samples");
+        let evidently = run(Command::new(&python).arg(&script).arg(&planted.data).args(phrases), &[0])?;
+        let steps: Value = serde_json::from_str(evidently.stdout.lines().last().unwrap_or_default())?;
+        let all_s = steps.get("all_s").and_then(Value::as_f64).ok_or("Evidently's script named no time")?;
+        figures.put_taken(samples, name, &Median::of(&[evidently]));
+        figures.put(samples, &format!("{name}_work_s"), all_s);
+        figures.put(samples, &format!("vs_{name}"), all_s / full.wall_s);
+    }
     Ok(())
 }
 

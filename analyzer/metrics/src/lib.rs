@@ -56,6 +56,7 @@ pub use crate::assemble::ReportParts;
 pub use crate::cache::Cache;
 pub use crate::definition::{BetterWay, MetricsFile, OwnMetric, Price, Route, Schema};
 pub use crate::error::MetricsError;
+pub use crate::family::phrases::{HEDGE_PHRASES, REFUSAL_PHRASES};
 pub use crate::files::experiments;
 pub use crate::health::ExpectedShare;
 pub use crate::metric::{blank_series, check_metrics, known_metrics, metric_exists};

@@ -31,8 +31,8 @@ impl Said {
     }
 }
 
-/// Phrases that refuse, in twelve languages.
-pub(crate) const REFUSAL_PHRASES: &[&str] = &[
+/// Phrases that refuse, in twelve languages, as texts are folded: lower case, straight apostrophes, single spaces.
+pub const REFUSAL_PHRASES: &[&str] = &[
     "i can't help",
     "i cannot help",
     "i can't assist",
@@ -148,8 +148,8 @@ pub(crate) const REFUSAL_PHRASES: &[&str] = &[
     "извините, но я не могу",
 ];
 
-/// Phrases that leave an answer open, in twelve languages.
-pub(crate) const HEDGE_PHRASES: &[&str] = &[
+/// Phrases that leave an answer open, in twelve languages, folded like [`REFUSAL_PHRASES`].
+pub const HEDGE_PHRASES: &[&str] = &[
     "i'm not sure",
     "i am not sure",
     "i'm not entirely sure",
