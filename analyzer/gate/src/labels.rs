@@ -38,16 +38,28 @@ impl Labels {
 
 /// The part of a series whose exchanges have every label of `segment`; without labels nothing is left.
 pub(crate) fn restricted(series: &MetricSeries, segment: &Segment) -> MetricSeries {
+    part(series, segment, false)
+}
+
+/// The same to be judged: strata are empty where there are pairs enough, since nothing looks at them then.
+pub(crate) fn restricted_to_judge(series: &MetricSeries, segment: &Segment) -> MetricSeries {
+    part(series, segment, true)
+}
+
+fn part(series: &MetricSeries, segment: &Segment, to_judge: bool) -> MetricSeries {
     let labels = &series.labels;
     let inside: Vec<bool> = labels.sets.iter().map(|set| has(set, segment)).collect();
     let kept = |places: &[u32]| -> Vec<bool> {
         let at = |place: &u32| usize::try_from(*place).ok().and_then(|place| inside.get(place)).copied();
         places.iter().map(|place| at(place) == Some(true)).collect()
     };
-    let pairs = kept(&labels.pairs);
-    let arms: Vec<(Vec<bool>, Vec<bool>)> =
-        labels.strata.iter().map(|(control, candidate)| (kept(control), kept(candidate))).collect();
-    let people = people_inside(&series.people, &pairs, &arms);
+    let in_pairs = kept(&labels.pairs);
+    let pairs = series.pairs.chosen(&in_pairs);
+    let arms: Vec<(Vec<bool>, Vec<bool>)> = match to_judge && series.is_judged_by(&pairs) {
+        true => vec![Default::default(); labels.strata.len()],
+        false => labels.strata.iter().map(|(control, candidate)| (kept(control), kept(candidate))).collect(),
+    };
+    let people = people_inside(&series.people, &in_pairs, &arms);
     let strata = series.strata.iter().zip(arms);
     let strata = strata.map(|(stratum, (control, candidate))| Stratum {
         name: stratum.name.clone(),
@@ -61,8 +73,8 @@ pub(crate) fn restricted(series: &MetricSeries, segment: &Segment) -> MetricSeri
         unit: series.unit.clone(),
         better: series.better,
         bounds: series.bounds,
-        pairs: series.pairs.chosen(&pairs),
-        pair_clusters: chosen(&series.pair_clusters, &pairs).into(),
+        pairs,
+        pair_clusters: chosen(&series.pair_clusters, &in_pairs).into(),
         strata: strata.collect(),
         people,
         ..MetricSeries::default()

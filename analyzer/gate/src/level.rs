@@ -8,9 +8,7 @@ use weir_stats::forecast::Shape;
 use weir_stats::{Moments, asymptotic, bounded, quantile};
 
 use crate::cluster::{self, Quantity};
-use crate::measure::{
-    Clean, Measured, PAIRS_MIN, all_pairs, clustered, finish, nothing, shape, usable_bounds,
-};
+use crate::measure::{Clean, Measured, all_pairs, clustered, finish, nothing, shape, usable_bounds};
 use crate::result::Comparison;
 use crate::series::MetricSeries;
 
@@ -18,11 +16,12 @@ use crate::series::MetricSeries;
 pub(crate) fn measure_level(series: &MetricSeries, share: Option<f64>, bound: f64, alpha: f64) -> Measured {
     let clean = Clean::of(series);
     let n_pairs = clean.pairs.len();
+    let unpaired: Vec<f64> =
+        clean.strata_if_few_pairs(series).into_iter().flat_map(|(_, candidate)| candidate).collect();
     let mut notes = clean.notes;
-    let unpaired: Vec<f64> = clean.strata.iter().flat_map(|stratum| stratum.1.iter().copied()).collect();
     let (comparison, values) = match n_pairs {
         n if n == 0 && unpaired.is_empty() => return Measured { notes, ..nothing() },
-        n if n < PAIRS_MIN && !unpaired.is_empty() => (Comparison::Unpaired, unpaired),
+        _ if !unpaired.is_empty() => (Comparison::Unpaired, unpaired),
         _ => (Comparison::Paired, clean.pairs.iter().map(|pair| pair.1).collect()),
     };
     let effect = match (comparison, share) {

@@ -11,7 +11,7 @@ use weir_stats::{Arms, Estimate, Moments, StatsError, Stratified, asymptotic, bo
 
 use crate::cluster::{self, Quantity};
 use crate::result::{Comparison, Correction};
-use crate::series::MetricSeries;
+use crate::series::{MetricSeries, Stratum};
 use crate::values::Values;
 
 /// Pairs from which the paired comparison is used.
@@ -63,14 +63,16 @@ struct Plan {
 /// Compares candidate with control; `alpha` is the gate's, `relative` asks for the relative change of the means.
 pub(crate) fn measure(series: &MetricSeries, relative: bool, alpha: f64) -> Measured {
     let clean = Clean::of(series);
+    let unpaired_values = clean.strata_if_few_pairs(series);
     let mut notes = clean.notes;
     let bounds = series.bounds.filter(|_| !relative);
     let plan = Plan { relative, bounds, alpha: alpha / 2.0 };
-    let arms: Vec<Arms<'_>> = clean.strata.iter().map(|s| Arms { control: &s.0, candidate: &s.1 }).collect();
+    let arms: Vec<Arms<'_>> =
+        unpaired_values.iter().map(|s| Arms { control: &s.0, candidate: &s.1 }).collect();
     let strata = Stratified::new(&arms).ok();
     let quantity = if relative { Quantity::Ratio } else { Quantity::Difference };
     let mut measured = match strata {
-        Some(strata) if clean.pairs.len() < PAIRS_MIN => {
+        Some(strata) => {
             note_skipped(series, &strata, &mut notes);
             let alpha = clustered(plan.alpha, cluster::of_strata(series, quantity), &mut notes);
             unpaired(&strata, Plan { alpha, ..plan }, &mut notes)
@@ -103,13 +105,14 @@ pub(crate) fn clustered(alpha: f64, effect: f64, notes: &mut Vec<String>) -> f64
 /// within the cohort that has the most values, since percentiles of several cohorts cannot be added up.
 pub(crate) fn measure_percentile(series: &MetricSeries, share: f64, relative: bool, alpha: f64) -> Measured {
     let clean = Clean::of(series);
+    let strata = clean.strata_if_few_pairs(series);
     let mut notes = clean.notes;
     let n_pairs = clean.pairs.len() as u64;
     let smaller = |stratum: &&CleanArms| stratum.0.len().min(stratum.1.len());
-    let largest = clean.strata.iter().max_by_key(smaller).filter(|stratum| smaller(stratum) > 0);
+    let largest = strata.iter().max_by_key(smaller).filter(|stratum| smaller(stratum) > 0);
     let (comparison, mut control, mut candidate) = match largest {
-        Some((control, candidate)) if clean.pairs.len() < PAIRS_MIN => {
-            if clean.strata.len() > 1 {
+        Some((control, candidate)) => {
+            if strata.len() > 1 {
                 notes.push("the cohort with the most values only".to_owned());
             }
             (Comparison::Unpaired, control.to_vec(), candidate.to_vec())
@@ -273,23 +276,17 @@ fn note_skipped(series: &MetricSeries, strata: &Stratified<'_>, notes: &mut Vec<
 }
 
 /// Values of control and of the candidate.
-type CleanArms = (Vec<f64>, Vec<f64>);
+pub(crate) type CleanArms = (Vec<f64>, Vec<f64>);
 
 /// Finite values only.
 pub(crate) struct Clean {
     pub(crate) pairs: Vec<(f64, f64)>,
-    pub(crate) strata: Vec<CleanArms>,
     pub(crate) notes: Vec<String>,
 }
 
 impl Clean {
     pub(crate) fn of(series: &MetricSeries) -> Self {
         let pairs = those(series.pairs.to_vec(), |(x, y)| x.is_finite() & y.is_finite());
-        let finite = |values: &Values| those(values.to_vec(), |value| value.is_finite());
-        let strata: Vec<_> =
-            series.strata.iter().map(|s| (finite(&s.control), finite(&s.candidate))).collect();
-        let given: usize = series.strata.iter().map(|s| s.control.len() + s.candidate.len()).sum();
-        let kept: usize = strata.iter().map(|(control, candidate)| control.len() + candidate.len()).sum();
         let mut notes = Vec::new();
         if pairs.len() < series.pairs.len() {
             notes.push(format!(
@@ -297,10 +294,21 @@ impl Clean {
                 series.pairs.len() - pairs.len()
             ));
         }
-        if kept < given {
-            notes.push(format!("{} samples left out: the value is not a finite number", given - kept));
+        let not_finite = |stratum: &Stratum| stratum.control.not_finite() + stratum.candidate.not_finite();
+        let left_out: usize = series.strata.iter().map(not_finite).sum();
+        if left_out > 0 {
+            notes.push(format!("{left_out} samples left out: the value is not a finite number"));
         }
-        Self { pairs, strata, notes }
+        Self { pairs, notes }
+    }
+
+    /// The values of each stratum, where there are too few pairs to go by; nothing where there are enough.
+    pub(crate) fn strata_if_few_pairs(&self, series: &MetricSeries) -> Vec<CleanArms> {
+        if self.pairs.len() >= PAIRS_MIN {
+            return Vec::new();
+        }
+        let finite = |values: &Values| those(values.to_vec(), |value| value.is_finite());
+        series.strata.iter().map(|s| (finite(&s.control), finite(&s.candidate))).collect()
     }
 }
 

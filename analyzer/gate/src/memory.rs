@@ -80,7 +80,7 @@ impl Memory {
         if let Some(known) = parts.known.get(&key) {
             return Rc::clone(known);
         }
-        let part = Rc::new(labels::restricted(series, segment));
+        let part = Rc::new(labels::restricted_to_judge(series, segment));
         parts.keep(key, &part);
         part
     }

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::labels::Labels;
+use crate::measure::PAIRS_MIN;
 use crate::places::Places;
 use crate::values::{Pairs, Values};
 
@@ -85,6 +86,23 @@ pub struct MetricSeries {
     /// What people say of some of the answers, in the order in which they said it; empty for metrics that no judge made.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub people: Vec<PersonLabel>,
+}
+
+impl MetricSeries {
+    /// Whether a gate on these pairs of the series looks at nothing but them: there are enough, every value is a finite number, and
+    /// people have said nothing.
+    #[must_use]
+    pub fn is_judged_by(&self, pairs: &Pairs) -> bool {
+        let all_finite = |values: &Values| values.not_finite() == 0;
+        pairs.len() >= PAIRS_MIN
+            && self.people.is_empty()
+            && all_finite(pairs.control())
+            && all_finite(pairs.candidate())
+            && self
+                .strata
+                .iter()
+                .all(|stratum| all_finite(&stratum.control) && all_finite(&stratum.candidate))
+    }
 }
 
 /// How many identities each variant has within one revision and cohort, and how many it should have.

@@ -37,6 +37,11 @@ impl<'a> People<'a> {
         people
     }
 
+    /// Whether nobody said anything of this criterion.
+    pub(crate) fn are_silent(&self) -> bool {
+        self.by_answer.is_empty()
+    }
+
     /// An answer is in the pair at this place.
     pub(crate) fn paired(&mut self, sample_id: &str, leg: Leg, place: usize) {
         if let Some(label) = self.label(sample_id, leg, leg == Leg::Shadow) {
@@ -52,9 +57,6 @@ impl<'a> People<'a> {
     }
 
     fn label(&mut self, sample_id: &str, leg: Leg, candidate: bool) -> Option<&mut PersonLabel> {
-        if self.by_answer.is_empty() {
-            return None;
-        }
         let (order, score) = *self.by_answer.get(&(sample_id, leg))?;
         let label =
             PersonLabel { candidate, score: score.score, weight: score.weight, ..PersonLabel::default() };

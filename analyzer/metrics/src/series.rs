@@ -199,8 +199,8 @@ struct Builder<'a, 'b> {
     one_sided: bool,
     /// What the exchanges are labelled with.
     labels: ExchangeLabels,
-    /// For each exchange whether its primary leg counts among the unpaired values.
-    unpaired: &'b [bool],
+    /// For each exchange whose primary leg counts among the unpaired values, who served it.
+    arms: Vec<Option<Variant>>,
     /// The strata that primary legs are in, in order.
     strata: Vec<StratumKey>,
     /// For each exchange the place of its stratum.
@@ -235,15 +235,16 @@ impl<'a, 'b> Builder<'a, 'b> {
         let several_revisions = revisions.len() > 1;
         let (strata, stratum_places) = strata(exchanges, several_revisions);
         let mut stratum_sizes = vec![(0, 0); strata.len()];
-        for (exchange, place) in exchanges.iter().zip(&stratum_places) {
-            if let (Some(primary), Some((control, candidate))) =
-                (exchange.primary, stratum_sizes.get_mut(*place as usize))
-            {
-                match primary.variant() {
+        let mut arms = Vec::with_capacity(exchanges.len());
+        for ((exchange, place), unpaired) in exchanges.iter().zip(&stratum_places).zip(unpaired) {
+            let arm = exchange.primary.filter(|_| *unpaired).map(LegRef::variant);
+            if let (Some(arm), Some((control, candidate))) = (arm, stratum_sizes.get_mut(*place as usize)) {
+                match arm {
                     Variant::Control => *control += 1,
                     Variant::Candidate => *candidate += 1,
                 }
             }
+            arms.push(arm);
         }
         Self {
             strata,
@@ -253,7 +254,7 @@ impl<'a, 'b> Builder<'a, 'b> {
             prefixes: vec![Vec::new(); times.len()],
             known: Mutex::default(),
             times,
-            unpaired,
+            arms,
             clusters: clusters(exchanges, one_sided),
             one_sided,
             labels: ExchangeLabels::new(exchanges),
@@ -288,6 +289,7 @@ impl<'a, 'b> Builder<'a, 'b> {
         mut people: People<'_>,
     ) -> Built {
         // At once and no more: columns that grow by doubling are half empty.
+        let silent = people.are_silent();
         let (clustered, labelled) = (!self.clusters.is_empty(), !self.labels.places.is_empty());
         let room = |wanted: bool, count: usize| Vec::with_capacity(if wanted { count } else { 0 });
         let pairs = self.pairs.origins.len();
@@ -315,22 +317,24 @@ impl<'a, 'b> Builder<'a, 'b> {
             let known = [of_primary, of_shadow, of_noise].iter().flatten().count() as u64;
             values += known;
             series.missing += exchange.legs().count() as u64 - known;
-            if let (Some(_), Some(place)) = (exchange.pair(), place)
-                && let (Some(control), Some(candidate)) = (of_primary, of_shadow)
-            {
-                let id = exchange.primary.map_or("", LegRef::sample_id);
-                people.paired(id, Leg::Primary, series.pairs.len());
-                people.paired(id, Leg::Shadow, series.pairs.len());
+            if let (Some(place), Some(control), Some(candidate)) = (place, of_primary, of_shadow) {
+                if !silent {
+                    let id = exchange.primary.map_or("", LegRef::sample_id);
+                    people.paired(id, Leg::Primary, series.pairs.len());
+                    people.paired(id, Leg::Shadow, series.pairs.len());
+                }
                 series.pairs.push((control, candidate));
                 pair_clusters.extend(cluster);
                 pair_labels.extend(label);
                 places.push(*place);
             }
-            if let (Some(_), Some(control), Some(noise)) = (exchange.noise_pair(), of_primary, of_noise) {
+            if let (Some(control), Some(noise)) = (of_primary, of_noise)
+                && exchange.noise_pair().is_some()
+            {
                 series.noise_pairs.push((control, noise));
             }
-            if let Some(primary) = exchange.primary.filter(|_| self.unpaired.get(index) == Some(&true))
-                && let Some(number) = of_primary
+            if let (Some(Some(arm)), Some(primary), Some(number)) =
+                (self.arms.get(index), exchange.primary, of_primary)
             {
                 let place = self.stratum_places.get(index).map_or(0, |place| *place as usize);
                 let (Some(stratum), Some(labels), Some(clusters)) =
@@ -338,12 +342,14 @@ impl<'a, 'b> Builder<'a, 'b> {
                 else {
                     continue;
                 };
-                let (of_candidate, at) = match primary.variant() {
+                let (of_candidate, at) = match arm {
                     Variant::Control => (false, stratum.control.len()),
                     Variant::Candidate => (true, stratum.candidate.len()),
                 };
-                people.unpaired(primary.sample_id(), of_candidate, place, at);
-                match primary.variant() {
+                if !silent {
+                    people.unpaired(primary.sample_id(), of_candidate, place, at);
+                }
+                match arm {
                     Variant::Control => {
                         stratum.control.push(number);
                         clusters.0.extend(cluster);

@@ -82,12 +82,21 @@ fn results_at(
     hidden: &[Segment],
     memory: &Memory,
 ) -> Vec<GateResult> {
-    let cut = |series: &MetricSeries| {
+    let whole = hidden.is_empty() && gates.gates.iter().all(|gate| gate.segment.is_none());
+    let cut_series = |series: &MetricSeries| {
         let prefix =
             evidence.iter().position(|one| one.name == series.name).and_then(|at| look.prefixes.get(at));
-        cut_out(series, &Prefix::default(), prefix.unwrap_or(&Prefix::default()), hidden)
+        let nothing = Prefix::default();
+        let prefix = prefix.unwrap_or(&nothing);
+        let pairs = series.pairs.part(0, prefix.pairs);
+        // Most of a series are its strata, which nothing would look at.
+        if whole && series.is_judged_by(&pairs) {
+            let clusters = cut(&series.pair_clusters, 0, prefix.pairs).into();
+            return MetricSeries { pairs, pair_clusters: clusters, ..described(series) };
+        }
+        cut_out(series, &nothing, prefix, hidden)
     };
-    weir_gate::gate_results(gates, evidence, cut, Spending::new(report.spending), memory)
+    weir_gate::gate_results(gates, evidence, cut_series, Spending::new(report.spending), memory)
 }
 
 /// What was measured at each look, kept for the next drawing over the same evidence.
@@ -221,10 +230,6 @@ fn between(series: &MetricSeries, from: &Prefix, to: &Prefix) -> MetricSeries {
         (cut(control, old_from, old_to).into(), cut(candidate, new_from, new_to).into())
     });
     MetricSeries {
-        name: series.name.clone(),
-        unit: series.unit.clone(),
-        better: series.better,
-        bounds: series.bounds,
         pairs: series.pairs.part(from.pairs, to.pairs),
         pair_clusters: cut(&series.pair_clusters, from.pairs, to.pairs).into(),
         noise_pairs: series.noise_pairs.part(from.noise_pairs, to.noise_pairs),
@@ -237,6 +242,18 @@ fn between(series: &MetricSeries, from: &Prefix, to: &Prefix) -> MetricSeries {
             strata: places.collect(),
         },
         people: people_between(&series.people, from, to),
+        ..described(series)
+    }
+}
+
+/// The series without its values.
+fn described(series: &MetricSeries) -> MetricSeries {
+    MetricSeries {
+        name: series.name.clone(),
+        unit: series.unit.clone(),
+        better: series.better,
+        bounds: series.bounds,
+        ..MetricSeries::default()
     }
 }
 

@@ -77,6 +77,24 @@ impl Values {
         (0..self.len()).map(|place| self.get(place).unwrap_or(f64::NAN))
     }
 
+    /// How many are no finite numbers.
+    pub(crate) fn not_finite(&self) -> usize {
+        // What stands for NaN in a narrow form is its largest number; nothing else there is not finite.
+        match &self.0 {
+            Form::Same(value, count) => {
+                if value.is_finite() {
+                    0
+                } else {
+                    *count
+                }
+            }
+            Form::Bytes(kept) => kept.iter().map(|kept| usize::from(*kept == u8::MAX)).sum(),
+            Form::Shorts(kept) => kept.iter().map(|kept| usize::from(*kept == u16::MAX)).sum(),
+            Form::Thousandths(kept) => kept.iter().map(|kept| usize::from(*kept == u32::MAX)).sum(),
+            Form::Doubles(kept) => kept.iter().map(|kept| usize::from(!kept.is_finite())).sum(),
+        }
+    }
+
     /// Every number, eight bytes each.
     #[must_use]
     pub fn to_vec(&self) -> Vec<f64> {
@@ -333,6 +351,7 @@ mod tests {
         ) {
             let values = Values::from(numbers.clone());
             prop_assert!(same(&values.to_vec(), &numbers));
+            prop_assert_eq!(values.not_finite(), numbers.iter().filter(|number| !number.is_finite()).count());
             prop_assert!(same(&values.iter().collect::<Vec<_>>(), &numbers));
             let mut pushed = Values::default();
             pushed.extend(numbers.iter().copied());
