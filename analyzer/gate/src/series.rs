@@ -89,6 +89,24 @@ pub struct MetricSeries {
 }
 
 impl MetricSeries {
+    /// How many numbers it is made of, in all.
+    #[must_use]
+    pub fn numbers(&self) -> usize {
+        let stratum = |stratum: &Stratum| {
+            stratum.control.len()
+                + stratum.candidate.len()
+                + stratum.control_clusters.len()
+                + stratum.candidate_clusters.len()
+        };
+        let labels = self.labels.strata.iter().map(|(control, candidate)| control.len() + candidate.len());
+        2 * self.pairs.len()
+            + self.pair_clusters.len()
+            + 2 * self.noise_pairs.len()
+            + self.strata.iter().map(stratum).sum::<usize>()
+            + self.labels.pairs.len()
+            + labels.sum::<usize>()
+    }
+
     /// Whether a gate on these pairs of the series looks at nothing but them: there are enough, every value is a finite number, and
     /// people have said nothing.
     #[must_use]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::thread;
 
 use jiff::Timestamp;
-use weir_gate::{CaptureHealth, Evaluation, MetricSeries, Stratum};
+use weir_gate::{CaptureHealth, Evaluation, MetricSeries};
 use weir_report::{Look, Provenance, Report, TimelineEntry, Variants};
 use weir_sample::Variant;
 
@@ -64,7 +64,7 @@ impl Loaded {
         report.distributions.clone_from(&self.distributions);
         report.exemplars = exemplars;
         report.timeline = parts.timeline;
-        if self.series.iter().map(numbers).sum::<usize>() <= EVIDENCE_NUMBERS_MAX {
+        if self.series.iter().map(MetricSeries::numbers).sum::<usize>() <= EVIDENCE_NUMBERS_MAX {
             report.evidence.clone_from(&self.series);
         } else {
             let why = format!(
@@ -147,23 +147,6 @@ impl Times {
             Self { legs: times.legs + 1, ends: Some((first.min(at), last.max(at))) }
         })
     }
-}
-
-/// Numbers of a series, in all.
-fn numbers(series: &MetricSeries) -> usize {
-    let stratum = |stratum: &Stratum| {
-        stratum.control.len()
-            + stratum.candidate.len()
-            + stratum.control_clusters.len()
-            + stratum.candidate_clusters.len()
-    };
-    let labels = series.labels.strata.iter().map(|(control, candidate)| control.len() + candidate.len());
-    2 * series.pairs.len()
-        + series.pair_clusters.len()
-        + 2 * series.noise_pairs.len()
-        + series.strata.iter().map(stratum).sum::<usize>()
-        + series.labels.pairs.len()
-        + labels.sum::<usize>()
 }
 
 fn time(ts_us: i64) -> Option<String> {

@@ -174,6 +174,20 @@ impl Words {
     }
 }
 
+/// Appends the kinds that are not there yet; gives the place of each.
+pub(crate) fn merge(facts: &mut Vec<Facts>, others: Vec<Facts>) -> Vec<u32> {
+    let place = |place: usize| u32::try_from(place).unwrap_or(u32::MAX);
+    let mut known: HashMap<Facts, u32> =
+        facts.iter().enumerate().map(|(at, facts)| (facts.clone(), place(at))).collect();
+    let of = |other: Facts| {
+        *known.entry(other).or_insert_with_key(|new| {
+            facts.push(new.clone());
+            place(facts.len() - 1)
+        })
+    };
+    others.into_iter().map(of).collect()
+}
+
 /// Tags as one text, in which no two lists are the same.
 fn joined(tags: &[(&str, &str)]) -> String {
     let mut text = String::new();
@@ -233,5 +247,23 @@ mod tests {
         assert_eq!((facts[0].shadowed, facts[4].shadowed), (Some(true), None));
         assert!(facts[0].labels.as_ref().unwrap().contains_key("tag:a"));
         assert_eq!(facts.len(), 6);
+    }
+
+    #[test]
+    fn kinds_of_two_parts_are_those_of_the_whole() {
+        let workers = ["w0", "w1", "w0", "w2", "w1", "w3", "w0"];
+        let of = |workers: &[&str]| {
+            let mut kinds = Kinds::default();
+            let places: Vec<u32> =
+                workers.iter().map(|worker| kinds.place(&row("/chat", worker, &[]))).collect();
+            (places, kinds.into_facts())
+        };
+        let (places, facts) = of(&workers);
+        for at in 0..=workers.len() {
+            let ((mut joined, mut first), (second, others)) = (of(&workers[..at]), of(&workers[at..]));
+            let moved = merge(&mut first, others);
+            joined.extend(second.iter().map(|place| moved[*place as usize]));
+            assert_eq!((joined, first), (places.clone(), facts.clone()), "{at}");
+        }
     }
 }

@@ -4,7 +4,10 @@
 //! value).
 
 use std::collections::BTreeMap;
+use std::ops::Range;
+use std::panic::resume_unwind;
 use std::path::Path;
+use std::thread;
 
 use polars::prelude::{BooleanType, Float64Type, Int32Type, Int64Type, StringType};
 use weir_sample::{Leg, Sample, Variant};
@@ -17,11 +20,14 @@ use crate::cache::Outcome;
 use crate::error::MetricsError;
 use crate::expression::Expression;
 use crate::family::session::asked;
-use crate::figures::{Figures, Gathering, LegFigures};
-use crate::kinds::{Kinds, Row};
+use crate::figures::{Facts, Figures, Gathering, LegFigures};
+use crate::kinds::{Kinds, Row, merge};
 use crate::marks::Marks;
 use crate::metric::Metric;
 use crate::scan::{self, Cells, Frame, Refusal, Tags, scan, window};
+
+/// Rows from which the halves of a file are measured side by side.
+const HALVED_MIN: usize = 8_192;
 
 pub(crate) const COLUMNS: [&str; 38] = [
     "sample_id",
@@ -80,27 +86,19 @@ pub(crate) fn read(path: &Path, options: &LoadOptions, metrics: &[Metric]) -> Ou
     let own: Vec<(&str, &Expression)> = metrics.iter().filter_map(Metric::expression).collect();
     let frame = scan(path, &wanted, &own, filter)?;
     let columns = Columns::of(&frame, &own, needs)?;
-    let mut kinds = Kinds::default();
-    let mut gathering = Gathering::new(metrics.len(), frame.rows());
-    for row in 0..frame.rows() {
-        let tags = columns.tags.as_ref().map(|tags| tags.at(row)).unwrap_or_default();
-        let mut answer = columns.answer(row);
-        if columns.needs.tags {
-            answer.tags = tags.iter().copied().collect();
-        }
-        match columns.leg(row, &tags, &answer, &mut kinds) {
-            Ok(leg) => gathering.push(leg, metrics.iter().map(|metric| metric.value(&answer))),
-            Err(refusal) => return Ok(Err(refusal)),
-        }
-    }
+    let (gathering, facts) = match columns.measured(metrics) {
+        Ok(measured) => measured,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
     let requests = columns.request_text.map(|column| move |row: usize| column.get(row));
     let id = |row: usize| text(columns.sample_id, row).unwrap_or_default();
     let marks = Marks::of(path, frame.rows(), id, |row| columns.answer(row).body, requests);
-    Ok(marks.map(|marks| gathering.figures(path, kinds.into_facts(), marks)))
+    Ok(marks.map(|marks| gathering.figures(path, facts, marks)))
 }
 
 /// The columns of one file.
 struct Columns<'a> {
+    rows: usize,
     sample_id: Option<Cells<'a, StringType>>,
     leg: Option<Cells<'a, StringType>>,
     variant: Option<Cells<'a, StringType>>,
@@ -152,6 +150,7 @@ impl<'a> Columns<'a> {
             values.extend(frame.floats(name)?.map(|column| (*name, column)));
         }
         Ok(Self {
+            rows: frame.rows(),
             sample_id: frame.text("sample_id")?,
             leg: frame.text("leg")?,
             variant: frame.text("variant")?,
@@ -194,6 +193,43 @@ impl<'a> Columns<'a> {
             own: values,
             needs,
         })
+    }
+
+    /// Every leg with its figures, and what they have alike. The halves of a large file are measured side by side, so that one that
+    /// is left over at the end keeps two processors busy.
+    fn measured(&self, metrics: &[Metric]) -> Result<(Gathering, Vec<Facts>), Refusal> {
+        let rows = self.rows;
+        if rows < HALVED_MIN {
+            return self.measured_in(0..rows, metrics);
+        }
+        let (first, second) = thread::scope(|scope| {
+            let second = scope.spawn(|| self.measured_in(rows / 2..rows, metrics));
+            let first = self.measured_in(0..rows / 2, metrics);
+            // A panic of the other thread is one of this.
+            (first, second.join().unwrap_or_else(|panic| resume_unwind(panic)))
+        });
+        let ((mut legs, mut facts), (later, of_later)) = (first?, second?);
+        legs.append(later, &merge(&mut facts, of_later));
+        Ok((legs, facts))
+    }
+
+    fn measured_in(
+        &self,
+        rows: Range<usize>,
+        metrics: &[Metric],
+    ) -> Result<(Gathering, Vec<Facts>), Refusal> {
+        let mut kinds = Kinds::default();
+        let mut gathering = Gathering::new(metrics.len(), rows.len());
+        for row in rows {
+            let tags = self.tags.as_ref().map(|tags| tags.at(row)).unwrap_or_default();
+            let mut answer = self.answer(row);
+            if self.needs.tags {
+                answer.tags = tags.iter().copied().collect();
+            }
+            let leg = self.leg(row, &tags, &answer, &mut kinds)?;
+            gathering.push(leg, metrics.iter().map(|metric| metric.value(&answer)));
+        }
+        Ok((gathering, kinds.into_facts()))
     }
 
     fn leg(

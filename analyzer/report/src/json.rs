@@ -7,11 +7,14 @@ use std::io::{self, Write};
 use serde::Serialize as _;
 use serde_json::ser::Formatter;
 
+use weir_gate::MetricSeries;
+
 use crate::model::Report;
 
 /// The report with a final line break.
 pub(crate) fn render(report: &Report) -> serde_json::Result<String> {
-    let mut bytes = Vec::new();
+    // Some five bytes a number: text that grows by doubling is copied as often.
+    let mut bytes = Vec::with_capacity(6 * report.evidence.iter().map(MetricSeries::numbers).sum::<usize>());
     report.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, Layout::default()))?;
     bytes.push(b'\n');
     // A serializer writes UTF-8; nothing is lost.

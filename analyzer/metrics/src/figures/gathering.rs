@@ -61,6 +61,26 @@ impl Gathering {
         self.traits.push(leg.traits);
     }
 
+    /// Appends legs that were read apart from these; `kinds` are the places of what theirs have alike.
+    pub(crate) fn append(&mut self, later: Self, kinds: &[u32]) {
+        let before = u32::try_from(self.ids.len()).unwrap_or(u32::MAX);
+        self.ids.push_str(&later.ids);
+        self.id_ends.extend(later.id_ends.iter().map(|end| before.saturating_add(*end)));
+        self.places
+            .extend(later.places.iter().map(|place| kinds.get(*place as usize).copied().unwrap_or(u32::MAX)));
+        self.ts_us.extend(later.ts_us);
+        self.sequence.extend(later.sequence);
+        self.identity.extend(later.identity);
+        self.session.extend(later.session);
+        self.asked.extend(later.asked);
+        self.inclusion_probability.extend(later.inclusion_probability);
+        self.latency_ms.extend(later.latency_ms);
+        for (column, later) in self.values.iter_mut().zip(later.values) {
+            column.extend(later);
+        }
+        self.traits.extend(later.traits);
+    }
+
     /// The legs of the file, with what they have alike and what tripwires go by.
     pub(crate) fn figures(mut self, path: &Path, facts: Vec<Facts>, marks: Marks) -> Figures {
         if self.session == self.identity {
