@@ -167,3 +167,81 @@ pub(crate) fn name(segment: &Segment) -> String {
         segment.iter().map(|(dimension, value)| format!("{dimension}={value}")).collect();
     labels.join(", ")
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::gates::Gates;
+    use crate::judge::judge;
+    use crate::memory::Memory;
+
+    const GATES: &str = "apiVersion: weir/v1
+kind: Gates
+gates:
+- {name: difference, metric: response_chars, margin: {absolute: 0.1}, severity: major}
+- {name: ratio, metric: response_chars, margin: {relative: 0.1}, severity: major}
+- {name: percentile, metric: 'response_chars:p50', margin: {relative: 0.1}, severity: major}
+- {name: bound, metric: response_chars, margin: {bound: 1}, direction: higher, severity: major}
+- {name: bounded-percentile, metric: 'response_chars:p50', margin: {bound: 1}, direction: lower, severity: major}
+";
+
+    fn number(odd: bool) -> impl Strategy<Value = f64> {
+        (0_u8..60).prop_map(move |drawn| if odd && drawn == 0 { f64::NAN } else { f64::from(drawn % 3) })
+    }
+
+    fn arm(odd: bool) -> impl Strategy<Value = Vec<(f64, u32)>> {
+        vec((number(odd), 0_u32..2), 0..40)
+    }
+
+    fn any_series() -> impl Strategy<Value = MetricSeries> {
+        let numbers = |odd| (vec((number(odd), number(odd), 0_u32..2), 0..90), arm(odd), arm(odd));
+        let drawn = (any::<bool>(), any::<bool>(), any::<bool>());
+        drawn.prop_flat_map(move |(odd, bounded, said)| (numbers(odd), Just(bounded), Just(said))).prop_map(
+            |((pairs, control, candidate), bounded, said)| {
+                let set = |tier: &str| vec![("tier".to_owned(), tier.to_owned())];
+                let places = |arm: &[(f64, u32)]| arm.iter().map(|(_, place)| *place).collect::<Places>();
+                let person = PersonLabel { score: 1.0, weight: 1.0, pair: Some(0), ..PersonLabel::default() };
+                MetricSeries {
+                    name: "response_chars".to_owned(),
+                    bounds: bounded.then_some((0.0, 2.0)),
+                    pairs: pairs.iter().map(|(control, candidate, _)| (*control, *candidate)).collect(),
+                    strata: vec![Stratum {
+                        name: "general".to_owned(),
+                        control: control.iter().map(|(value, _)| *value).collect(),
+                        candidate: candidate.iter().map(|(value, _)| *value).collect(),
+                        ..Stratum::default()
+                    }],
+                    labels: Labels {
+                        sets: vec![set("beta"), set("general")],
+                        pairs: pairs.iter().map(|(.., place)| *place).collect(),
+                        strata: vec![(places(&control), places(&candidate))],
+                    },
+                    people: if said { vec![person] } else { Vec::new() },
+                    ..MetricSeries::default()
+                }
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn a_part_without_the_strata_that_nothing_looks_at_is_judged_as_with_them(series in any_series()) {
+            let segment = Segment::from([("tier".to_owned(), "beta".to_owned())]);
+            let (all, short) = (restricted(&series, &segment), restricted_to_judge(&series, &segment));
+            let left_out = short.strata[0].control.is_empty() && !all.strata[0].control.is_empty();
+            prop_assert!(!left_out || all.pairs.len() >= 30);
+            prop_assert!(left_out || all.strata[0].control.is_empty() || !series.is_judged_by(&all.pairs));
+            for gate in Gates::parse("gates", GATES).unwrap().gates {
+                let said = |series: &MetricSeries| {
+                    let result = judge(&gate, gate.name.clone(), series, 0.01, &segment, &Memory::default());
+                    serde_json::to_string(&result).unwrap()
+                };
+                prop_assert_eq!(said(&all), said(&short));
+            }
+        }
+    }
+}

@@ -5,7 +5,8 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use weir_gate::{
-    Better, CaptureHealth, Gates, Labels, MetricSeries, Outcome, Severity, Spending, Tripwire, Verdict,
+    Better, CaptureHealth, Gates, Labels, MetricSeries, Outcome, Severity, Spending, Stratum, Tripwire,
+    Verdict,
 };
 use weir_page::{Change, Sitting, complete, difference, playground, to_yaml, what_if};
 use weir_report::{Look, Prefix, Provenance, Report};
@@ -48,6 +49,54 @@ fn report() -> Report {
         .collect();
     complete(&mut report, &gates, Spending::one_of(3));
     report
+}
+
+/// As [`report`], with answers that are in no pair: at the first look there are too few pairs to go by.
+fn report_with_strata() -> (Report, Vec<MetricSeries>) {
+    let flags = |n: usize| (0..n).map(|n| f64::from(u8::from(n % 7 != 0))).collect();
+    let report = report();
+    let mut series = report.evidence[0].clone();
+    series.strata = vec![Stratum {
+        name: "general".into(),
+        control: flags(300),
+        candidate: flags(280),
+        ..Stratum::default()
+    }];
+    let looks = [(20, (90, 80)), (100, (200, 170)), (600, (300, 280))];
+    let cut = |(pairs, (control, candidate)): (usize, (usize, usize))| {
+        let mut cut = series.clone();
+        cut.pairs = cut.pairs.part(0, pairs);
+        cut.strata[0].control = cut.strata[0].control.part(0, control);
+        cut.strata[0].candidate = cut.strata[0].candidate.part(0, candidate);
+        cut
+    };
+    let cuts = looks.into_iter().map(cut).collect();
+    let mut report = Report { evidence: vec![series], ..report };
+    for (look, (_, arms)) in report.looks.iter_mut().zip(looks) {
+        look.prefixes[0].strata = vec![arms];
+    }
+    (report, cuts)
+}
+
+#[test]
+fn a_trajectory_is_what_the_gates_said_at_each_look() {
+    let gates = gates(0.05);
+    let (mut report, cuts) = report_with_strata();
+    let judged = |series: &MetricSeries| {
+        let series = std::slice::from_ref(series);
+        weir_gate::evaluate(&gates, series, &CaptureHealth::default(), Spending::one_of(3))
+    };
+    report.evaluation = judged(&report.evidence[0]);
+    complete(&mut report, &gates, Spending::one_of(3));
+    let drawn: Vec<(u64, (f64, f64))> =
+        report.trajectories[0].points.iter().map(|point| (point.n, (point.low, point.high))).collect();
+    let said: Vec<(u64, (f64, f64))> = cuts
+        .iter()
+        .map(|cut| judged(cut).gates.remove(0))
+        .map(|gate| (gate.n_control.min(gate.n_candidate), gate.interval.unwrap()))
+        .collect();
+    assert_eq!(drawn, said);
+    assert_eq!(said[0].0, 80, "the first look goes by the answers that are in no pair");
 }
 
 fn document(gates: &Gates) -> Value {
