@@ -79,8 +79,11 @@ pub(super) fn slow_loss(shadowed: &[Candidate]) -> Option<String> {
         shadowed.iter().filter(|found| found.chance < 1.0 || found.latency_ms.is_some()).collect();
     let mut latencies: Vec<f64> =
         all.iter().filter_map(|found| found.latency_ms).filter(|latency_ms| latency_ms.is_finite()).collect();
-    latencies.sort_unstable_by(f64::total_cmp);
-    let median_ms = *latencies.get(latencies.len() / 2)?;
+    let middle = latencies.len() / 2;
+    if latencies.is_empty() {
+        return None;
+    }
+    let median_ms = *latencies.select_nth_unstable_by(middle, f64::total_cmp).1;
     let half = |slow: bool| -> Vec<f64> {
         let in_half = |found: &&&Candidate| {
             found.latency_ms.is_some_and(|latency_ms| (latency_ms >= median_ms) == slow)
