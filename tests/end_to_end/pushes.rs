@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 use weir_tests::traffic::Traffic;
 use weir_tests::world::{Copies, Plan, World, policy_with, revised};
 
+/// Answers from one push to the next, so that each of them meets traffic however fast the machine is.
+const ANSWERS_PER_PUSH: u64 = 20;
 const WITHIN: Duration = Duration::from_secs(20);
 /// How much a worker's VM may grow over all pushes.
 const GROWTH_BYTES_MAX: u64 = 2 << 20;
@@ -53,6 +55,7 @@ async fn every_policy_is_taken_or_refused_and_no_request_or_sample_is_lost(copie
     for number in 0..count {
         let revision = number + 2;
         let deadline = tokio::time::Instant::now() + WITHIN;
+        let answered = traffic.good();
         if number % 2 == 0 {
             world.push(&revised(&document, revision, mistake(number / 2))).unwrap();
             while world.envoy.admin().rejected().await.unwrap() < rejected_before + number / 2 + 1 {
@@ -67,11 +70,15 @@ async fn every_policy_is_taken_or_refused_and_no_request_or_sample_is_lost(copie
             }
             taken = revision;
         }
+        while traffic.good() < answered + ANSWERS_PER_PUSH {
+            assert!(tokio::time::Instant::now() < deadline, "no answers after revision {revision}");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
     assert_eq!(world.envoy.admin().rejected().await.unwrap(), rejected_before + count.div_ceil(2));
     let tally = traffic.stop().await;
     assert_eq!(tally.failures, Vec::<String>::new());
-    assert!(tally.good > 10 * count, "traffic has to flow for this to mean something: {}", tally.good);
+    assert!(tally.good >= ANSWERS_PER_PUSH * count, "traffic flowed from push to push: {}", tally.good);
     // Counters come with the ticks; in the end every sample is confirmed or counted as dropped.
     let deadline = tokio::time::Instant::now() + WITHIN;
     let (samples, dropped) = loop {

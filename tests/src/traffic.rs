@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -64,6 +64,7 @@ pub struct Tally {
 /// A background load of POSTs, one user per request, with a short pause between them.
 pub struct Traffic {
     stop: Arc<AtomicBool>,
+    good: Arc<AtomicU64>,
     tasks: JoinSet<Tally>,
 }
 
@@ -71,12 +72,18 @@ impl Traffic {
     /// Starts it over this many connections.
     #[must_use]
     pub fn start(address: SocketAddr, connections: usize) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
+        let (stop, good) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let mut tasks = JoinSet::new();
         for connection in 0..connections {
-            tasks.spawn(load(address, connection, Arc::clone(&stop)));
+            tasks.spawn(load(address, connection, Arc::clone(&stop), Arc::clone(&good)));
         }
-        Self { stop, tasks }
+        Self { stop, good, tasks }
+    }
+
+    /// Answers so far with status 200 that came whole.
+    #[must_use]
+    pub fn good(&self) -> u64 {
+        self.good.load(Ordering::Relaxed)
     }
 
     /// Stops it after the requests that are under way.
@@ -96,7 +103,7 @@ impl Traffic {
     }
 }
 
-async fn load(address: SocketAddr, connection: usize, stop: Arc<AtomicBool>) -> Tally {
+async fn load(address: SocketAddr, connection: usize, stop: Arc<AtomicBool>, good: Arc<AtomicU64>) -> Tally {
     let mut tally = Tally::default();
     let mut client = None;
     for number in 0_u64.. {
@@ -106,7 +113,10 @@ async fn load(address: SocketAddr, connection: usize, stop: Arc<AtomicBool>) -> 
         let user = format!("user-{connection}-{number}");
         let bytes = request("POST", &format!("/load/{user}"), &[("x-user-id", &user)], user.as_bytes());
         match answer(address, &mut client, &bytes).await {
-            Ok(answer) if answer.complete && answer.head.second_word() == "200" => tally.good += 1,
+            Ok(answer) if answer.complete && answer.head.second_word() == "200" => {
+                tally.good += 1;
+                good.fetch_add(1, Ordering::Relaxed);
+            }
             Ok(answer) => tally.failures.push(answer.head.first_line),
             Err(error) => {
                 tally.failures.push(error.to_string());
