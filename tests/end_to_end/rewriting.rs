@@ -37,6 +37,8 @@ fn plan(copies: Copies) -> Plan {
                 {"name": "rest"},
             ],
             "noise": {"percent": 100},
+            // All legs may be done between two ticks, and here none may be dropped.
+            "limits": {"outboxBytesMax": 67_108_864},
         }),
     ))
 }
