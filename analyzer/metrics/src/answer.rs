@@ -59,8 +59,6 @@ pub(crate) struct Text {
     pub(crate) characters: usize,
     /// Runs of characters between white space.
     pub(crate) words: usize,
-    /// Lower case, one kind of apostrophe, single spaces.
-    pub(crate) folded: String,
     /// What it says of itself by its phrases.
     pub(crate) said: Said,
     /// The text as JSON, if it is an object or an array.
@@ -116,9 +114,9 @@ impl<'a> Answer<'a> {
 
 impl Text {
     pub(crate) fn new(text: &str) -> Self {
-        let (folded, words) = fold(text);
+        let (said, words) = Said::in_text(text);
         let characters = if text.is_ascii() { text.len() } else { text.chars().count() };
-        Self { characters, words, said: Said::in_text(&folded), folded, json: json(text) }
+        Self { characters, words, said, json: json(text) }
     }
 }
 

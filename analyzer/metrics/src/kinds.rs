@@ -10,6 +10,7 @@ use weir_sample::{Leg, Variant};
 
 use crate::figures::Facts;
 use crate::labels::{Interner, RowLabels};
+use crate::scan::Word;
 
 /// What a row says about itself that others may say as well.
 #[derive(Clone, Debug)]
@@ -17,19 +18,19 @@ pub(crate) struct Row<'a> {
     pub(crate) leg: Leg,
     pub(crate) variant: Variant,
     pub(crate) revision: Option<i64>,
-    pub(crate) policy_digest: Option<&'a str>,
-    pub(crate) snapshot: Option<&'a str>,
-    pub(crate) cohort: Option<&'a str>,
-    pub(crate) tier: Option<&'a str>,
-    pub(crate) autonomy: Option<&'a str>,
-    pub(crate) path: Option<&'a str>,
+    pub(crate) policy_digest: Option<Word<'a>>,
+    pub(crate) snapshot: Option<Word<'a>>,
+    pub(crate) cohort: Option<Word<'a>>,
+    pub(crate) tier: Option<Word<'a>>,
+    pub(crate) autonomy: Option<Word<'a>>,
+    pub(crate) path: Option<Word<'a>>,
     pub(crate) tags: &'a [(&'a str, &'a str)],
-    pub(crate) proxy: Option<&'a str>,
-    pub(crate) worker: Option<&'a str>,
+    pub(crate) proxy: Option<Word<'a>>,
+    pub(crate) worker: Option<Word<'a>>,
     pub(crate) identified: bool,
     /// Parts per million.
     pub(crate) candidate_ppm: Option<u32>,
-    pub(crate) copies: Option<&'a str>,
+    pub(crate) copies: Option<Word<'a>>,
     pub(crate) truncated: bool,
 }
 
@@ -65,9 +66,12 @@ struct Key {
 #[derive(Default)]
 struct Words {
     known: HashMap<String, u32, RandomState>,
-    /// The last one, which most rows have again.
-    last: (String, u32),
+    /// Some of the last ones, by what the column knows them by: most rows have one of them again.
+    last: [(u128, u32); LAST],
 }
+
+/// Words of a column that are found again without looking at them.
+const LAST: usize = 8;
 
 impl Kinds {
     /// The place of a row's kind.
@@ -89,7 +93,7 @@ impl Kinds {
         }
         let key = Key {
             words,
-            tags: if row.tags.is_empty() { 0 } else { self.tags.number(&joined(row.tags)) },
+            tags: if row.tags.is_empty() { 0 } else { self.tags.of_text(&joined(row.tags)) },
             revision: row.revision,
             candidate_ppm: row.candidate_ppm,
             leg: row.leg,
@@ -117,13 +121,13 @@ impl Kinds {
 
     fn facts(&mut self, row: &Row<'_>) -> Facts {
         let labels = RowLabels {
-            tier: row.tier,
-            autonomy: row.autonomy,
-            cohort: row.cohort,
-            path: row.path,
+            tier: text(row.tier),
+            autonomy: text(row.autonomy),
+            cohort: text(row.cohort),
+            path: text(row.path),
             tags: row.tags,
         };
-        let emitter = match (row.proxy, row.worker) {
+        let emitter = match (text(row.proxy), text(row.worker)) {
             (None, None) => None,
             (proxy, worker) => Some(format!("{}/{}", proxy.unwrap_or_default(), worker.unwrap_or_default())),
         };
@@ -131,15 +135,15 @@ impl Kinds {
             leg: row.leg,
             variant: row.variant,
             revision: row.revision,
-            policy_digest: self.shared(row.policy_digest),
-            snapshot: self.shared(row.snapshot),
-            cohort: self.shared(row.cohort),
+            policy_digest: self.shared(text(row.policy_digest)),
+            snapshot: self.shared(text(row.snapshot)),
+            cohort: self.shared(text(row.cohort)),
             labels: self.interner.labels(&labels),
             emitter: self.shared(emitter.as_deref()),
             identified: row.identified,
-            probe: row.path == Some(PROBE_PATH),
+            probe: text(row.path) == Some(PROBE_PATH),
             candidate_ppm: row.candidate_ppm,
-            shadowed: row.copies.map(|copies| copies.split(',').any(|copy| copy == "shadow")),
+            shadowed: text(row.copies).map(|copies| copies.split(',').any(|copy| copy == "shadow")),
             truncated: row.truncated,
         }
     }
@@ -156,22 +160,36 @@ impl Kinds {
 }
 
 impl Words {
-    fn number(&mut self, word: &str) -> u32 {
-        if self.last.1 != 0 && self.last.0 == word {
-            return self.last.1;
+    fn number(&mut self, word: Word<'_>) -> u32 {
+        let place = last_place(word.known_by);
+        if let Some((_, number)) =
+            self.last.get(place).filter(|(known_by, number)| *known_by == word.known_by && *number != 0)
+        {
+            return *number;
         }
-        let number = match self.known.get(word) {
-            Some(known) => *known,
-            None => {
-                let fresh = u32::try_from(self.known.len() + 1).unwrap_or(u32::MAX);
-                self.known.insert(word.to_owned(), fresh);
-                fresh
-            }
-        };
-        word.clone_into(&mut self.last.0);
-        self.last.1 = number;
+        let number = self.of_text(word.text);
+        self.last.get_mut(place).into_iter().for_each(|last| *last = (word.known_by, number));
         number
     }
+
+    fn of_text(&mut self, text: &str) -> u32 {
+        if let Some(known) = self.known.get(text) {
+            return *known;
+        }
+        let fresh = u32::try_from(self.known.len() + 1).unwrap_or(u32::MAX);
+        self.known.insert(text.to_owned(), fresh);
+        fresh
+    }
+}
+
+/// Where among the last words one is looked for.
+fn last_place(known_by: u128) -> usize {
+    let folded = (known_by ^ known_by >> 64) as u64;
+    (folded.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 61) as usize
+}
+
+fn text(word: Option<Word<'_>>) -> Option<&str> {
+    word.map(|word| word.text)
 }
 
 /// Appends the kinds that are not there yet; gives the place of each.
@@ -203,7 +221,13 @@ fn joined(tags: &[(&str, &str)]) -> String {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+    use xxhash_rust::xxh3::xxh3_128;
+
     use super::*;
+
+    fn word(text: &str) -> Option<Word<'_>> {
+        Some(Word { text, known_by: xxh3_128(text.as_bytes()) })
+    }
 
     fn row<'a>(path: &'a str, worker: &'a str, tags: &'a [(&'a str, &'a str)]) -> Row<'a> {
         Row {
@@ -211,17 +235,17 @@ mod tests {
             variant: Variant::Control,
             revision: Some(1),
             policy_digest: None,
-            snapshot: Some("control-1"),
-            cohort: Some("general"),
+            snapshot: word("control-1"),
+            cohort: word("general"),
             tier: None,
             autonomy: None,
-            path: Some(path),
+            path: word(path),
             tags,
             proxy: None,
-            worker: Some(worker),
+            worker: word(worker),
             identified: true,
             candidate_ppm: Some(5),
-            copies: Some("noise,shadow"),
+            copies: word("noise,shadow"),
             truncated: false,
         }
     }

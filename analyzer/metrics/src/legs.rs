@@ -24,7 +24,7 @@ use crate::figures::{Facts, Figures, Gathering, LegFigures};
 use crate::kinds::{Kinds, Row, merge};
 use crate::marks::Marks;
 use crate::metric::Metric;
-use crate::scan::{self, Cells, Frame, Refusal, Tags, scan, window};
+use crate::scan::{self, Cells, Frame, Refusal, Tags, Word, scan, window};
 
 /// Rows from which the halves of a file are measured side by side.
 const HALVED_MIN: usize = 8_192;
@@ -251,18 +251,18 @@ impl<'a> Columns<'a> {
             leg,
             variant,
             revision: self.revision.and_then(|column| column.get(row)),
-            policy_digest: text(self.policy_digest, row),
-            snapshot: text(self.snapshot, row),
-            cohort: text(self.cohort, row),
-            tier: text(self.tier, row),
-            autonomy: text(self.autonomy, row),
-            path: answer.path,
+            policy_digest: word(self.policy_digest, row),
+            snapshot: word(self.snapshot, row),
+            cohort: word(self.cohort, row),
+            tier: word(self.tier, row),
+            autonomy: word(self.autonomy, row),
+            path: word(self.path, row),
             tags,
-            proxy: text(self.proxy, row),
-            worker: text(self.worker, row),
+            proxy: word(self.proxy, row),
+            worker: word(self.worker, row),
             identified: identity.is_some_and(|word| !word.is_empty()),
             candidate_ppm: self.candidate_share.and_then(|column| column.get(row)).and_then(ppm),
-            copies: text(self.copies, row),
+            copies: word(self.copies, row),
             truncated: answer.truncated,
         });
         let hash =
@@ -322,6 +322,10 @@ impl<'a> Columns<'a> {
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 0 to 1,000,000
 fn ppm(share: f64) -> Option<u32> {
     (0.0..=1.0).contains(&share).then(|| (share * 1e6).round() as u32)
+}
+
+fn word<'a>(column: Option<Cells<'a, StringType>>, row: usize) -> Option<Word<'a>> {
+    column.and_then(|column| column.word(row))
 }
 
 fn text<'a>(column: Option<Cells<'a, StringType>>, row: usize) -> Option<&'a str> {

@@ -123,6 +123,21 @@ impl<'a, T: PolarsDataType> Cells<'a, T> {
     }
 }
 
+/// A word of a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Word<'a> {
+    pub(crate) text: &'a str,
+    /// Its first bytes, or where the column has it: two words of a column with one such number are the same.
+    pub(crate) known_by: u128,
+}
+
+impl<'a> Cells<'a, StringType> {
+    /// That of a row; nothing where it is empty.
+    pub(crate) fn word(self, row: usize) -> Option<Word<'a>> {
+        Some(Word { text: self.0.get(row)?, known_by: self.0.views().get(row)?.as_u128() })
+    }
+}
+
 /// Tags of each row: a map is a list of entries with a key and a value.
 pub(crate) struct Tags {
     /// Where the entries of each row begin, and the end of the last one's.

@@ -2,7 +2,7 @@
 //! status of success.
 
 use super::{fault, flag};
-use crate::answer::Answer;
+use crate::answer::{Answer, fold};
 use crate::metric::Metric;
 
 pub(crate) fn metrics() -> Vec<Metric> {
@@ -27,7 +27,10 @@ pub(crate) fn soft_error() -> Metric {
         }
         let text = answer.text.as_ref()?;
         let in_json = text.json.as_ref().is_some_and(says_error);
-        let opens = || ERROR_OPENINGS.iter().any(|opening| text.folded.trim_start().starts_with(opening));
+        let opens = || {
+            let (folded, _) = fold(answer.body.unwrap_or_default());
+            ERROR_OPENINGS.iter().any(|opening| folded.trim_start().starts_with(opening))
+        };
         Some(flag(in_json || (text.characters <= ERROR_CHARACTERS_MAX && opens())))
     })
 }
@@ -66,7 +69,7 @@ const ERROR_OPENINGS: [&str; 16] = [
 /// No text and nothing in its place (tool calls, a structured refusal).
 fn empty(answer: &Answer<'_>) -> Option<f64> {
     let no_words = match (&answer.text, answer.counted) {
-        (Some(text), _) => text.folded.trim().is_empty(),
+        (Some(text), _) => text.words == 0,
         (None, counted) => counted?.1 == 0,
     };
     let nothing_else = answer.tool_calls.unwrap_or(0) == 0 && !answer.refused();

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use weir_gate::Better;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::answer::Answer;
+use crate::answer::{Answer, fold};
 use crate::metric::{Metric, SHARE, ValueOf};
 
 const WORDS: usize = 4;
@@ -31,12 +31,13 @@ pub(crate) fn metrics() -> Vec<Metric> {
 fn repetition(answer: &Answer<'_>) -> Option<f64> {
     let text = answer.text.as_ref()?;
     let spaced = text.characters <= WORD_CHARACTERS_MAX * text.words.max(1);
+    let (folded, _) = fold(answer.body?);
     Some(if spaced {
-        let words: Vec<u64> = text.folded.split(' ').filter(|word| !word.is_empty()).map(hash).collect();
+        let words: Vec<u64> = folded.split(' ').filter(|word| !word.is_empty()).map(hash).collect();
         repeated(&words, WORDS)
     } else {
         let characters: Vec<u64> =
-            text.folded.chars().filter(|c| !c.is_whitespace()).map(|c| u64::from(u32::from(c))).collect();
+            folded.chars().filter(|c| !c.is_whitespace()).map(|c| u64::from(u32::from(c))).collect();
         repeated(&characters, CHARACTERS)
     })
 }

@@ -1,20 +1,28 @@
 //! The search for many phrases in a text at once.
 //!
 //! Phrases begin where a word does, or with a letter that is not ASCII: such places are found of [`BLOCK`] bytes at a time, without a
-//! branch, and nearly all of them are passed over with one look at a table.
+//! branch, and nearly all of them are passed over with one look at a table. Most texts are searched as they came, without regard
+//! to ASCII's case: those that folding would change in nothing else, of which one pass tells that and how many words they have.
+
+use wide::u8x16;
 
 /// Bytes of a phrase that are looked up; none is shorter.
 const HEAD_BYTES: usize = 6;
 const HEAD_MASK: u64 = (1 << (8 * HEAD_BYTES)) - 1;
 /// Bytes that are looked at together.
 const BLOCK: usize = 64;
-/// Slots of the table, and the shift that leaves a number below it.
-const SLOTS: usize = 1 << 14;
-const SLOT_SHIFT: u32 = 64 - 14;
-/// In the table: the head has to be searched for.
-const SEARCH: u8 = u8::MAX;
+/// Bytes that a processor looks at together.
+const LANES: usize = 16;
+/// Bits of the filter's places: few enough words that they stay near to the processor, and many enough bits that one in a hundred is set.
+const SLOT_BITS: u32 = 15;
 /// The first byte of a character that is not ASCII, at least.
 const LEAD: u8 = 0xc0;
+/// Latin letters beyond ASCII in lower case (U+00DF to U+00FF): this byte and one that is at least the next.
+const LATIN_LEAD: u8 = 0xc3;
+const LATIN_LOWER: u8 = 0x9f;
+/// The bit that tells an ASCII letter in lower case, in every byte of a number. With it set, what begins alike but for ASCII's case
+/// is the same; and some of what is not, which is compared then.
+const LOWER: u64 = 0x2020_2020_2020_2020;
 
 /// Lists of phrases by their first bytes.
 ///
@@ -22,9 +30,8 @@ const LEAD: u8 = 0xc0;
 pub(crate) struct Phrases<const LISTS: usize> {
     /// Phrases with their first bytes, in order of these, each with the place of its list.
     by_head: Vec<(u64, &'static str, usize)>,
-    /// For each [`slot`] one more than the place in `by_head` of the first phrase whose head is there; 0 where none is, and
-    /// [`SEARCH`] where there are several heads or the place is no such number.
-    table: Box<[u8; SLOTS]>,
+    /// A bit for each [`slot`]: whether a head may be there.
+    filter: Box<[u64; 1 << (SLOT_BITS - 6)]>,
 }
 
 impl<const LISTS: usize> Phrases<LISTS> {
@@ -37,45 +44,56 @@ impl<const LISTS: usize> Phrases<LISTS> {
             by_head.extend(phrases.iter().filter_map(head));
         }
         by_head.sort_unstable();
-        let mut table = Box::new([0; SLOTS]);
-        let mut before = None;
-        for (place, (head, ..)) in by_head.iter().enumerate() {
-            if before.replace(head) != Some(head)
-                && let Some(known) = table.get_mut(slot(*head))
-            {
-                *known = if *known == 0 { u8::try_from(place + 1).unwrap_or(SEARCH) } else { SEARCH };
-            }
+        let mut filter = Box::new([0; 1 << (SLOT_BITS - 6)]);
+        for (head, ..) in &by_head {
+            let slot = slot(*head);
+            filter.get_mut(slot >> 6).into_iter().for_each(|bits| *bits |= 1 << (slot & 63));
         }
-        Self { by_head, table }
+        Self { by_head, filter }
+    }
+
+    /// Whether a phrase may have this head.
+    fn may_have(&self, head: u64) -> bool {
+        let slot = slot(head);
+        self.filter.get(slot >> 6).is_some_and(|bits| bits >> (slot & 63) & 1 == 1)
     }
 
     /// For each list whether a folded text holds one of its phrases within so many of its first bytes.
     pub(crate) fn found_in(&self, folded: &str, within_bytes: [usize; LISTS]) -> [bool; LISTS] {
-        let mut search = Search { phrases: self, folded, within_bytes, found: [false; LISTS] };
-        let bytes = folded.as_bytes();
-        search.look_at(0);
-        let later = bytes.get(1..).unwrap_or_default();
-        let (before, before_rest) = bytes.as_chunks::<BLOCK>();
-        let (now, now_rest) = later.as_chunks::<BLOCK>();
-        let mut at = 1;
-        for (before, now) in before.iter().zip(now) {
-            if search.is_over(at) {
-                return search.found;
+        let mut search = Search { phrases: self, text: folded, within_bytes, found: [false; LISTS] };
+        for block in Blocks::of(folded) {
+            if search.is_over(block.at) {
+                break;
             }
-            search.look_at_all(at, begins(before, now));
-            at += BLOCK;
+            search.look_at_all(&block);
         }
-        // What is left of both; the last byte of the text is one of the first only.
-        let left = before.get(now.len()).map_or(before_rest, <[u8; BLOCK]>::as_slice);
-        search.look_at_all(at, begins(&padded(left), &padded(now_rest)));
         search.found
+    }
+
+    /// The same for a text as it came, and how many runs of characters between white space it has; nothing where folding changes
+    /// more than its ASCII letters' case, or may.
+    pub(crate) fn found_in_plain(
+        &self,
+        text: &str,
+        within_bytes: [usize; LISTS],
+    ) -> Option<([bool; LISTS], usize)> {
+        let mut search = Search { phrases: self, text, within_bytes, found: [false; LISTS] };
+        let mut words = 0;
+        for block in Blocks::of(text) {
+            if !block.plain {
+                return None;
+            }
+            words += block.word_begins.count_ones() as usize;
+            search.look_at_all(&block);
+        }
+        Some((search.found, words))
     }
 }
 
 /// A search that is under way.
 struct Search<'a, const LISTS: usize> {
     phrases: &'a Phrases<LISTS>,
-    folded: &'a str,
+    text: &'a str,
     within_bytes: [usize; LISTS],
     found: [bool; LISTS],
 }
@@ -86,69 +104,149 @@ impl<const LISTS: usize> Search<'_, LISTS> {
         self.found.iter().zip(self.within_bytes).all(|(found, within)| *found || at >= within)
     }
 
-    /// Looks at the places of a block that have a bit.
-    fn look_at_all(&mut self, block: usize, mut places: u64) {
+    /// Looks at the places of a block where a phrase may begin.
+    fn look_at_all(&mut self, block: &Block) {
+        let mut places = block.phrase_begins;
         while places != 0 {
-            self.look_at(block + places.trailing_zeros() as usize);
+            self.look_at(block.at + places.trailing_zeros() as usize);
             places &= places - 1;
         }
     }
 
-    /// Notes the phrases that begin at a place: none at nearly all of them.
+    /// Looks at a place: no phrase begins at nearly all of them.
     fn look_at(&mut self, at: usize) {
-        let rest = self.folded.as_bytes().get(at..).unwrap_or_default();
+        let rest = self.text.as_bytes().get(at..).unwrap_or_default();
         let head = match rest.first_chunk::<8>() {
-            Some(head) => u64::from_le_bytes(*head) & HEAD_MASK,
+            Some(head) => (u64::from_le_bytes(*head) | LOWER) & HEAD_MASK,
             None => rest.first_chunk().map_or(0, number),
         };
-        let known = self.phrases.table.get(slot(head)).copied().unwrap_or(0);
-        if known != 0 {
-            self.note(at, head, known);
+        if self.phrases.may_have(head) {
+            self.note(at, head);
         }
     }
 
+    /// Notes the phrases that begin at a place.
     #[cold]
-    fn note(&mut self, at: usize, head: u64, known: u8) {
-        let first = match known {
-            SEARCH => self.phrases.by_head.partition_point(|(other, ..)| *other < head),
-            place => usize::from(place) - 1,
-        };
-        let rest = self.folded.as_bytes().get(at..).unwrap_or_default();
+    fn note(&mut self, at: usize, head: u64) {
+        let first = self.phrases.by_head.partition_point(|(other, ..)| *other < head);
+        let rest = self.text.as_bytes().get(at..).unwrap_or_default();
         let from = self.phrases.by_head.get(first..).unwrap_or_default();
         for (_, phrase, list) in from.iter().take_while(|(other, ..)| *other == head) {
             let (Some(found), Some(within)) = (self.found.get_mut(*list), self.within_bytes.get(*list))
             else {
                 continue;
             };
+            let same = |text: &[u8]| text.eq_ignore_ascii_case(phrase.as_bytes());
             *found |= at + phrase.len() <= *within
-                && rest.starts_with(phrase.as_bytes())
-                && !within_word(self.folded, at);
+                && rest.get(..phrase.len()).is_some_and(same)
+                && !within_word(self.text, at);
         }
     }
 }
 
-/// A bit for each byte of `now` that may begin a phrase, given the bytes before them.
-fn begins(before: &[u8; BLOCK], now: &[u8; BLOCK]) -> u64 {
-    let mut flags = [0_u8; BLOCK];
-    for (flag, (before, now)) in flags.iter_mut().zip(before.iter().zip(now)) {
-        *flag = u8::from(is_word(*now) & !is_word(*before)) | u8::from(*now >= LEAD);
-    }
-    let (words, _) = flags.as_chunks::<8>();
-    // The product's upper byte has the lowest bit of each byte.
-    let bits = |flags: &[u8; 8]| u64::from_le_bytes(*flags).wrapping_mul(0x0102_0408_1020_4080) >> 56;
-    words.iter().rev().fold(0, |places, flags| places << 8 | bits(flags))
+/// A text in blocks.
+struct Blocks<'a> {
+    left: &'a [u8],
+    at: usize,
+    /// What is known of the byte before the block.
+    before: Byte,
 }
 
-/// ASCII letters in lower case, and digits.
+/// What a block depends on of the byte before it, a bit each.
+#[derive(Default)]
+struct Byte {
+    is_word: u64,
+    is_space: u64,
+    /// It is a space, or there is none: a word may begin.
+    ends_word: u64,
+    is_latin: u64,
+}
+
+/// Part of a text, a bit for each byte.
+struct Block {
+    at: usize,
+    /// Where a phrase may begin: a run of ASCII letters and digits does, or another character.
+    phrase_begins: u64,
+    /// Where a run of characters between white space begins.
+    word_begins: u64,
+    /// Folding changes nothing but the case of ASCII letters: what is not ASCII is a Latin letter in lower case, and white space are
+    /// single spaces.
+    plain: bool,
+}
+
+impl<'a> Blocks<'a> {
+    fn of(text: &'a str) -> Self {
+        Self { left: text.as_bytes(), at: 0, before: Byte { ends_word: 1, ..Byte::default() } }
+    }
+
+    fn block(&mut self, bytes: &[u8; BLOCK], length: usize) -> Block {
+        let words = bits(bytes, is_word);
+        let spaces = bits(bytes, |byte| byte == b' ');
+        let beyond = bits(bytes, |byte| byte >= 0x80);
+        let (mut odd, mut leads) = (bits(bytes, |byte| byte.wrapping_sub(b'\t') < 5), 0);
+        let mut latin = 0;
+        if beyond != 0 {
+            leads = bits(bytes, |byte| byte >= LEAD);
+            latin = bits(bytes, |byte| byte == LATIN_LEAD);
+            let lower = bits(bytes, |byte| byte >= LATIN_LOWER);
+            odd |= beyond & !latin & !((latin << 1 | self.before.is_latin) & lower);
+        }
+        odd |= spaces & (spaces << 1 | self.before.is_space);
+        let all = if length < BLOCK { (1 << length) - 1 } else { u64::MAX };
+        let block = Block {
+            at: self.at,
+            phrase_begins: words & !(words << 1 | self.before.is_word) | leads,
+            word_begins: !spaces & (spaces << 1 | self.before.ends_word) & all,
+            plain: odd == 0,
+        };
+        let last = BLOCK - 1;
+        self.before = Byte {
+            is_word: words >> last,
+            is_space: spaces >> last,
+            ends_word: spaces >> last,
+            is_latin: latin >> last,
+        };
+        block
+    }
+}
+
+impl Iterator for Blocks<'_> {
+    type Item = Block;
+
+    fn next(&mut self) -> Option<Block> {
+        let block = match self.left.split_first_chunk::<BLOCK>() {
+            Some((bytes, left)) => {
+                self.left = left;
+                self.block(bytes, BLOCK)
+            }
+            None if self.left.is_empty() => return None,
+            None => {
+                let left = std::mem::take(&mut self.left);
+                self.block(&padded(left), left.len())
+            }
+        };
+        self.at += BLOCK;
+        Some(block)
+    }
+}
+
+/// A bit for each byte of which something holds.
+fn bits(bytes: &[u8; BLOCK], holds: impl Fn(u8) -> bool) -> u64 {
+    let (parts, _) = bytes.as_chunks::<LANES>();
+    let flags = |part: &[u8; LANES]| part.map(|byte| if holds(byte) { u8::MAX } else { 0 });
+    parts.iter().rev().fold(0, |bits, part| bits << LANES | u64::from(u8x16::new(flags(part)).to_bitmask()))
+}
+
+/// ASCII letters and digits.
 fn is_word(byte: u8) -> bool {
-    (byte.wrapping_sub(b'a') < 26) | (byte.wrapping_sub(b'0') < 10)
+    ((byte | 0x20).wrapping_sub(b'a') < 26) | (byte.wrapping_sub(b'0') < 10)
 }
 
 /// Whether a place that begins with an ASCII letter or digit is inside a word; the byte before may be the last one of a letter that
 /// is not ASCII.
-fn within_word(folded: &str, at: usize) -> bool {
-    folded.as_bytes().get(at).is_some_and(u8::is_ascii_alphanumeric)
-        && folded.get(..at).and_then(|text| text.chars().next_back()).is_some_and(char::is_alphanumeric)
+fn within_word(text: &str, at: usize) -> bool {
+    text.as_bytes().get(at).is_some_and(u8::is_ascii_alphanumeric)
+        && text.get(..at).and_then(|before| before.chars().next_back()).is_some_and(char::is_alphanumeric)
 }
 
 /// The bytes, with zeros behind them.
@@ -158,15 +256,15 @@ fn padded(bytes: &[u8]) -> [u8; BLOCK] {
     block
 }
 
-/// The first bytes as a number.
+/// The first bytes as a number, without regard to ASCII's case.
 fn number(head: &[u8; HEAD_BYTES]) -> u64 {
-    head.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
+    (head.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)) | LOWER) & HEAD_MASK
 }
 
-/// Where the table has a head: its upper bits multiplied by the golden ratio (D. Knuth, "The Art of Computer Programming",
+/// Where the filter has a head: its upper bits multiplied by the golden ratio (D. Knuth, "The Art of Computer Programming",
 /// volume 3, section 6.4).
 fn slot(head: u64) -> usize {
-    (head.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> SLOT_SHIFT) as usize
+    (head.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - SLOT_BITS)) as usize
 }
 
 #[cfg(test)]
@@ -176,6 +274,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::answer::fold;
 
     fn found(phrases: &Phrases<1>, text: &str) -> bool {
         phrases.found_in(text, [usize::MAX]) == [true]
@@ -213,6 +312,19 @@ mod tests {
         assert!(!found("here is 4e20 phrase"), "20,000 in hexadecimal digits");
     }
 
+    #[test]
+    fn a_text_with_other_white_space_than_single_spaces_is_not_as_it_came_wherever_that_is() {
+        let phrases = Phrases::new([&["perhaps"]]);
+        let words = |text: &str| phrases.found_in_plain(text, [usize::MAX]).map(|(_, words)| words);
+        for length in 1..200 {
+            let filler = "x".repeat(length);
+            assert_eq!(words(&format!("{filler} y ä ")), Some(3), "{length}");
+            for other in ["  ", "\t", "\u{a0}", "\u{2019}", "Ä"] {
+                assert_eq!(words(&format!("{filler}{other}y")), None, "{length} {other:?}");
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn a_search_finds_what_a_look_at_every_place_finds(text in "[a-c äи]{0,200}", within in 0_usize..200) {
@@ -227,6 +339,22 @@ mod tests {
             };
             let expected = [slowly(lists[0], within), slowly(lists[1], usize::MAX)];
             prop_assert_eq!(Phrases::new(lists).found_in(&text, [within, usize::MAX]), expected);
+        }
+
+        #[test]
+        fn a_text_as_it_came_holds_what_it_holds_when_it_is_folded(
+            text in prop_oneof!["[a-cA-Cä ]{0,200}", "([abCä]{1,4} ){0,80}", "[aB \t\0äÄßÿÞл]{0,9}"],
+            within in 0_usize..200,
+        ) {
+            let phrases = Phrases::new([&["ab abc", "abcabc", "ca ca b"], &["äbaääb", "ccc cc", "cc ab a", "ab abb"]]);
+            let (folded, words) = fold(&text);
+            let found = phrases.found_in_plain(&text, [within, usize::MAX]);
+            let changes = folded != text.to_ascii_lowercase();
+            prop_assert!(found.is_some() || changes || text.contains('л'), "{text:?}");
+            if let Some((found, counted)) = found {
+                prop_assert!(!changes);
+                prop_assert_eq!((found, counted), (phrases.found_in(&folded, [within, usize::MAX]), words));
+            }
         }
     }
 }
