@@ -274,6 +274,18 @@ mod tests {
     }
 
     #[test]
+    fn words_are_told_apart_however_many_there_are() {
+        let mut words = Words::default();
+        let texts: Vec<String> = (0..100).map(|number| format!("w{number}")).collect();
+        for _ in 0..2 {
+            let numbers: Vec<u32> = texts.iter().map(|text| words.number(word(text).unwrap())).collect();
+            assert!(numbers.into_iter().eq(1..=100));
+        }
+        assert_eq!(words.number(Word { text: "", known_by: 0 }), 101, "an empty word is one");
+        assert_eq!(words.number(Word { text: "w7", known_by: 7 }), 8, "known by another number");
+    }
+
+    #[test]
     fn kinds_of_two_parts_are_those_of_the_whole() {
         let workers = ["w0", "w1", "w0", "w2", "w1", "w3", "w0"];
         let of = |workers: &[&str]| {
