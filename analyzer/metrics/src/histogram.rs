@@ -61,9 +61,7 @@ fn edges(control: &[f64], candidate: &[f64]) -> Vec<f64> {
 fn histogram(values: &mut [f64], edges: &[f64]) -> Histogram {
     let mut counts = vec![0; edges.len().saturating_sub(1)];
     for value in values.iter() {
-        let above = edges.partition_point(|edge| edge <= value);
-        let bin = above.saturating_sub(1).min(counts.len().saturating_sub(1));
-        if let Some(count) = counts.get_mut(bin) {
+        if let Some(count) = counts.get_mut(bin(*value, edges)) {
             *count += 1;
         }
     }
@@ -74,6 +72,23 @@ fn histogram(values: &mut [f64], edges: &[f64]) -> Histogram {
         p50: quantile(values, 0.5),
         p95: quantile(values, 0.95),
     }
+}
+
+/// The bin of a value: the last one whose lower edge is not above it, which is near to where equal widths have it.
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+// edges are few, and a place below zero is the first
+fn bin(value: f64, edges: &[f64]) -> usize {
+    let last = edges.len().saturating_sub(2);
+    let (Some(low), Some(high)) = (edges.first(), edges.last()) else { return 0 };
+    let guess = ((value - low) / (high - low) * (last + 1) as f64) as usize;
+    let mut bin = guess.min(last);
+    while bin > 0 && edges.get(bin).is_some_and(|edge| *edge > value) {
+        bin -= 1;
+    }
+    while bin < last && edges.get(bin + 1).is_some_and(|edge| *edge <= value) {
+        bin += 1;
+    }
+    bin
 }
 
 /// The nearest-rank quantile of values, which are in another order then.
@@ -114,6 +129,18 @@ mod tests {
         assert!(drawn.edges.last().unwrap() < &300.0);
         assert_eq!(drawn.control.p50, Some(99.0));
         assert_eq!(drawn.control.p95, Some(189.0));
+    }
+
+    #[test]
+    fn a_bin_is_the_last_one_that_begins_at_or_below_a_value() {
+        let values: Vec<f64> = (0..300).map(|number| f64::from(number) * 0.1 - 2.0).collect();
+        let edges = edges(&values[20..200], &values[20..190]);
+        for value in values.iter().chain(&edges) {
+            for value in [value.next_down(), *value, value.next_up(), f64::NAN] {
+                let above = edges.partition_point(|edge| *edge <= value);
+                assert_eq!(bin(value, &edges), above.saturating_sub(1).min(edges.len() - 2), "{value}");
+            }
+        }
     }
 
     #[test]
