@@ -12,7 +12,7 @@ use weir_stats::{Arms, Estimate, Moments, StatsError, Stratified, asymptotic, bo
 use crate::cluster::{self, Quantity};
 use crate::result::{Comparison, Correction};
 use crate::series::{MetricSeries, Stratum};
-use crate::values::Values;
+use crate::values::{Decoded, Values};
 
 /// Pairs from which the paired comparison is used.
 pub(crate) const PAIRS_MIN: usize = 30;
@@ -280,13 +280,14 @@ pub(crate) type CleanArms = (Vec<f64>, Vec<f64>);
 
 /// Finite values only.
 pub(crate) struct Clean {
-    pub(crate) pairs: Vec<(f64, f64)>,
+    pub(crate) pairs: Decoded,
     pub(crate) notes: Vec<String>,
 }
 
 impl Clean {
     pub(crate) fn of(series: &MetricSeries) -> Self {
-        let pairs = those(series.pairs.to_vec(), |(x, y)| x.is_finite() & y.is_finite());
+        let mut pairs = Decoded::of(&series.pairs);
+        pairs.retain(|(x, y)| x.is_finite() & y.is_finite());
         let mut notes = Vec::new();
         if pairs.len() < series.pairs.len() {
             notes.push(format!(

@@ -23,7 +23,16 @@ const ALPHA_MIN: f64 = 1e-290;
 /// Cluster numbers are dense: the greatest is about their count.
 #[must_use]
 pub fn design_effect<G: Iterator<Item = (f64, u32)> + Clone>(groups: impl IntoIterator<Item = G>) -> f64 {
-    let mut clusters: Vec<(f64, u32)> = Vec::new();
+    design_effect_in(&mut Vec::new(), groups)
+}
+
+/// [`design_effect`] in memory that is there: what it held does not matter.
+#[must_use]
+pub fn design_effect_in<G: Iterator<Item = (f64, u32)> + Clone>(
+    clusters: &mut Vec<(f64, u32)>,
+    groups: impl IntoIterator<Item = G>,
+) -> f64 {
+    clusters.clear();
     let (mut all, mut plain) = (0_usize, 0.0);
     for group in groups {
         let start = (0_usize, 0.0, 0);

@@ -4,6 +4,7 @@
 //! The forms include each other in the order in which they stand here, so that a column that grows takes the next wider form where a
 //! value does not fit. Limit: a NaN comes back as the usual one.
 
+mod decoded;
 mod kept;
 mod pairs;
 
@@ -12,6 +13,7 @@ use std::iter;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+pub(crate) use decoded::{Decoded, Spare};
 pub(crate) use kept::chosen;
 use kept::{Kept, Width, alike};
 pub use pairs::Pairs;
@@ -75,6 +77,17 @@ impl Values {
     /// Every number; for many passes over them [`Self::to_vec`] is faster.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = f64> + Clone + '_ {
         (0..self.len()).map(|place| self.get(place).unwrap_or(f64::NAN))
+    }
+
+    /// Puts the numbers from a place on into a part of as many or fewer.
+    fn read(&self, from: usize, into: &mut [f64]) {
+        match &self.0 {
+            Form::Same(value, _) => into.fill(*value),
+            Form::Bytes(kept) => decode(kept, from, into),
+            Form::Shorts(kept) => decode(kept, from, into),
+            Form::Thousandths(kept) => decode(kept, from, into),
+            Form::Doubles(kept) => decode(kept, from, into),
+        }
     }
 
     /// How many are no finite numbers.
@@ -294,6 +307,11 @@ fn collected<T: Kept>(values: impl Iterator<Item = f64>, room: usize) -> Vec<T> 
     let mut kept = Vec::with_capacity(room);
     kept.extend(values.filter_map(T::of));
     kept
+}
+
+fn decode<T: Kept>(kept: &[T], from: usize, into: &mut [f64]) {
+    let kept = kept.get(from..).unwrap_or_default();
+    into.iter_mut().zip(kept).for_each(|(number, kept)| *number = kept.value());
 }
 
 fn cut<T: Copy>(kept: &[T], from: usize, to: usize) -> Vec<T> {
