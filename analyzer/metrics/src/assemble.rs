@@ -80,7 +80,7 @@ impl Loaded {
 /// Puts together what the cache holds.
 pub(crate) fn loaded(experiment: &str, metrics: &[Metric], options: &LoadOptions, cache: &Cache) -> Loaded {
     let looked_at = |leg: &LegRef<'_>| !leg.probe() && leg.may_belong_to(options.revision);
-    let mut exchanges = Exchanges::new(cache.legs().filter(looked_at));
+    let mut exchanges = Exchanges::new(cache.legs().filter(looked_at), cache.rows());
     if options.revision.is_some() {
         exchanges.drop_foreign();
     }

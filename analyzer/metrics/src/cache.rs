@@ -91,6 +91,11 @@ impl Cache {
         !self.samples.is_empty()
     }
 
+    /// How many legs there are in all files, whatever the window.
+    pub(crate) fn rows(&self) -> usize {
+        self.samples.values().map(|file| file.content.0.rows()).sum()
+    }
+
     /// Every leg of the time window, in the order of the files.
     pub(crate) fn legs(&self) -> impl Iterator<Item = LegRef<'_>> + Clone {
         let window = self.key.as_ref().map(|(options, _)| (options.since_us, options.until_us));

@@ -86,10 +86,12 @@ impl<'a> Exchange<'a> {
 }
 
 impl<'a> Exchanges<'a> {
-    /// Puts legs together, in whatever order they come.
-    pub(crate) fn new(legs: impl Iterator<Item = LegRef<'a>>) -> Self {
+    /// Puts legs together, in whatever order they come: `most` of them at most.
+    pub(crate) fn new(legs: impl Iterator<Item = LegRef<'a>>, most: usize) -> Self {
         let mut exchanges = Self::default();
-        let mut keyed: Vec<Keyed> = legs.map(|leg| exchanges.keyed(leg)).collect();
+        // At once and no more: what nothing is written to costs nothing.
+        let mut keyed: Vec<Keyed> = Vec::with_capacity(most);
+        keyed.extend(legs.map(|leg| exchanges.keyed(leg)));
         keyed.sort_unstable_by_key(|keyed| keyed.hash);
         // At once and no more: an exchange for each id, if no two have one hash.
         let ids = keyed.chunk_by(|one, other| one.hash == other.hash).count();

@@ -38,6 +38,7 @@ mod metric;
 mod packed;
 mod pairs;
 mod parallel;
+mod pattern;
 mod people;
 mod remarks;
 mod scan;

@@ -7,7 +7,7 @@
 //!   since the share of the candidate differs between them.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use foldhash::fast::RandomState;
 use weir_gate::{Better, MetricSeries, Places, SCORE_PREFIX, Stratum};
@@ -22,6 +22,7 @@ use crate::labels::ExchangeLabels;
 use crate::metric::{DISTANCE, Metric, ValueOf};
 use crate::pairs::PairIndex;
 use crate::parallel;
+use crate::pattern::{Gathering, Has, Pattern};
 use crate::people::People;
 use crate::scores::Scores;
 
@@ -110,31 +111,6 @@ pub(crate) fn all_series(
 /// A cohort, and a revision where there are several.
 type StratumKey = (String, Option<i64>);
 
-/// How many values a series had at some time.
-struct Lengths {
-    pairs: usize,
-    noise_pairs: usize,
-    /// By the place of the stratum.
-    strata: Vec<(usize, usize)>,
-}
-
-impl Lengths {
-    fn of(series: &MetricSeries, strata: &[Stratum]) -> Self {
-        let lengths = |stratum: &Stratum| (stratum.control.len(), stratum.candidate.len());
-        Self {
-            pairs: series.pairs.len(),
-            noise_pairs: series.noise_pairs.len(),
-            strata: strata.iter().map(lengths).collect(),
-        }
-    }
-
-    /// Of the strata that the series has in the end.
-    fn prefix(&self, kept: &[usize]) -> Prefix {
-        let of = |place: &usize| self.strata.get(*place).copied().unwrap_or_default();
-        Prefix { pairs: self.pairs, noise_pairs: self.noise_pairs, strata: kept.iter().map(of).collect() }
-    }
-}
-
 /// Times at equal distances from the first exchange to the last one.
 fn times(exchanges: &Exchanges<'_>) -> Vec<i64> {
     let mut all = exchanges.iter().map(|exchange| exchange.ts_us).filter(|time| *time != i64::MAX);
@@ -211,8 +187,8 @@ struct Builder<'a, 'b> {
     times: Vec<i64>,
     /// For each of these times the lengths of each series.
     prefixes: Vec<Vec<Prefix>>,
-    /// Clusters and labels of the series so far.
-    known: Mutex<Vec<Places>>,
+    /// What the series so far have values for.
+    patterns: Mutex<Vec<Arc<Pattern>>>,
 }
 
 impl<'a, 'b> Builder<'a, 'b> {
@@ -252,7 +228,7 @@ impl<'a, 'b> Builder<'a, 'b> {
             stratum_sizes,
             exchanges,
             prefixes: vec![Vec::new(); times.len()],
-            known: Mutex::default(),
+            patterns: Mutex::default(),
             times,
             arms,
             clusters: clusters(exchanges, one_sided),
@@ -288,108 +264,73 @@ impl<'a, 'b> Builder<'a, 'b> {
         value: impl Fn(usize, LegRef<'a>) -> Option<f64>,
         mut people: People<'_>,
     ) -> Built {
-        // At once and no more: columns that grow by doubling are half empty.
         let silent = people.are_silent();
-        let (clustered, labelled) = (!self.clusters.is_empty(), !self.labels.places.is_empty());
-        let room = |wanted: bool, count: usize| Vec::with_capacity(if wanted { count } else { 0 });
-        let pairs = self.pairs.origins.len();
-        let mut places: Vec<u32> = room(true, pairs);
-        let mut pair_clusters: Vec<u32> = room(clustered, pairs);
-        let mut pair_labels: Vec<u32> = room(labelled, pairs);
         let mut strata: Vec<Stratum> = vec![Stratum::default(); self.stratum_sizes.len()];
-        let numbers = |wanted: bool| -> Vec<(Vec<u32>, Vec<u32>)> {
-            let of =
-                |(control, candidate): &(usize, usize)| (room(wanted, *control), room(wanted, *candidate));
-            self.stratum_sizes.iter().map(of).collect()
-        };
-        let (mut strata_clusters, mut strata_labels) = (numbers(clustered), numbers(labelled));
         let mut values = 0_u64;
-        let mut lengths = Vec::with_capacity(self.times.len());
+        let mut has = Vec::with_capacity(self.exchanges.len());
         for (index, (exchange, place)) in self.exchanges.iter().zip(&self.pair_places).enumerate() {
             let value = |found: Option<LegRef<'a>>| value(index, found?);
-            let cluster = self.clusters.get(index).copied();
-            let label = self.labels.places.get(index).copied();
-            while self.times.get(lengths.len()).is_some_and(|time| exchange.ts_us > *time) {
-                lengths.push(Lengths::of(&series, &strata));
-            }
             let (of_primary, of_shadow, of_noise) =
                 (value(exchange.primary), value(exchange.shadow), value(exchange.noise));
             let known = [of_primary, of_shadow, of_noise].iter().flatten().count() as u64;
             values += known;
             series.missing += exchange.legs().count() as u64 - known;
-            if let (Some(place), Some(control), Some(candidate)) = (place, of_primary, of_shadow) {
+            let mut of_exchange = Has::default();
+            if let (Some(_), Some(control), Some(candidate)) = (place, of_primary, of_shadow) {
                 if !silent {
                     let id = exchange.primary.map_or("", LegRef::sample_id);
                     people.paired(id, Leg::Primary, series.pairs.len());
                     people.paired(id, Leg::Shadow, series.pairs.len());
                 }
                 series.pairs.push((control, candidate));
-                pair_clusters.extend(cluster);
-                pair_labels.extend(label);
-                places.push(*place);
+                of_exchange.pair();
             }
             if let (Some(control), Some(noise)) = (of_primary, of_noise)
                 && exchange.noise_pair().is_some()
             {
                 series.noise_pairs.push((control, noise));
+                of_exchange.noise_pair();
             }
-            if let (Some(Some(arm)), Some(primary), Some(number)) =
-                (self.arms.get(index), exchange.primary, of_primary)
+            let place = self.stratum_places.get(index).map_or(0, |place| *place as usize);
+            if let (Some(Some(arm)), Some(primary), Some(number), Some(stratum)) =
+                (self.arms.get(index), exchange.primary, of_primary, strata.get_mut(place))
             {
-                let place = self.stratum_places.get(index).map_or(0, |place| *place as usize);
-                let (Some(stratum), Some(labels), Some(clusters)) =
-                    (strata.get_mut(place), strata_labels.get_mut(place), strata_clusters.get_mut(place))
-                else {
-                    continue;
-                };
-                let (of_candidate, at) = match arm {
-                    Variant::Control => (false, stratum.control.len()),
-                    Variant::Candidate => (true, stratum.candidate.len()),
+                let (of_candidate, values) = match arm {
+                    Variant::Control => (false, &mut stratum.control),
+                    Variant::Candidate => (true, &mut stratum.candidate),
                 };
                 if !silent {
-                    people.unpaired(primary.sample_id(), of_candidate, place, at);
+                    people.unpaired(primary.sample_id(), of_candidate, place, values.len());
                 }
-                match arm {
-                    Variant::Control => {
-                        stratum.control.push(number);
-                        clusters.0.extend(cluster);
-                        labels.0.extend(label);
-                    }
-                    Variant::Candidate => {
-                        stratum.candidate.push(number);
-                        clusters.1.extend(cluster);
-                        labels.1.extend(label);
-                    }
-                }
+                values.push(number);
+                of_exchange.primary();
             }
+            has.push(of_exchange);
         }
         if values == 0 {
             return Built::absent(series, "no sample has a value for it");
         }
-        lengths.resize_with(self.times.len(), || Lengths::of(&series, &strata));
+        let pattern = self.pattern(has);
         let one_sided = self.one_sided;
         let compared =
             |stratum: &Stratum| !stratum.control.is_empty() && (one_sided || !stratum.candidate.is_empty());
         let kept: Vec<usize> =
             strata.iter().enumerate().filter(|(_, stratum)| compared(stratum)).map(|(at, _)| at).collect();
-        let prefixes = lengths.iter().take(self.times.len()).map(|lengths| lengths.prefix(&kept)).collect();
         series.pairs.shrink_to_fit();
         series.people = people.labels(&kept);
         series.labels.sets.clone_from(&self.labels.sets);
-        (series.pair_clusters, series.labels.pairs) = (self.shared(pair_clusters), self.shared(pair_labels));
-        let numbers = strata_clusters.into_iter().zip(strata_labels);
-        for (((cohort, revision), mut stratum), (clusters, labels)) in
-            self.strata.iter().zip(strata).zip(numbers)
-        {
+        series.pair_clusters = pattern.pairs.clusters.clone();
+        series.labels.pairs = pattern.pairs.labels.clone();
+        for (((cohort, revision), mut stratum), own) in self.strata.iter().zip(strata).zip(&pattern.strata) {
             if !compared(&stratum) {
                 continue; // nothing to compare with
             }
             stratum.control.shrink_to_fit();
             stratum.candidate.shrink_to_fit();
-            stratum.control_clusters = self.shared(clusters.0);
-            stratum.candidate_clusters = self.shared(clusters.1);
+            stratum.control_clusters = own.control.clusters.clone();
+            stratum.candidate_clusters = own.candidate.clusters.clone();
             if !series.labels.is_empty() {
-                series.labels.strata.push((self.shared(labels.0), self.shared(labels.1)));
+                series.labels.strata.push((own.control.labels.clone(), own.candidate.labels.clone()));
             }
             stratum.name = match revision {
                 Some(revision) => format!("{cohort}, revision {revision}"),
@@ -397,14 +338,42 @@ impl<'a, 'b> Builder<'a, 'b> {
             };
             series.strata.push(stratum);
         }
-        Built { series, absent: None, places: self.shared(places), prefixes }
+        let prefixes = pattern.lengths.iter().map(|lengths| lengths.prefix(&kept)).collect();
+        Built { series, absent: None, places: pattern.places.clone(), prefixes }
     }
 
-    /// In memory once for all series that have the same.
-    fn shared(&self, numbers: Vec<u32>) -> Places {
-        let mut places = Places::from(numbers);
-        places.share(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner));
-        places
+    /// What goes with values for these exchanges, in memory once for all series that have the same.
+    fn pattern(&self, has: Vec<Has>) -> Arc<Pattern> {
+        let known = || self.patterns.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = |patterns: &Vec<Arc<Pattern>>| patterns.iter().find(|pattern| pattern.has == has).cloned();
+        let found = same(&known());
+        if let Some(found) = found {
+            return found;
+        }
+        let mut gathering = Gathering::new(&self.stratum_sizes, self.pairs.origins.len());
+        for (index, (exchange, of_exchange)) in self.exchanges.iter().zip(&has).enumerate() {
+            while self.times.get(gathering.lengths.len()).is_some_and(|time| exchange.ts_us > *time) {
+                gathering.note_lengths();
+            }
+            gathering.add(
+                *of_exchange,
+                self.pair_places.get(index).copied().flatten(),
+                self.arms.get(index).copied().flatten(),
+                self.stratum_places.get(index).map_or(0, |place| *place as usize),
+                (self.clusters.get(index).copied(), self.labels.places.get(index).copied()),
+            );
+        }
+        while gathering.lengths.len() < self.times.len() {
+            gathering.note_lengths();
+        }
+        // Another thread may have put the same together meanwhile.
+        let mut known = known();
+        let found = same(&known);
+        found.unwrap_or_else(|| {
+            let new = Arc::new(gathering.pattern(has));
+            known.push(Arc::clone(&new));
+            new
+        })
     }
 
     /// Whether an answer of the control has a positive value of a metric.

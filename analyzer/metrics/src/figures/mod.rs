@@ -244,6 +244,11 @@ impl Figures {
         (0..rows).map(|row| LegRef { file: self, row })
     }
 
+    /// How many legs there are.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
     /// What its legs have alike, each once.
     pub(crate) fn kinds(&self) -> &[Facts] {
         &self.facts

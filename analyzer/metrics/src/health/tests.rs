@@ -149,7 +149,7 @@ fn captured(seed: u64, people: u64, loss: Loss) -> Vec<Captured> {
 
 fn health_of(legs: &[Captured]) -> CaptureHealth {
     let figures = figures(legs);
-    capture_health(&Exchanges::new(figures.legs()), &expected(), figures.legs())
+    capture_health(&Exchanges::new(figures.legs(), figures.rows()), &expected(), figures.legs())
 }
 
 /// The problems at any of eight looks.
@@ -205,7 +205,7 @@ fn a_planted_sample_ratio_mismatch_is_found_and_named() {
     assert!(health.assignments[0].mismatch);
     insta::assert_debug_snapshot!(health.problems);
     let figures = figures(&legs);
-    let exchanges = Exchanges::new(figures.legs());
+    let exchanges = Exchanges::new(figures.legs(), figures.rows());
     let other = [ExpectedShare { revision: 5, ..expected()[0].clone() }];
     assert!(
         capture_health(&exchanges, &other, std::iter::empty()).assignments.is_empty(),
@@ -255,7 +255,7 @@ fn samples_that_carry_share_and_copies_need_no_policy_and_no_chances() {
     }
     let health = |legs: &[Captured]| {
         let figures = figures(legs);
-        capture_health(&Exchanges::new(figures.legs()), &[], std::iter::empty())
+        capture_health(&Exchanges::new(figures.legs(), figures.rows()), &[], std::iter::empty())
     };
     let healthy = health(&legs);
     assert_eq!((healthy.problems, healthy.half_pairs), (Vec::<String>::new(), 0));
