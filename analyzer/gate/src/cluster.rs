@@ -3,7 +3,7 @@
 //! Values without known clusters are taken as independent. For ratios the residual is that of the ratio (the delta
 //! method), for percentiles that of the flags "at or below the percentile". Of two arms the larger effect counts.
 
-use weir_stats::clusters::design_effect_in;
+use weir_stats::clusters::design_effect;
 use weir_stats::quantile;
 
 use crate::places::Places;
@@ -74,14 +74,14 @@ pub(crate) fn of_strata(series: &MetricSeries, quantity: Quantity) -> f64 {
                 (percentile.map_or(value, |percentile| flag(value <= percentile)), cluster)
             })
         });
-        design_effect_in(&mut Spare::new(), groups)
+        design_effect(&mut Spare::new(), groups)
     };
     let control = arm(|stratum| (&stratum.control, &stratum.control_clusters));
     control.max(arm(|stratum| (&stratum.candidate, &stratum.candidate_clusters)))
 }
 
 fn one(values: impl Iterator<Item = (f64, u32)> + Clone) -> f64 {
-    design_effect_in(&mut Spare::new(), [values])
+    design_effect(&mut Spare::new(), [values])
 }
 
 fn at(values: impl Iterator<Item = f64>, share: f64) -> f64 {

@@ -1,6 +1,7 @@
 //! The worst and the most typical pairs of the gates that speak against the candidate, or of those that come closest to it,
 //! with their texts read again and shortened.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -21,6 +22,8 @@ const TEXT_CHARACTERS_MAX: usize = 2_000;
 /// Pairs that are shown in all.
 const EXEMPLARS_MAX: usize = 24;
 
+/// Pairs that are kept before those that are not among the first are dropped, at least.
+const FEW: usize = 32;
 /// Gates that are shown where none speaks against the candidate.
 const CLOSEST_MAX: usize = 3;
 /// Typical pairs of a gate, and gates that have any.
@@ -67,38 +70,35 @@ impl Loaded {
 
     /// `most` pairs of a gate's metric, those that differ as is usual first.
     fn typical(&self, gate: &GateResult, most: usize) -> Vec<(usize, (f64, f64))> {
-        let of = |metric: &str| -> Vec<(usize, (f64, f64))> {
+        let of = |metric: &str| {
             let series = self.series.iter().find(|series| series.name == metric);
-            let places = self.pairs.of_metric.get(metric);
-            let (Some(series), Some(places)) = (series, places) else { return Vec::new() };
-            places.iter().map(|place| *place as usize).zip(series.pairs.iter()).collect()
+            series.zip(self.pairs.of_metric.get(metric))
         };
-        let lengths = of("response_chars");
-        let usual_length = median(lengths.iter().map(|(_, (control, candidate))| candidate - control));
+        let differences = |series: &MetricSeries| {
+            median(series.pairs.iter().map(|(control, candidate)| candidate - control))
+        };
         let mut off_length = vec![f64::INFINITY; self.pairs.origins.len()];
-        for (place, (control, candidate)) in lengths {
-            if let Some(off) = off_length.get_mut(place) {
-                *off = (candidate - control - usual_length).abs();
+        if let Some((series, places)) = of("response_chars") {
+            let usual = differences(series);
+            for (place, (control, candidate)) in places.iter().zip(series.pairs.iter()) {
+                if let Some(off) = off_length.get_mut(*place as usize) {
+                    *off = (candidate - control - usual).abs();
+                }
             }
         }
-        let pairs = of(weir_gate::base_metric(&gate.metric));
-        let usual = median(pairs.iter().map(|(_, (control, candidate))| candidate - control));
-        let off = |(place, (control, candidate)): &(usize, (f64, f64))| {
-            let length = off_length.get(*place).copied().unwrap_or(f64::INFINITY);
-            ((candidate - control - usual).abs(), length)
-        };
-        let mut ranked: Vec<((f64, f64), usize)> =
-            pairs.iter().enumerate().map(|(at, pair)| (off(pair), at)).collect();
+        let Some((series, places)) = of(weir_gate::base_metric(&gate.metric)) else { return Vec::new() };
+        let usual = differences(series);
+        let pairs = places.iter().map(|place| *place as usize).zip(series.pairs.iter()).enumerate();
+        let off = pairs.map(|(at, (place, (control, candidate)))| {
+            let length = off_length.get(place).copied().unwrap_or(f64::INFINITY);
+            ((candidate - control - usual).abs(), length, at)
+        });
         // Of equal ones the earlier: pairs are in order of time.
-        let order = |((a, b), at): &((f64, f64), usize), ((c, d), other): &((f64, f64), usize)| {
+        let order = |(a, b, at): &(f64, f64, usize), (c, d, other): &(f64, f64, usize)| {
             a.total_cmp(c).then(b.total_cmp(d)).then(at.cmp(other))
         };
-        if most < ranked.len() {
-            ranked.select_nth_unstable_by(most, order);
-            ranked.truncate(most);
-        }
-        ranked.sort_unstable_by(order);
-        ranked.into_iter().filter_map(|(_, at)| pairs.get(at).copied()).collect()
+        let pair = |(.., at): (f64, f64, usize)| Some((*places.get(at)? as usize, series.pairs.get(at)?));
+        first(off, most, order).into_iter().filter_map(pair).collect()
     }
 
     /// `most` pairs of a gate's metric that differ in the bad direction, the worst first.
@@ -178,9 +178,9 @@ fn speaking(evaluation: &Evaluation) -> Vec<&GateResult> {
 
 /// The middle value, the lower one of two; 0 of none.
 fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut sorted: Vec<f64> = values.collect();
-    sorted.sort_unstable_by(f64::total_cmp);
-    sorted.get(sorted.len().saturating_sub(1) / 2).copied().unwrap_or(0.0)
+    let mut values: Vec<f64> = values.collect();
+    let middle = values.len().saturating_sub(1) / 2;
+    if values.is_empty() { 0.0 } else { *values.select_nth_unstable_by(middle, f64::total_cmp).1 }
 }
 
 /// Texts by sample id, leg, and whether it is the request's.
@@ -210,24 +210,34 @@ fn ranked(series: &MetricSeries, places: &[u32], gate: &GateResult, most: usize)
         Better::Lower => candidate - control,
         Better::Neither => (candidate - control).abs(),
     };
-    let mut pairs: Vec<(usize, (f64, f64))> = series
-        .pairs
-        .to_vec()
-        .into_iter()
-        .enumerate()
-        .filter(|(index, pair)| harm(*pair) > 0.0 && inside(series, *index, gate))
-        .collect();
+    let pairs = series.pairs.iter().enumerate();
+    let bad = pairs.filter(|(index, pair)| harm(*pair) > 0.0 && inside(series, *index, gate));
     // Of two that are alike the earlier one.
     let order = |one: &(usize, (f64, f64)), other: &(usize, (f64, f64))| {
         harm(other.1).total_cmp(&harm(one.1)).then(one.0.cmp(&other.0))
     };
-    if pairs.len() > most {
-        pairs.select_nth_unstable_by(most, order);
-        pairs.truncate(most);
-    }
-    pairs.sort_unstable_by(order);
     let place = |(index, pair): (usize, (f64, f64))| Some((*places.get(index)? as usize, pair));
-    pairs.into_iter().filter_map(place).collect()
+    first(bad, most, order).into_iter().filter_map(place).collect()
+}
+
+/// The first `most` of many by an order in which no two are equal.
+fn first<T: Copy>(items: impl Iterator<Item = T>, most: usize, order: impl Fn(&T, &T) -> Ordering) -> Vec<T> {
+    let mut kept: Vec<T> = Vec::new();
+    let mut last: Option<T> = None;
+    for item in items {
+        if last.is_some_and(|last| order(&item, &last) == Ordering::Greater) {
+            continue;
+        }
+        kept.push(item);
+        if kept.len() >= 2 * most.max(FEW) {
+            kept.sort_unstable_by(&order);
+            kept.truncate(most);
+            last = kept.last().copied();
+        }
+    }
+    kept.sort_unstable_by(&order);
+    kept.truncate(most);
+    kept
 }
 
 /// The gates of segments that contradict the whole: what the average hides is shown.

@@ -5,6 +5,8 @@
 //! sequence at [`tempered`] alpha is about as wide as one over the independent values. The effect is estimated, so this holds
 //! to first order and not at every n; the tests of `weir-gate` simulate it.
 
+use std::collections::BTreeMap;
+
 use crate::real::{exp, ln};
 
 /// Below this number of clusters their variance is not trusted, and values of a cluster count as copies.
@@ -21,20 +23,16 @@ const ALPHA_MIN: f64 = 1e-290;
 /// identities failed is taken for as many requests, not for sixty. Fewer than ten clusters count once each.
 ///
 /// Cluster numbers are dense: the greatest is about their count.
+///
+/// `clusters` is room for them; what it held does not matter.
 #[must_use]
-pub fn design_effect<G: Iterator<Item = (f64, u32)> + Clone>(groups: impl IntoIterator<Item = G>) -> f64 {
-    design_effect_in(&mut Vec::new(), groups)
-}
-
-/// [`design_effect`] in memory that is there: what it held does not matter.
-#[must_use]
-pub fn design_effect_in<G: Iterator<Item = (f64, u32)> + Clone>(
-    clusters: &mut Vec<(f64, u32)>,
-    groups: impl IntoIterator<Item = G>,
+pub fn design_effect<G: Iterator<Item = (f64, u32)> + Clone>(
+    clusters: &mut Sums,
+    groups: impl IntoIterator<Item = G> + Clone,
 ) -> f64 {
     clusters.clear();
     let (mut all, mut plain) = (0_usize, 0.0);
-    for group in groups {
+    for group in groups.clone() {
         let start = (0_usize, 0.0, 0);
         let (n, sum, last) = group
             .clone()
@@ -42,31 +40,71 @@ pub fn design_effect_in<G: Iterator<Item = (f64, u32)> + Clone>(
         if n == 0 {
             continue;
         }
-        if clusters.len() <= last as usize {
-            clusters.resize(last as usize + 1, (0.0, 0));
-        }
+        clusters.reach(last as usize);
         let mean = sum / n as f64;
         all += n;
         for (value, cluster) in group {
             let residual = value - mean;
             plain += residual * residual;
-            if let Some((sum, size)) = clusters.get_mut(cluster as usize) {
-                *sum += residual;
-                *size += 1;
-            }
+            clusters.add(cluster as usize, residual);
         }
     }
     let n = all as f64;
-    let used = clusters.iter().filter(|(_, size)| *size > 0).count();
+    let used = clusters.used();
     if used < CLUSTERS_MIN {
         // The effect of copies: sum of squared sizes over n.
-        let squares: f64 = clusters.iter().map(|(_, size)| f64::from(*size) * f64::from(*size)).sum();
+        let mut sizes: BTreeMap<u32, f64> = BTreeMap::new();
+        for (_, cluster) in groups.into_iter().flatten() {
+            *sizes.entry(cluster).or_default() += 1.0;
+        }
+        let squares: f64 = sizes.values().map(|size| size * size).sum();
         return (squares / n.max(1.0)).max(1.0);
     }
     let correction = used as f64 / (used as f64 - 1.0);
-    let between = correction * clusters.iter().map(|(sum, _)| sum * sum).sum::<f64>();
+    let between = correction * clusters.residuals.iter().map(|sum| sum * sum).sum::<f64>();
     let effect = if plain > 0.0 { between / plain } else { 1.0 };
     if effect.is_finite() { effect.clamp(1.0, n.max(1.0)) } else { n.max(1.0) }
+}
+
+/// Room for the sums of clusters. As small as can be: they are looked for in no order, and each that is not near to the processor costs
+/// as much as everything else that is done with a value.
+#[derive(Debug, Default)]
+pub struct Sums {
+    residuals: Vec<f64>,
+    /// A bit for each cluster that has values.
+    used: Vec<u64>,
+}
+
+impl Sums {
+    /// How many clusters there is room for.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.residuals.capacity()
+    }
+
+    fn clear(&mut self) {
+        self.residuals.clear();
+        self.used.clear();
+    }
+
+    /// Makes room up to a cluster.
+    fn reach(&mut self, last: usize) {
+        if self.residuals.len() <= last {
+            self.residuals.resize(last + 1, 0.0);
+            self.used.resize(last / 64 + 1, 0);
+        }
+    }
+
+    fn add(&mut self, cluster: usize, residual: f64) {
+        if let (Some(sum), Some(bits)) = (self.residuals.get_mut(cluster), self.used.get_mut(cluster / 64)) {
+            *sum += residual;
+            *bits |= 1 << (cluster % 64);
+        }
+    }
+
+    fn used(&self) -> usize {
+        self.used.iter().map(|bits| bits.count_ones() as usize).sum()
+    }
 }
 
 /// `alpha` to the power of a design effect: what a sequence over clustered values has to be asked for.
@@ -80,7 +118,7 @@ mod tests {
     use super::*;
 
     fn effect(values: &[(f64, u32)]) -> f64 {
-        design_effect([values.iter().copied()])
+        design_effect(&mut Sums::default(), [values.iter().copied()])
     }
 
     /// Two values in each of twenty clusters: copies, opposites, unrelated.

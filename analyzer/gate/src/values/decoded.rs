@@ -6,6 +6,8 @@
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
 
+use weir_stats::clusters::Sums;
+
 use super::Pairs;
 
 /// Pairs that are decoded together: few enough to stay near to the processor.
@@ -13,7 +15,7 @@ const PART: usize = 512;
 
 thread_local! {
     static PAIRS: RefCell<Vec<(f64, f64)>> = const { RefCell::new(Vec::new()) };
-    static CLUSTERS: RefCell<Vec<(f64, u32)>> = const { RefCell::new(Vec::new()) };
+    static CLUSTERS: RefCell<Sums> = RefCell::default();
 }
 
 /// Pairs, sixteen bytes each.
@@ -67,7 +69,7 @@ impl Drop for Decoded {
 }
 
 /// Room for sums of clusters; what it holds does not matter.
-pub(crate) struct Spare(Vec<(f64, u32)>);
+pub(crate) struct Spare(Sums);
 
 impl Spare {
     pub(crate) fn new() -> Self {
@@ -76,15 +78,15 @@ impl Spare {
 }
 
 impl Deref for Spare {
-    type Target = Vec<(f64, u32)>;
+    type Target = Sums;
 
-    fn deref(&self) -> &Vec<(f64, u32)> {
+    fn deref(&self) -> &Sums {
         &self.0
     }
 }
 
 impl DerefMut for Spare {
-    fn deref_mut(&mut self) -> &mut Vec<(f64, u32)> {
+    fn deref_mut(&mut self) -> &mut Sums {
         &mut self.0
     }
 }

@@ -1,5 +1,7 @@
 //! What was captured and never arrived, and answers that the capture cut.
 
+use std::collections::BTreeSet;
+
 use weir_gate::CaptureHealth;
 use weir_sample::Variant;
 
@@ -11,6 +13,8 @@ use crate::figures::LegRef;
 const GAP_SHARE_MAX: f64 = 0.05;
 const GAPS_MIN: u64 = 20;
 const TRUNCATED_MIN: u64 = 20;
+/// Words of 64 numbers that are kept of a worker at most: some hundred million numbers.
+const WORDS_MAX: usize = 1 << 21;
 /// Of a worker of which nothing is looked at.
 const NO_SPAN: (i64, i64) = (i64::MAX, i64::MIN);
 
@@ -29,18 +33,13 @@ pub(super) fn gaps<'a>(
             }
         }
     }
-    let mut arrived: Vec<Vec<i64>> = vec![Vec::new(); spans.len()];
+    let mut arrived: Vec<Arrived> = spans.iter().map(|span| Arrived::within(*span)).collect();
     for leg in numbered {
-        let (Some(emitter), Some(sequence)) = (emitters.of(leg), leg.sequence()) else { continue };
-        if let (Some((first, last)), Some(arrived)) = (spans.get(emitter), arrived.get_mut(emitter))
-            && (*first..=*last).contains(&sequence)
+        if let (Some(emitter), Some(sequence)) = (emitters.of(leg), leg.sequence())
+            && let Some(arrived) = arrived.get_mut(emitter)
         {
-            arrived.push(sequence);
+            arrived.note(sequence);
         }
-    }
-    for sequences in &mut arrived {
-        sequences.sort_unstable();
-        sequences.dedup();
     }
     let seen =
         emitters.names.iter().zip(spans.iter().zip(&arrived)).filter(|(_, (span, _))| **span != NO_SPAN);
@@ -50,7 +49,7 @@ pub(super) fn gaps<'a>(
     let mut worst: Option<(u64, &str)> = None;
     for (emitter, (first, last), arrived) in &spans {
         let span = last.abs_diff(*first).saturating_add(1);
-        let here = number(arrived.len());
+        let here = arrived.different();
         let lost = span.saturating_sub(here);
         numbered = numbered.saturating_add(span);
         all_lost = all_lost.saturating_add(lost);
@@ -69,6 +68,55 @@ pub(super) fn gaps<'a>(
         )
     });
     (lost, problem)
+}
+
+/// Which of a worker's numbers arrived, between the first and the last one that is looked at.
+struct Arrived {
+    first: i64,
+    last: i64,
+    numbers: Numbers,
+}
+
+enum Numbers {
+    /// A bit for each, from the first one on.
+    Bits(Vec<u64>),
+    /// Where there are too many between them: those that arrived.
+    Listed(BTreeSet<i64>),
+}
+
+impl Arrived {
+    fn within((first, last): (i64, i64)) -> Self {
+        let words = last.checked_sub(first).and_then(|span| usize::try_from(span / 64 + 1).ok());
+        let numbers = match words.filter(|words| *words <= WORDS_MAX) {
+            Some(words) => Numbers::Bits(vec![0; words]),
+            None => Numbers::Listed(BTreeSet::new()),
+        };
+        Self { first, last, numbers }
+    }
+
+    fn note(&mut self, number: i64) {
+        if !(self.first..=self.last).contains(&number) {
+            return;
+        }
+        match &mut self.numbers {
+            Numbers::Bits(words) => {
+                let place = number.abs_diff(self.first);
+                let word = usize::try_from(place / 64).ok().and_then(|word| words.get_mut(word));
+                word.into_iter().for_each(|bits| *bits |= 1 << (place % 64));
+            }
+            Numbers::Listed(numbers) => {
+                numbers.insert(number);
+            }
+        }
+    }
+
+    /// How many different ones there are.
+    fn different(&self) -> u64 {
+        match &self.numbers {
+            Numbers::Bits(words) => words.iter().map(|bits| u64::from(bits.count_ones())).sum(),
+            Numbers::Listed(numbers) => number(numbers.len()),
+        }
+    }
 }
 
 /// Answers that were cut, more of one variant than of the other: their texts are not judged, so that the comparison
@@ -98,4 +146,24 @@ pub(super) fn truncation(exchanges: &Exchanges<'_>, health: &mut CaptureHealth) 
             of_candidate * 100.0
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_count_once_and_only_between_the_first_and_the_last() {
+        for (first, last) in [(-5, 200), (i64::MAX - 205, i64::MAX), (-5, i64::MAX - 1), (i64::MIN, i64::MAX)]
+        {
+            let mut arrived = Arrived::within((first, last));
+            for place in [0, 1, 63, 64, 64, 65, 205, 0] {
+                arrived.note(first + place);
+            }
+            let outside = [first.checked_sub(1), last.checked_add(1)];
+            outside.into_iter().flatten().for_each(|outside| arrived.note(outside));
+            assert_eq!(arrived.different(), 6, "{first} to {last}");
+        }
+        assert_eq!(Arrived::within(NO_SPAN).different(), 0);
+    }
 }
