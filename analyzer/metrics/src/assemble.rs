@@ -14,6 +14,7 @@ use crate::exchange::Exchanges;
 use crate::figures::LegRef;
 use crate::health::capture_health;
 use crate::histogram::distribution;
+use crate::identities::Identities;
 use crate::metric::Metric;
 use crate::scores::Scores;
 use crate::series::all_series;
@@ -86,9 +87,11 @@ pub(crate) fn loaded(experiment: &str, metrics: &[Metric], options: &LoadOptions
     }
     let scores = Scores::new(cache.judgements());
     let unpaired = inclusion::kept(&exchanges);
+    let identities = Identities::of(&exchanges);
     let (all, health) = thread::scope(|scope| {
-        let health = scope.spawn(|| capture_health(&exchanges, &options.expected_shares, cache.legs()));
-        let all = all_series(&exchanges, metrics, &scores, &unpaired, options);
+        let health =
+            scope.spawn(|| capture_health(&exchanges, &identities, &options.expected_shares, cache.legs()));
+        let all = all_series(&exchanges, &identities, metrics, &scores, &unpaired, options);
         // A panic of the other thread is one of this.
         (all, health.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     });

@@ -27,6 +27,7 @@ mod figures;
 mod files;
 mod health;
 mod histogram;
+mod identities;
 mod inclusion;
 mod integers;
 mod kept;

@@ -6,10 +6,9 @@
 //!   variant ([`crate::inclusion`]), by cohort; where the data spans several policy revisions also by revision,
 //!   since the share of the candidate differs between them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use foldhash::fast::RandomState;
 use weir_gate::{Better, MetricSeries, Places, SCORE_PREFIX, Stratum};
 use weir_report::Prefix;
 use weir_sample::{Leg, Variant};
@@ -18,6 +17,7 @@ use crate::LoadOptions;
 use crate::assembled;
 use crate::exchange::{Exchange, Exchanges};
 use crate::figures::LegRef;
+use crate::identities::Identities;
 use crate::labels::ExchangeLabels;
 use crate::metric::{DISTANCE, Metric, ValueOf};
 use crate::pairs::PairIndex;
@@ -50,12 +50,13 @@ fn looks(exchanges: usize) -> usize {
 /// The series of every metric and of every score criterion.
 pub(crate) fn all_series(
     exchanges: &Exchanges<'_>,
+    identities: &Identities,
     metrics: &[Metric],
     scores: &Scores,
     unpaired: &[bool],
     options: &LoadOptions,
 ) -> AllSeries {
-    let mut builder = Builder::new(exchanges, scores, unpaired, options.one_sided);
+    let mut builder = Builder::new(exchanges, identities, scores, unpaired, options.one_sided);
     let places: Vec<usize> = (0..metrics.len()).collect();
     let build = |place: &usize| {
         let metric = metrics.get(*place)?;
@@ -126,25 +127,6 @@ fn times(exchanges: &Exchanges<'_>) -> Vec<i64> {
     between.chain([first + span]).collect()
 }
 
-/// Numbers of identities, by exchange.
-fn clusters(exchanges: &Exchanges<'_>, always: bool) -> Vec<u32> {
-    let mut numbers: HashMap<u64, u32, RandomState> = HashMap::default();
-    let mut next = 0_u32;
-    let mut repeated = false;
-    let of = |exchange: Exchange<'_>| exchange.legs().find_map(|found| found.identity());
-    let all: Vec<u32> = exchanges
-        .iter()
-        .map(|exchange| {
-            let fresh = next;
-            let number = of(exchange).map_or(fresh, |identity| *numbers.entry(identity).or_insert(fresh));
-            repeated |= number != fresh;
-            next = next.saturating_add(u32::from(number == fresh));
-            number
-        })
-        .collect();
-    if repeated || always { all } else { Vec::new() }
-}
-
 /// One series, put together.
 struct Built {
     series: MetricSeries,
@@ -170,7 +152,7 @@ struct Builder<'a, 'b> {
     absent: Vec<(String, String)>,
     pairs: PairIndex,
     /// For each exchange the number of its identity; one of its own where none is known. Empty where none repeats.
-    clusters: Vec<u32>,
+    clusters: &'b [u32],
     /// Cohorts that only control served are kept.
     one_sided: bool,
     /// What the exchanges are labelled with.
@@ -192,7 +174,13 @@ struct Builder<'a, 'b> {
 }
 
 impl<'a, 'b> Builder<'a, 'b> {
-    fn new(exchanges: &'b Exchanges<'a>, scores: &Scores, unpaired: &'b [bool], one_sided: bool) -> Self {
+    fn new(
+        exchanges: &'b Exchanges<'a>,
+        identities: &'b Identities,
+        scores: &Scores,
+        unpaired: &'b [bool],
+        one_sided: bool,
+    ) -> Self {
         let revisions: BTreeSet<i64> = exchanges.facts().iter().filter_map(|found| found.revision).collect();
         let mut pairs = PairIndex::default();
         let mut pair_places = Vec::with_capacity(exchanges.len());
@@ -231,7 +219,7 @@ impl<'a, 'b> Builder<'a, 'b> {
             patterns: Mutex::default(),
             times,
             arms,
-            clusters: clusters(exchanges, one_sided),
+            clusters: if identities.repeat() || one_sided { identities.numbers() } else { &[] },
             one_sided,
             labels: ExchangeLabels::new(exchanges),
             pair_places,

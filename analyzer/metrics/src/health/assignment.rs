@@ -17,17 +17,15 @@
 //! often then looks like a mismatch. That is a difference of populations as well, and named as one. With an inclusion
 //! probability of 1 there is no such effect.
 
-use std::collections::{HashMap, HashSet};
-
-use foldhash::fast::RandomState;
 use weir_gate::{AssignmentCheck, CaptureHealth};
 use weir_policy::{Mode, Policy, Share};
 use weir_sample::{Leg, Variant};
 use weir_stats::share::ShareTest;
 
-use super::{ALPHA, Group, group, group_name, number, percent, share};
+use super::{ALPHA, Group, group, group_name, percent, share};
 use crate::exchange::Exchanges;
 use crate::figures::LegRef;
+use crate::identities::{self, Identities};
 use crate::inclusion::stays;
 
 /// Identities of both variants: a few change a header that the cohort rests on.
@@ -71,15 +69,14 @@ impl ExpectedShare {
 /// rollout without anything spent twice.
 pub(super) fn shares(
     exchanges: &Exchanges<'_>,
+    identities: &Identities,
     policy: &[ExpectedShare],
     health: &mut CaptureHealth,
 ) -> Vec<String> {
     let groups = Groups::of(exchanges);
-    let mut tests: Vec<(usize, u32, ShareTest, HashSet<u64, RandomState>)> = Vec::new();
-    for (kind, found) in primaries(exchanges) {
-        let (Some(group), Some(identity)) = (groups.of_kind(kind), found.assigned_identity()) else {
-            continue;
-        };
+    let mut tests: Vec<(usize, u32, ShareTest, identities::Group)> = Vec::new();
+    for (kind, found, identity) in identified(exchanges, identities) {
+        let Some(group) = groups.of_kind(kind) else { continue };
         // A filter that says which copies it asked for also says the share, if that decided.
         let silent = found.shadowed().is_none();
         let of_policy = || {
@@ -94,7 +91,7 @@ pub(super) fn shares(
         let known = match (known, ShareTest::new(f64::from(ppm) / PPM)) {
             (Some(known), _) => known,
             (None, Ok(new)) => {
-                tests.push((group, ppm, new, HashSet::default()));
+                tests.push((group, ppm, new, identities.none()));
                 tests.len() - 1
             }
             (None, Err(_)) => continue,
@@ -138,18 +135,25 @@ fn mismatch(check: &AssignmentCheck, key: Group<'_>) -> String {
 }
 
 /// Identities that were served by both variants within one revision and cohort: sticky assignment rules that out.
-pub(super) fn stickiness(exchanges: &Exchanges<'_>, health: &mut CaptureHealth) -> Option<String> {
+pub(super) fn stickiness(
+    exchanges: &Exchanges<'_>,
+    identities: &Identities,
+    health: &mut CaptureHealth,
+) -> Option<String> {
     let groups = Groups::of(exchanges);
-    // For each identity in a group, a bit for each variant that served it.
-    let mut served: HashMap<(u64, usize), u8, RandomState> = HashMap::default();
-    for (kind, found) in primaries(exchanges) {
-        if let (Some(group), Some(identity)) = (groups.of_kind(kind), found.assigned_identity()) {
-            *served.entry((identity, group)).or_default() |=
-                1 << u8::from(found.variant() == Variant::Candidate);
+    // For each group who was served by control, and who by the candidate.
+    let none = |_| (identities.none(), identities.none());
+    let mut served: Vec<_> = groups.names.iter().map(none).collect();
+    for (kind, found, identity) in identified(exchanges, identities) {
+        if let Some((control, candidate)) = groups.of_kind(kind).and_then(|group| served.get_mut(group)) {
+            let by = if found.variant() == Variant::Candidate { candidate } else { control };
+            by.insert(identity);
         }
     }
-    let both = number(served.values().filter(|variants| **variants == 0b11).count());
-    let all = number(served.len());
+    let (both, all) = served.iter().fold((0, 0), |(both, all), (control, candidate)| {
+        let (of_both, of_either) = control.both_and_either(candidate);
+        (both + of_both, all + of_either)
+    });
     health.served_by_both = both;
     (both >= BOTH_MIN && share(both, all) > BOTH_SHARE_MAX).then(|| {
         format!(
@@ -171,6 +175,18 @@ impl ExpectedShare {
 /// Primary legs, each with the number of its kind.
 fn primaries<'a>(exchanges: &Exchanges<'a>) -> impl Iterator<Item = (usize, LegRef<'a>)> {
     exchanges.primaries().flatten().filter(|(_, found)| found.leg() == Leg::Primary)
+}
+
+/// Primary legs by whose identity the variant was chosen, each with the number of its kind and of the identity.
+fn identified<'a>(
+    exchanges: &Exchanges<'a>,
+    identities: &Identities,
+) -> impl Iterator<Item = (usize, LegRef<'a>, u32)> {
+    let primaries = exchanges.primaries().zip(identities.numbers());
+    primaries.filter_map(|(primary, identity)| {
+        let (kind, found) = primary?;
+        found.assigned_identity().map(|_| (kind, found, *identity))
+    })
 }
 
 /// Groups of primary legs, in order of first appearance.

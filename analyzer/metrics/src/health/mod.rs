@@ -25,6 +25,7 @@ use weir_stats::{Arms, Stratified, bounded};
 
 use crate::exchange::Exchanges;
 use crate::figures::LegRef;
+use crate::identities::Identities;
 
 /// Chance that one sequential check names a problem where there is none, over all looks.
 const ALPHA: f64 = 0.001;
@@ -35,6 +36,7 @@ const SHARE_DIFFERENCE_MAX: f64 = 0.05;
 /// probes: the numbers of one worker run through all of them.
 pub(crate) fn capture_health<'a>(
     exchanges: &Exchanges<'a>,
+    identities: &Identities,
     expected: &[ExpectedShare],
     numbered: impl Iterator<Item = LegRef<'a>> + Clone + Sync,
 ) -> CaptureHealth {
@@ -44,8 +46,8 @@ pub(crate) fn capture_health<'a>(
     let ((lost, gaps), steps) = thread::scope(|scope| {
         let of_numbers =
             scope.spawn(|| (completeness::gaps(exchanges, numbered.clone()), clock::steps(numbered.clone())));
-        problems.extend(assignment::shares(exchanges, expected, &mut health));
-        problems.extend(assignment::stickiness(exchanges, &mut health));
+        problems.extend(assignment::shares(exchanges, identities, expected, &mut health));
+        problems.extend(assignment::stickiness(exchanges, identities, &mut health));
         let shadowed = pairing::shadowed(exchanges);
         problems.extend(pairing::arrival(exchanges, &shadowed, &mut health));
         problems.extend(pairing::slow_loss(&shadowed));

@@ -10,6 +10,7 @@ use weir_sample::{Leg, Variant};
 use super::*;
 use crate::exchange::Exchanges;
 use crate::figures::{Facts, Figures, Gathering, LegFigures};
+use crate::identities::Identities;
 use crate::marks::Marks;
 
 /// SplitMix64 (S. Vigna, public domain).
@@ -149,7 +150,8 @@ fn captured(seed: u64, people: u64, loss: Loss) -> Vec<Captured> {
 
 fn health_of(legs: &[Captured]) -> CaptureHealth {
     let figures = figures(legs);
-    capture_health(&Exchanges::new(figures.legs(), figures.rows()), &expected(), figures.legs())
+    let exchanges = Exchanges::new(figures.legs(), figures.rows());
+    capture_health(&exchanges, &Identities::of(&exchanges), &expected(), figures.legs())
 }
 
 /// The problems at any of eight looks.
@@ -208,7 +210,9 @@ fn a_planted_sample_ratio_mismatch_is_found_and_named() {
     let exchanges = Exchanges::new(figures.legs(), figures.rows());
     let other = [ExpectedShare { revision: 5, ..expected()[0].clone() }];
     assert!(
-        capture_health(&exchanges, &other, std::iter::empty()).assignments.is_empty(),
+        capture_health(&exchanges, &Identities::of(&exchanges), &other, std::iter::empty())
+            .assignments
+            .is_empty(),
         "another revision's share"
     );
 }
@@ -255,7 +259,8 @@ fn samples_that_carry_share_and_copies_need_no_policy_and_no_chances() {
     }
     let health = |legs: &[Captured]| {
         let figures = figures(legs);
-        capture_health(&Exchanges::new(figures.legs(), figures.rows()), &[], std::iter::empty())
+        let exchanges = Exchanges::new(figures.legs(), figures.rows());
+        capture_health(&exchanges, &Identities::of(&exchanges), &[], std::iter::empty())
     };
     let healthy = health(&legs);
     assert_eq!((healthy.problems, healthy.half_pairs), (Vec::<String>::new(), 0));

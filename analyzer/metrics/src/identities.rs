@@ -1,0 +1,72 @@
+//! Identities by small numbers, which sums, sets and clusters are kept by: found in a table once for all that ask who it was.
+
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+
+use crate::exchange::{Exchange, Exchanges};
+
+/// The identities of all exchanges, numbered in order of first appearance.
+#[derive(Debug)]
+pub(crate) struct Identities {
+    /// By exchange; where no identity is known a number of its own.
+    numbers: Vec<u32>,
+    count: u32,
+}
+
+/// Some of the identities, a bit for each.
+#[derive(Clone, Debug)]
+pub(crate) struct Group(Vec<u64>);
+
+impl Identities {
+    pub(crate) fn of(exchanges: &Exchanges<'_>) -> Self {
+        let mut known: HashMap<u64, u32, RandomState> = HashMap::default();
+        let mut count = 0_u32;
+        let of = |exchange: Exchange<'_>| exchange.legs().find_map(|found| found.identity());
+        let numbers = exchanges
+            .iter()
+            .map(|exchange| {
+                let fresh = count;
+                let number = of(exchange).map_or(fresh, |identity| *known.entry(identity).or_insert(fresh));
+                count = count.saturating_add(u32::from(number == fresh));
+                number
+            })
+            .collect();
+        Self { numbers, count }
+    }
+
+    /// By exchange.
+    pub(crate) fn numbers(&self) -> &[u32] {
+        &self.numbers
+    }
+
+    /// Whether any has several exchanges.
+    pub(crate) fn repeat(&self) -> bool {
+        (self.count as usize) < self.numbers.len()
+    }
+
+    /// None of them.
+    pub(crate) fn none(&self) -> Group {
+        Group(vec![0; self.count as usize / 64 + 1])
+    }
+}
+
+impl Group {
+    /// Takes one in; whether it was not there before.
+    pub(crate) fn insert(&mut self, number: u32) -> bool {
+        let bit = 1 << (number % 64);
+        self.0.get_mut(number as usize / 64).is_some_and(|bits| {
+            let fresh = *bits & bit == 0;
+            *bits |= bit;
+            fresh
+        })
+    }
+
+    /// How many are in this group and the other, and how many in one of them at least.
+    pub(crate) fn both_and_either(&self, other: &Self) -> (u64, u64) {
+        let bits = self.0.iter().zip(&other.0);
+        bits.fold((0, 0), |(both, either), (one, other)| {
+            (both + u64::from((one & other).count_ones()), either + u64::from((one | other).count_ones()))
+        })
+    }
+}
