@@ -19,10 +19,11 @@
 
 use weir_gate::{AssignmentCheck, CaptureHealth};
 use weir_policy::{Mode, Policy, Share};
-use weir_sample::{Leg, Variant};
+use weir_sample::Variant;
 use weir_stats::share::ShareTest;
 
-use super::{ALPHA, Group, group, group_name, percent, share};
+use super::groups::Groups;
+use super::{ALPHA, Group, group_name, percent, share};
 use crate::exchange::Exchanges;
 use crate::figures::LegRef;
 use crate::identities::{self, Identities};
@@ -172,11 +173,6 @@ impl ExpectedShare {
     }
 }
 
-/// Primary legs, each with the number of its kind.
-fn primaries<'a>(exchanges: &Exchanges<'a>) -> impl Iterator<Item = (usize, LegRef<'a>)> {
-    exchanges.primaries().flatten().filter(|(_, found)| found.leg() == Leg::Primary)
-}
-
 /// Primary legs by whose identity the variant was chosen, each with the number of its kind and of the identity.
 fn identified<'a>(
     exchanges: &Exchanges<'a>,
@@ -187,42 +183,4 @@ fn identified<'a>(
         let (kind, found) = primary?;
         found.assigned_identity().map(|_| (kind, found, *identity))
     })
-}
-
-/// Groups of primary legs, in order of first appearance.
-struct Groups<'a> {
-    names: Vec<Group<'a>>,
-    /// The least chance of capture among the legs of each.
-    least: Vec<f64>,
-    /// For each kind of leg the place of its group.
-    of_kind: Vec<Option<usize>>,
-}
-
-impl<'a> Groups<'a> {
-    fn of(exchanges: &Exchanges<'a>) -> Self {
-        let of_kind = vec![None; exchanges.kind_places()];
-        let mut groups = Self { names: Vec::new(), least: Vec::new(), of_kind };
-        for (kind, found) in primaries(exchanges) {
-            let place = groups.of_kind(kind).unwrap_or_else(|| groups.place(kind, group(found)));
-            if let Some(known) = groups.least.get_mut(place) {
-                *known = found.inclusion_probability().min(*known);
-            }
-        }
-        groups
-    }
-
-    fn of_kind(&self, kind: usize) -> Option<usize> {
-        self.of_kind.get(kind).copied().flatten()
-    }
-
-    /// The place of a group, which a kind has from now on.
-    fn place(&mut self, kind: usize, group: Group<'a>) -> usize {
-        let place = self.names.iter().position(|known| *known == group).unwrap_or_else(|| {
-            self.names.push(group);
-            self.least.push(f64::INFINITY);
-            self.names.len() - 1
-        });
-        self.of_kind.get_mut(kind).into_iter().for_each(|of| *of = Some(place));
-        place
-    }
 }

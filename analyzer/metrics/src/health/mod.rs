@@ -10,6 +10,7 @@ mod assignment;
 mod clock;
 mod completeness;
 mod emitters;
+mod groups;
 mod mixture;
 mod pairing;
 #[cfg(test)]

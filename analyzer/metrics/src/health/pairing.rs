@@ -10,7 +10,8 @@ use weir_gate::CaptureHealth;
 use weir_sample::Variant;
 use weir_stats::share::ShareTest;
 
-use super::{ALPHA, Group, differ, flag, group, number, percent};
+use super::groups::Groups;
+use super::{ALPHA, differ, flag, number, percent};
 use crate::exchange::{Exchange, Exchanges};
 
 /// Pairs that should be there before their rate says something.
@@ -112,17 +113,19 @@ fn settled<'a>(exchanges: &Exchanges<'a>) -> impl Fn(&Exchange<'a>) -> bool + us
 
 /// Control's settled primaries, each with its chance of a shadow; those that cannot have one are left out.
 pub(super) fn shadowed(exchanges: &Exchanges<'_>) -> Vec<Candidate> {
-    let inclusion = shadow_inclusions(exchanges);
+    let groups = Groups::of(exchanges);
+    let usual = usual(exchanges, &groups);
     let settled = settled(exchanges);
     exchanges
         .iter()
-        .filter(|exchange| settled(exchange))
-        .filter_map(|exchange| {
-            let primary = exchange.primary.filter(|found| found.variant() == Variant::Control)?;
+        .zip(exchanges.primaries())
+        .filter(|(exchange, _)| settled(exchange))
+        .filter_map(|(exchange, primary)| {
+            let (kind, primary) = primary.filter(|(_, found)| found.variant() == Variant::Control)?;
             let paired = exchange.pair().is_some();
             let own = primary.inclusion_probability();
-            let usual = inclusion.get(&group(primary)).filter(|_| primary.emitter().is_some());
-            let chance = match usual {
+            let usual = groups.of_kind(kind).and_then(|group| usual.get(group)?.as_ref());
+            let chance = match usual.filter(|_| primary.emitter().is_some()) {
                 _ if primary.shadowed().is_some() => flag(primary.shadowed() == Some(true) || paired),
                 // A cap or a filter of the policy kept this exchange from being copied: it was captured for its own sake.
                 Some(usual) if own < usual.primary && !paired => 0.0,
@@ -135,21 +138,24 @@ pub(super) fn shadowed(exchanges: &Exchanges<'_>) -> Vec<Candidate> {
 }
 
 /// Inclusion probabilities of exchanges that have a shadow.
+#[derive(Clone)]
 struct Usual {
     primary: f64,
     shadow: f64,
 }
 
-/// The chance of a shadow copy by revision and cohort, where any was captured by the filter.
-fn shadow_inclusions<'a>(exchanges: &Exchanges<'a>) -> BTreeMap<Group<'a>, Usual> {
-    exchanges
-        .iter()
-        .filter_map(|exchange| {
-            let primary = exchange.primary?;
-            let shadow = exchange.shadow.filter(|found| found.emitter().is_some())?;
-            let usual =
-                Usual { primary: primary.inclusion_probability(), shadow: shadow.inclusion_probability() };
-            Some((group(primary), usual))
-        })
-        .collect()
+/// For each group the chance of a shadow copy, where any was captured by the filter: that of the last one.
+fn usual(exchanges: &Exchanges<'_>, groups: &Groups<'_>) -> Vec<Option<Usual>> {
+    let mut usual = vec![None; groups.names.len()];
+    for (exchange, primary) in exchanges.iter().zip(exchanges.primaries()) {
+        let (Some((kind, primary)), Some(shadow)) = (primary, exchange.shadow) else { continue };
+        let of_group = groups.of_kind(kind).and_then(|group| usual.get_mut(group));
+        if let Some(usual) = of_group.filter(|_| shadow.emitter().is_some()) {
+            *usual = Some(Usual {
+                primary: primary.inclusion_probability(),
+                shadow: shadow.inclusion_probability(),
+            });
+        }
+    }
+    usual
 }
