@@ -253,6 +253,7 @@ impl<'a, 'b> Builder<'a, 'b> {
         mut people: People<'_>,
     ) -> Built {
         let silent = people.are_silent();
+        let pairs = self.pairs.origins.len();
         let mut strata: Vec<Stratum> = vec![Stratum::default(); self.stratum_sizes.len()];
         let mut values = 0_u64;
         let mut has = Vec::with_capacity(self.exchanges.len());
@@ -270,7 +271,7 @@ impl<'a, 'b> Builder<'a, 'b> {
                     people.paired(id, Leg::Primary, series.pairs.len());
                     people.paired(id, Leg::Shadow, series.pairs.len());
                 }
-                series.pairs.push((control, candidate));
+                series.pairs.push_within((control, candidate), pairs);
                 of_exchange.pair();
             }
             if let (Some(control), Some(noise)) = (of_primary, of_noise)
@@ -280,17 +281,21 @@ impl<'a, 'b> Builder<'a, 'b> {
                 of_exchange.noise_pair();
             }
             let place = self.stratum_places.get(index).map_or(0, |place| *place as usize);
-            if let (Some(Some(arm)), Some(primary), Some(number), Some(stratum)) =
-                (self.arms.get(index), exchange.primary, of_primary, strata.get_mut(place))
-            {
-                let (of_candidate, values) = match arm {
-                    Variant::Control => (false, &mut stratum.control),
-                    Variant::Candidate => (true, &mut stratum.candidate),
+            if let (Some(Some(arm)), Some(primary), Some(number), Some(stratum), Some(sizes)) = (
+                self.arms.get(index),
+                exchange.primary,
+                of_primary,
+                strata.get_mut(place),
+                self.stratum_sizes.get(place),
+            ) {
+                let (of_candidate, values, most) = match arm {
+                    Variant::Control => (false, &mut stratum.control, sizes.0),
+                    Variant::Candidate => (true, &mut stratum.candidate, sizes.1),
                 };
                 if !silent {
                     people.unpaired(primary.sample_id(), of_candidate, place, values.len());
                 }
-                values.push(number);
+                values.push_within(number, most);
                 of_exchange.primary();
             }
             has.push(of_exchange);

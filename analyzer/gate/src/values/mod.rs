@@ -122,6 +122,11 @@ impl Values {
 
     /// Appends a number.
     pub fn push(&mut self, value: f64) {
+        self.push_within(value, 0);
+    }
+
+    /// Appends a number to what will be so many: memory is taken at once, and [`Self::shrink_to_fit`] gives back what was too much.
+    pub fn push_within(&mut self, value: f64, most: usize) {
         let fits = match &mut self.0 {
             Form::Same(same, count) if *count == 0 || alike(*same, value) => {
                 (*same, *count) = (value, *count + 1);
@@ -134,7 +139,7 @@ impl Values {
             Form::Doubles(kept) => pushed(kept, value),
         };
         if !fits {
-            let room = self.len() + 1;
+            let room = most.max(self.len() + 1);
             let width = self.width().max(Width::of(value));
             *self = Self::kept(width, self.iter().chain(iter::once(value)), room);
         }

@@ -56,9 +56,14 @@ impl Pairs {
     }
 
     /// Appends a pair.
-    pub fn push(&mut self, (control, candidate): (f64, f64)) {
-        self.control.push(control);
-        self.candidate.push(candidate);
+    pub fn push(&mut self, pair: (f64, f64)) {
+        self.push_within(pair, 0);
+    }
+
+    /// Appends a pair to what will be so many: see [`Values::push_within`].
+    pub fn push_within(&mut self, (control, candidate): (f64, f64), most: usize) {
+        self.control.push_within(control, most);
+        self.candidate.push_within(candidate, most);
     }
 
     /// The pairs from one place to below another, as far as there are any.
