@@ -294,3 +294,31 @@ fn shortened(text: &str) -> String {
     let kept: String = text.chars().take(TEXT_CHARACTERS_MAX).collect();
     format!("{kept}… ({} more characters)", characters - TEXT_CHARACTERS_MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_first_of_many_are_those_that_a_sort_puts_first(
+            numbers in prop::collection::vec(0_u8..20, 0..300),
+            most in 0_usize..80,
+        ) {
+            let items: Vec<(u8, usize)> = numbers.into_iter().enumerate().map(|(at, number)| (number, at)).collect();
+            let mut sorted = items.clone();
+            sorted.sort_unstable();
+            sorted.truncate(most);
+            prop_assert_eq!(first(items.into_iter(), most, Ord::cmp), sorted);
+        }
+
+        #[test]
+        fn a_median_is_the_middle_of_the_sorted_values(values in prop::collection::vec(-9.0..9.0_f64, 1..50)) {
+            let mut sorted = values.clone();
+            sorted.sort_unstable_by(f64::total_cmp);
+            prop_assert_eq!(Some(median(values.into_iter())), sorted.get((sorted.len() - 1) / 2).copied());
+        }
+    }
+}

@@ -70,3 +70,21 @@ impl Group {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_takes_each_identity_once_and_is_held_against_another() {
+        let identities = Identities { numbers: vec![0, 1, 0], count: 200 };
+        let (mut one, mut other) = (identities.none(), identities.none());
+        for number in [0, 63, 64, 199] {
+            assert!(one.insert(number) && !one.insert(number), "{number}");
+        }
+        assert!(other.insert(64) && other.insert(7));
+        assert_eq!((one.both_and_either(&other), other.both_and_either(&one)), ((1, 5), (1, 5)));
+        assert_eq!(one.both_and_either(&identities.none()), (0, 4));
+        assert!(!one.insert(100_000), "that is nobody");
+    }
+}

@@ -173,3 +173,56 @@ impl Columns {
         Beside { clusters: self.clusters.into(), labels: self.labels.into() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+    use super::*;
+
+    fn has(parts: &[fn(&mut Has)]) -> Has {
+        let mut has = Has::default();
+        parts.iter().for_each(|part| part(&mut has));
+        has
+    }
+
+    #[test]
+    fn what_stands_beside_values_is_that_of_the_exchanges_that_have_them() {
+        let all = has(&[Has::pair, Has::noise_pair, Has::primary]);
+        let of: [(Has, Option<u32>, Option<Variant>, usize); 5] = [
+            (all, Some(0), Some(Variant::Control), 0),
+            (Has::default(), Some(1), Some(Variant::Control), 0),
+            (has(&[Has::primary]), None, Some(Variant::Candidate), 1),
+            (has(&[Has::pair]), Some(2), None, 1),
+            (has(&[Has::primary]), None, Some(Variant::Control), 1),
+        ];
+        let mut gathering = Gathering::new(&[(2, 0), (1, 1)], 3);
+        for (at, (has, pair, arm, stratum)) in (0..).zip(of) {
+            gathering.note_lengths();
+            gathering.add(has, pair, arm, stratum, (Some(10 + at), Some(20 + at)));
+        }
+        let pattern = gathering.pattern(of.iter().map(|(has, ..)| *has).collect());
+        assert_eq!(*pattern.places, [0, 2]);
+        assert_eq!((&*pattern.pairs.clusters, &*pattern.pairs.labels), (&vec![10, 13], &vec![20, 23]));
+        assert_eq!(
+            (&*pattern.strata[0].control.clusters, &*pattern.strata[0].candidate.clusters),
+            (&vec![10], &vec![])
+        );
+        assert_eq!(
+            (&*pattern.strata[1].control.labels, &*pattern.strata[1].candidate.labels),
+            (&vec![24], &vec![22])
+        );
+        let lengths: Vec<Prefix> = pattern.lengths.iter().map(|lengths| lengths.prefix(&[1, 0])).collect();
+        let expected = [
+            (0, 0, [(0, 0), (0, 0)]),
+            (1, 1, [(0, 0), (1, 0)]),
+            (1, 1, [(0, 0), (1, 0)]),
+            (1, 1, [(0, 1), (1, 0)]),
+            (2, 1, [(0, 1), (1, 0)]),
+        ];
+        let expected: Vec<Prefix> = expected
+            .into_iter()
+            .map(|(pairs, noise_pairs, strata)| Prefix { pairs, noise_pairs, strata: strata.to_vec() })
+            .collect();
+        assert_eq!(lengths, expected);
+    }
+}

@@ -13,7 +13,9 @@ const HEAD_MASK: u64 = (1 << (8 * HEAD_BYTES)) - 1;
 const BLOCK: usize = 64;
 /// Bytes that a processor looks at together.
 const LANES: usize = 16;
-/// Bits of the filter's places: few enough words that they stay near to the processor, and many enough bits that one in a hundred is set.
+/// Bytes of a phrase that tell it from most others that begin with the same word.
+const LONG: usize = 8;
+/// Bits of a filter's places: few enough words that they stay near to the processor, and many enough bits that one in a hundred is set.
 const SLOT_BITS: u32 = 15;
 /// The first byte of a character that is not ASCII, at least.
 const LEAD: u8 = 0xc0;
@@ -30,8 +32,12 @@ const LOWER: u64 = 0x2020_2020_2020_2020;
 pub(crate) struct Phrases<const LISTS: usize> {
     /// Phrases with their first bytes, in order of these, each with the place of its list.
     by_head: Vec<(u64, &'static str, usize)>,
-    /// A bit for each [`slot`]: whether a head may be there.
-    filter: Box<[u64; 1 << (SLOT_BITS - 6)]>,
+    /// Whether a head may be there: few are.
+    heads: Filter,
+    /// The same for the first [`LONG`] bytes, which tell phrases from frequent words that they begin with; phrases that are shorter
+    /// are in `short` by their heads.
+    long: Filter,
+    short: Filter,
 }
 
 impl<const LISTS: usize> Phrases<LISTS> {
@@ -44,18 +50,15 @@ impl<const LISTS: usize> Phrases<LISTS> {
             by_head.extend(phrases.iter().filter_map(head));
         }
         by_head.sort_unstable();
-        let mut filter = Box::new([0; 1 << (SLOT_BITS - 6)]);
-        for (head, ..) in &by_head {
-            let slot = slot(*head);
-            filter.get_mut(slot >> 6).into_iter().for_each(|bits| *bits |= 1 << (slot & 63));
+        let (mut heads, mut long, mut short) = (Filter::default(), Filter::default(), Filter::default());
+        for (head, phrase, _) in &by_head {
+            heads.add(*head);
+            match phrase.as_bytes().first_chunk() {
+                Some(bytes) => long.add(long_head(*bytes)),
+                None => short.add(*head),
+            }
         }
-        Self { by_head, filter }
-    }
-
-    /// Whether a phrase may have this head.
-    fn may_have(&self, head: u64) -> bool {
-        let slot = slot(head);
-        self.filter.get(slot >> 6).is_some_and(|bits| bits >> (slot & 63) & 1 == 1)
+        Self { by_head, heads, long, short }
     }
 
     /// For each list whether a folded text holds one of its phrases within so many of its first bytes.
@@ -116,12 +119,21 @@ impl<const LISTS: usize> Search<'_, LISTS> {
     /// Looks at a place: no phrase begins at nearly all of them.
     fn look_at(&mut self, at: usize) {
         let rest = self.text.as_bytes().get(at..).unwrap_or_default();
-        let head = match rest.first_chunk::<8>() {
-            Some(head) => (u64::from_le_bytes(*head) | LOWER) & HEAD_MASK,
-            None => rest.first_chunk().map_or(0, number),
+        let Some(bytes) = rest.first_chunk() else {
+            return self.look_at_end(at, rest);
         };
-        if self.phrases.may_have(head) {
+        let long = long_head(*bytes);
+        let (head, phrases) = (long & HEAD_MASK, self.phrases);
+        if phrases.heads.may_have(head) && (phrases.long.may_have(long) || phrases.short.may_have(head)) {
             self.note(at, head);
+        }
+    }
+
+    /// Looks at a place near the end of the text.
+    #[cold]
+    fn look_at_end(&mut self, at: usize, rest: &[u8]) {
+        if let Some(bytes) = rest.first_chunk() {
+            self.note(at, number(bytes));
         }
     }
 
@@ -261,10 +273,36 @@ fn number(head: &[u8; HEAD_BYTES]) -> u64 {
     (head.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)) | LOWER) & HEAD_MASK
 }
 
-/// Where the filter has a head: its upper bits multiplied by the golden ratio (D. Knuth, "The Art of Computer Programming",
+/// The first bytes, as many as are told apart at once, as a number, without regard to ASCII's case.
+fn long_head(bytes: [u8; LONG]) -> u64 {
+    u64::from_le_bytes(bytes) | LOWER
+}
+
+/// Numbers of which one that is not there is passed over nearly always: a bit for each place that a number may have.
+struct Filter(Box<[u64; 1 << (SLOT_BITS - 6)]>);
+
+impl Default for Filter {
+    fn default() -> Self {
+        Self(Box::new([0; 1 << (SLOT_BITS - 6)]))
+    }
+}
+
+impl Filter {
+    fn add(&mut self, number: u64) {
+        let slot = slot(number);
+        self.0.get_mut(slot >> 6).into_iter().for_each(|bits| *bits |= 1 << (slot & 63));
+    }
+
+    fn may_have(&self, number: u64) -> bool {
+        let slot = slot(number);
+        self.0.get(slot >> 6).is_some_and(|bits| bits >> (slot & 63) & 1 == 1)
+    }
+}
+
+/// Where a filter has a number: its upper bits multiplied by the golden ratio (D. Knuth, "The Art of Computer Programming",
 /// volume 3, section 6.4).
-fn slot(head: u64) -> usize {
-    (head.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - SLOT_BITS)) as usize
+fn slot(number: u64) -> usize {
+    (number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - SLOT_BITS)) as usize
 }
 
 #[cfg(test)]
