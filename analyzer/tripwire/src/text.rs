@@ -172,6 +172,8 @@ mod tests {
             ("どこにありますか、わたしのにもつは、いまどこですか", Some("japanese")),
             ("Paket 42", None),
             ("Zzz zzzz zzz zzzzz zzzzzzz zzzzz", None),
+            ("Zzz the zzz of zzzzz zzzzzzz zzzzz", None),
+            ("The zzz of zzzzz is und zzzzzzz das zzzzz", None),
         ];
         for (text, expected) in cases {
             assert_eq!(language(text), expected, "{text}");
