@@ -8,7 +8,7 @@ use weir_stats::quantile;
 
 use crate::places::Places;
 use crate::series::{MetricSeries, Stratum};
-use crate::values::{Spare, Values};
+use crate::values::{Values, with_sums};
 
 /// What is estimated.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -74,14 +74,14 @@ pub(crate) fn of_strata(series: &MetricSeries, quantity: Quantity) -> f64 {
                 (percentile.map_or(value, |percentile| flag(value <= percentile)), cluster)
             })
         });
-        design_effect(&mut Spare::new(), groups)
+        with_sums(|sums| design_effect(sums, groups))
     };
     let control = arm(|stratum| (&stratum.control, &stratum.control_clusters));
     control.max(arm(|stratum| (&stratum.candidate, &stratum.candidate_clusters)))
 }
 
 fn one(values: impl Iterator<Item = (f64, u32)> + Clone) -> f64 {
-    design_effect(&mut Spare::new(), [values])
+    with_sums(|sums| design_effect(sums, [values]))
 }
 
 fn at(values: impl Iterator<Item = f64>, share: f64) -> f64 {

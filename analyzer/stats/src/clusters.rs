@@ -76,12 +76,6 @@ pub struct Sums {
 }
 
 impl Sums {
-    /// How many clusters there is room for.
-    #[must_use]
-    pub fn capacity(&self) -> usize {
-        self.residuals.capacity()
-    }
-
     fn clear(&mut self) {
         self.residuals.clear();
         self.used.clear();

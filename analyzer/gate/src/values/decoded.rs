@@ -4,7 +4,7 @@
 //! each time costs as much as the calculation.
 
 use std::cell::RefCell;
-use std::ops::{Deref, DerefMut};
+use std::ops::Deref;
 
 use weir_stats::clusters::Sums;
 
@@ -15,7 +15,7 @@ const PART: usize = 512;
 
 thread_local! {
     static PAIRS: RefCell<Vec<(f64, f64)>> = const { RefCell::new(Vec::new()) };
-    static CLUSTERS: RefCell<Sums> = RefCell::default();
+    static SUMS: RefCell<Sums> = RefCell::default();
 }
 
 /// Pairs, sixteen bytes each.
@@ -69,37 +69,11 @@ impl Drop for Decoded {
 }
 
 /// Room for sums of clusters; what it holds does not matter.
-pub(crate) struct Spare(Sums);
-
-impl Spare {
-    pub(crate) fn new() -> Self {
-        Self(CLUSTERS.take())
-    }
-}
-
-impl Deref for Spare {
-    type Target = Sums;
-
-    fn deref(&self) -> &Sums {
-        &self.0
-    }
-}
-
-impl DerefMut for Spare {
-    fn deref_mut(&mut self) -> &mut Sums {
-        &mut self.0
-    }
-}
-
-impl Drop for Spare {
-    fn drop(&mut self) {
-        let own = std::mem::take(&mut self.0);
-        CLUSTERS.with_borrow_mut(|spare| {
-            if own.capacity() > spare.capacity() {
-                *spare = own;
-            }
-        });
-    }
+pub(crate) fn with_sums<R>(take: impl FnOnce(&mut Sums) -> R) -> R {
+    let mut sums = SUMS.take();
+    let taken = take(&mut sums);
+    SUMS.set(sums);
+    taken
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use std::iter;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-pub(crate) use decoded::{Decoded, Spare};
+pub(crate) use decoded::{Decoded, with_sums};
 pub(crate) use kept::chosen;
 use kept::{Kept, Width, alike};
 pub use pairs::Pairs;
