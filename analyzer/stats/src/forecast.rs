@@ -52,7 +52,8 @@ impl Shape {
 
 /// How many more values until a half width of `half_now` at `n_now` has shrunk to `room` (the distance between
 /// estimate and margin). `Some(0)` where it fits already; None where `room` is not positive (the estimate is at or
-/// past the margin: more values do not help) or where it would take more than [`FORECAST_MAX`].
+/// past the margin: more values do not help), where `n_now` values are too few for any interval of this shape, or
+/// where it would take more than [`FORECAST_MAX`].
 #[must_use]
 pub fn needed_more(shape: Shape, n_now: u64, half_now: f64, room: f64) -> Option<u64> {
     if !(room > 0.0 && half_now.is_finite()) || n_now == 0 {

@@ -40,12 +40,23 @@ proptest! {
     fn a_forecast_is_zero_exactly_when_the_interval_fits(half in 0.001_f64..1.0, room in 0.001_f64..1.0, n in 20_u64..5_000) {
         for shape in [Shape::Bounded { sd: 0.3, range: 2.0, alpha: 0.01 }, Shape::Asymptotic { alpha: 0.01, tuned_n: 500.0 }] {
             match needed_more(shape, n, half, room) {
-                Some(0) => prop_assert!(half <= room),
-                Some(more) => prop_assert!(half > room && more <= FORECAST_MAX),
-                None => prop_assert!(half > room),
+                Some(0) => prop_assert!(half <= room && has_interval(shape, n)),
+                Some(more) => prop_assert!(half > room && more <= FORECAST_MAX && has_interval(shape, n)),
+                None => prop_assert!(half > room || !has_interval(shape, n)),
             }
         }
     }
+
+    #[test]
+    fn nothing_is_forecast_from_so_few_values_that_they_have_no_interval(n in 0_u64..60, room in 0.001_f64..1.0) {
+        let shape = Shape::Asymptotic { alpha: 0.01, tuned_n: 500.0 };
+        prop_assert_eq!(needed_more(shape, n, room, room), has_interval(shape, n).then_some(0));
+    }
+}
+
+/// Is there an interval of this shape from `n` values? Its width is then once itself.
+fn has_interval(shape: Shape, n: u64) -> bool {
+    shape.shrink(n, n) == 1.0
 }
 
 #[test]
