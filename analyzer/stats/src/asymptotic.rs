@@ -18,6 +18,7 @@ use crate::estimate::Estimate;
 use crate::moments::{Moments, PairMoments};
 use crate::real::{exp, exp_m1, ln};
 use crate::strata::Stratified;
+use crate::sums::{Column, PairSums};
 
 /// The n at which intervals are narrowest where nothing else is said.
 pub const TUNED_N: f64 = 500.0;
@@ -77,6 +78,23 @@ pub fn paired_difference(pairs: &[(f64, f64)], alpha: f64, tuned_n: f64) -> Resu
     symmetric(moments, size, alpha, tuned_n)
 }
 
+/// [`mean`] of values of which sums are left.
+///
+/// # Errors
+/// As [`mean`].
+pub fn mean_of_sums(values: &Column, alpha: f64, tuned_n: f64) -> Result<Estimate, StatsError> {
+    symmetric(values.moments, size_of(values.sizes, values.moments.n), alpha, tuned_n)
+}
+
+/// [`paired_difference`] of pairs of which sums are left.
+///
+/// # Errors
+/// As [`mean`].
+pub fn paired_difference_of_sums(pairs: &PairSums, alpha: f64, tuned_n: f64) -> Result<Estimate, StatsError> {
+    let size = size_of(pairs.sizes.0 + pairs.sizes.1, 2 * pairs.differences.n);
+    symmetric(pairs.differences, size, alpha, tuned_n)
+}
+
 /// Confidence sequence for the relative change `mean(second) / mean(first) - 1`.
 ///
 /// The influence values of the ratio `q` are `y - q x`; the interval is the set of `q` for which their mean is not
@@ -88,12 +106,31 @@ pub fn paired_difference(pairs: &[(f64, f64)], alpha: f64, tuned_n: f64) -> Resu
 pub fn paired_ratio(pairs: &[(f64, f64)], alpha: f64, tuned_n: f64) -> Result<Estimate, StatsError> {
     check_alpha(alpha)?;
     check_finite(pairs.iter().flat_map(|pair| [pair.0, pair.1]))?;
-    let n = pairs.len();
-    let moments = PairMoments::of(pairs);
+    let size = mean_size(pairs.iter().map(|pair| pair.0));
+    ratio_of_moments(&PairMoments::of(pairs), size, alpha, tuned_n)
+}
+
+/// [`paired_ratio`] of pairs of which sums are left.
+///
+/// # Errors
+/// As [`paired_ratio`].
+pub fn paired_ratio_of_sums(pairs: &PairSums, alpha: f64, tuned_n: f64) -> Result<Estimate, StatsError> {
+    check_alpha(alpha)?;
+    ratio_of_moments(&pairs.moments, size_of(pairs.sizes.0, pairs.moments.first.n), alpha, tuned_n)
+}
+
+/// The relative change of pairs whose first values have this size.
+fn ratio_of_moments(
+    moments: &PairMoments,
+    size: f64,
+    alpha: f64,
+    tuned_n: f64,
+) -> Result<Estimate, StatsError> {
+    let n = moments.first.n;
     let boundary = boundary(n, alpha, tuned_n)?;
     let per_mean = boundary * boundary / n.saturating_sub(1).max(1) as f64;
     // The imagined pair misses the ratio by the size of control.
-    let floor = mean_size(pairs.iter().map(|pair| pair.0)).powi(2);
+    let floor = size.powi(2);
     fieller(Fieller {
         control: moments.first.mean,
         candidate: moments.second.mean,
@@ -134,11 +171,19 @@ pub fn unpaired_difference(
     alpha: f64,
     tuned_n: f64,
 ) -> Result<Estimate, StatsError> {
-    let sums = ArmSums::of(strata, alpha)?;
-    let half = boundary(sums.n, alpha, tuned_n)?
-        * (sums.n as f64 * (sums.variance_control + sums.variance_candidate)).sqrt();
-    let value = sums.candidate - sums.control;
-    Ok(Estimate { value, low: value - half, high: value + half, n: sums.n })
+    ArmSums::of(strata, alpha)?.difference(alpha, tuned_n)
+}
+
+/// [`unpaired_difference`] of strata of which sums are left, each with its weight.
+///
+/// # Errors
+/// As [`mean`].
+pub fn unpaired_difference_of_sums(
+    strata: &[(&Column, &Column, f64)],
+    alpha: f64,
+    tuned_n: f64,
+) -> Result<Estimate, StatsError> {
+    ArmSums::of_sums(strata, alpha)?.difference(alpha, tuned_n)
 }
 
 /// Confidence sequence for the relative change of stratified means, candidate over control.
@@ -146,16 +191,19 @@ pub fn unpaired_difference(
 /// # Errors
 /// As [`paired_ratio`].
 pub fn unpaired_ratio(strata: &Stratified<'_>, alpha: f64, tuned_n: f64) -> Result<Estimate, StatsError> {
-    let sums = ArmSums::of(strata, alpha)?;
-    let scale = boundary(sums.n, alpha, tuned_n)?.powi(2) * sums.n as f64;
-    fieller(Fieller {
-        control: sums.control,
-        candidate: sums.candidate,
-        variance_control: scale * sums.variance_control,
-        variance_candidate: scale * sums.variance_candidate,
-        covariance: 0.0,
-        n: sums.n,
-    })
+    ArmSums::of(strata, alpha)?.ratio(alpha, tuned_n)
+}
+
+/// [`unpaired_ratio`] of strata of which sums are left, each with its weight.
+///
+/// # Errors
+/// As [`paired_ratio`].
+pub fn unpaired_ratio_of_sums(
+    strata: &[(&Column, &Column, f64)],
+    alpha: f64,
+    tuned_n: f64,
+) -> Result<Estimate, StatsError> {
+    ArmSums::of_sums(strata, alpha)?.ratio(alpha, tuned_n)
 }
 
 /// Weighted means and the variances of these means.
@@ -170,18 +218,55 @@ struct ArmSums {
 impl ArmSums {
     fn of(strata: &Stratified<'_>, alpha: f64) -> Result<Self, StatsError> {
         check_alpha(alpha)?;
-        let n = strata.n_control().min(strata.n_candidate());
-        let mut sums =
-            Self { control: 0.0, candidate: 0.0, variance_control: 0.0, variance_candidate: 0.0, n };
+        let mut sums = Self::over(strata.n_control().min(strata.n_candidate()));
         for (arms, weight) in strata.weighted() {
-            let (mean, variance) = arm(arms.control)?;
-            sums.control += weight * mean;
-            sums.variance_control += weight * weight * variance;
-            let (mean, variance) = arm(arms.candidate)?;
-            sums.candidate += weight * mean;
-            sums.variance_candidate += weight * weight * variance;
+            sums.add(weight, arm(arms.control)?, arm(arms.candidate)?);
         }
         Ok(sums)
+    }
+
+    fn of_sums(strata: &[(&Column, &Column, f64)], alpha: f64) -> Result<Self, StatsError> {
+        check_alpha(alpha)?;
+        let (n, m) = strata
+            .iter()
+            .fold((0, 0), |(n, m), (control, candidate, _)| (n + control.moments.n, m + candidate.moments.n));
+        let mut sums = Self::over(n.min(m));
+        for (control, candidate, weight) in strata {
+            let of = |arm: &Column| spread(arm.moments, size_of(arm.sizes, arm.moments.n));
+            sums.add(*weight, of(control), of(candidate));
+        }
+        Ok(sums)
+    }
+
+    fn over(n: usize) -> Self {
+        Self { control: 0.0, candidate: 0.0, variance_control: 0.0, variance_candidate: 0.0, n }
+    }
+
+    /// A stratum: the mean of each arm and the variance of that mean.
+    fn add(&mut self, weight: f64, control: (f64, f64), candidate: (f64, f64)) {
+        self.control += weight * control.0;
+        self.variance_control += weight * weight * control.1;
+        self.candidate += weight * candidate.0;
+        self.variance_candidate += weight * weight * candidate.1;
+    }
+
+    fn difference(&self, alpha: f64, tuned_n: f64) -> Result<Estimate, StatsError> {
+        let half = boundary(self.n, alpha, tuned_n)?
+            * (self.n as f64 * (self.variance_control + self.variance_candidate)).sqrt();
+        let value = self.candidate - self.control;
+        Ok(Estimate { value, low: value - half, high: value + half, n: self.n })
+    }
+
+    fn ratio(&self, alpha: f64, tuned_n: f64) -> Result<Estimate, StatsError> {
+        let scale = boundary(self.n, alpha, tuned_n)?.powi(2) * self.n as f64;
+        fieller(Fieller {
+            control: self.control,
+            candidate: self.candidate,
+            variance_control: scale * self.variance_control,
+            variance_candidate: scale * self.variance_candidate,
+            covariance: 0.0,
+            n: self.n,
+        })
     }
 }
 
@@ -189,10 +274,12 @@ impl ArmSums {
 /// floor alone.
 fn arm(values: &[f64]) -> Result<(f64, f64), StatsError> {
     check_finite(values.iter().copied())?;
-    let moments = Moments::of(values.iter().copied());
-    let size = mean_size(values.iter().copied());
+    Ok(spread(Moments::of(values.iter().copied()), mean_size(values.iter().copied())))
+}
+
+fn spread(moments: Moments, size: f64) -> (f64, f64) {
     let divisor = moments.n.saturating_sub(1).max(1) as f64;
-    Ok((moments.mean, (moments.squares + size * size) / divisor / moments.n.max(1) as f64))
+    (moments.mean, (moments.squares + size * size) / divisor / moments.n.max(1) as f64)
 }
 
 /// Means and their variances times the squared boundary.
@@ -246,5 +333,9 @@ fn boundary(n: usize, alpha: f64, tuned_n: f64) -> Result<f64, StatsError> {
 /// How large the values are: their mean absolute value, 1 where all are zero.
 fn mean_size(values: impl Iterator<Item = f64>) -> f64 {
     let (n, sum) = values.fold((0_usize, 0.0), |(n, sum), value| (n + 1, sum + value.abs()));
-    if sum > 0.0 { sum / n as f64 } else { 1.0 }
+    size_of(sum, n)
+}
+
+fn size_of(sizes: f64, n: usize) -> f64 {
+    if sizes > 0.0 { sizes / n as f64 } else { 1.0 }
 }

@@ -20,6 +20,7 @@ use crate::estimate::Estimate;
 use crate::moments::Moments;
 use crate::real::{exp, ln, ln_1p};
 use crate::strata::Stratified;
+use crate::sums::{Column, Grid, PairSums};
 
 /// Largest share of the capital that a bet may lose in one step.
 const STAKE_MAX: f64 = 0.9;
@@ -120,6 +121,48 @@ pub fn paired_difference(
     Ok(Tally::of(unit).interval(alpha).affine(2.0 * scale, -scale))
 }
 
+/// [`mean`] of values of which sums are left, all of them in `low..=high`: at most as narrow, and the same where they lie on the
+/// points of the grid.
+///
+/// # Errors
+/// No values, `alpha` outside (0, 1).
+pub fn mean_of_sums(values: &Column, (low, high): (f64, f64), alpha: f64) -> Result<Estimate, StatsError> {
+    let scale = high - low;
+    let unit = to_unit((values.moments.mean - low) / scale);
+    Ok(Tally::of_grid(&values.grid, values.moments.n, unit, alpha)?.interval(alpha).affine(scale, low))
+}
+
+/// [`paired_difference`] of pairs of which sums are left, as [`mean_of_sums`].
+///
+/// # Errors
+/// As [`mean_of_sums`].
+pub fn paired_difference_of_sums(
+    pairs: &PairSums,
+    (low, high): (f64, f64),
+    alpha: f64,
+) -> Result<Estimate, StatsError> {
+    let scale = high - low;
+    let unit = to_unit(0.5 + pairs.differences.mean / (2.0 * scale));
+    let tally = Tally::of_grid(&pairs.grid, pairs.differences.n, unit, alpha)?;
+    Ok(tally.interval(alpha).affine(2.0 * scale, -scale))
+}
+
+/// [`unpaired_difference`] of strata of which sums are left, each with its weight, as [`mean_of_sums`].
+///
+/// # Errors
+/// As [`mean_of_sums`].
+pub fn unpaired_difference_of_sums(
+    strata: &[(&Column, &Column, f64)],
+    bounds: (f64, f64),
+    alpha: f64,
+) -> Result<Estimate, StatsError> {
+    let share = alpha / (2.0 * strata.len().max(1) as f64);
+    let each = strata.iter().map(|(control, candidate, weight)| {
+        Ok((mean_of_sums(control, bounds, share)?, mean_of_sums(candidate, bounds, share)?, *weight))
+    });
+    joined(each)
+}
+
 /// Difference of stratified means, candidate minus control, of values in `low..=high`: [`betting`] for each arm of
 /// each stratum at `alpha / (2 strata)`, joined by the union bound. Holds for any weights and any difference between
 /// the strata; the price is that the widths add up.
@@ -133,16 +176,27 @@ pub fn unpaired_difference(
 ) -> Result<Estimate, StatsError> {
     check_alpha(alpha)?;
     let share = alpha / (2.0 * strata.len() as f64);
-    let mut sum =
-        Estimate { value: 0.0, low: 0.0, high: 0.0, n: strata.n_control().min(strata.n_candidate()) };
-    for (arms, weight) in strata.weighted() {
-        let control = mean(arms.control, bounds, share)?;
-        let candidate = mean(arms.candidate, bounds, share)?;
+    let each = strata.weighted().map(|(arms, weight)| {
+        Ok((mean(arms.control, bounds, share)?, mean(arms.candidate, bounds, share)?, weight))
+    });
+    joined(each)
+}
+
+/// Control's and the candidate's mean of each stratum, weighted; `n` is that of the smaller arm.
+fn joined(
+    strata: impl Iterator<Item = Result<(Estimate, Estimate, f64), StatsError>>,
+) -> Result<Estimate, StatsError> {
+    let mut sum = Estimate { value: 0.0, low: 0.0, high: 0.0, n: 0 };
+    let (mut of_control, mut of_candidate) = (0, 0);
+    for stratum in strata {
+        let (control, candidate, weight) = stratum?;
         sum.value += weight * (candidate.value - control.value);
         sum.low += weight * (candidate.low - control.high);
         sum.high += weight * (candidate.high - control.low);
+        of_control += control.n;
+        of_candidate += candidate.n;
     }
-    Ok(sum)
+    Ok(Estimate { n: of_control.min(of_candidate), ..sum })
 }
 
 /// How many values in 0 to 1 there are of each size.
@@ -185,6 +239,13 @@ impl Tally {
             mean: sum / n.max(1) as f64,
             points: points.map(|(place, weight)| (at(place), *weight)).collect(),
         }
+    }
+
+    /// Of what is left of `n` values with that mean.
+    fn of_grid(grid: &Grid, n: usize, mean: f64, alpha: f64) -> Result<Self, StatsError> {
+        check_alpha(alpha)?;
+        check_some(n)?;
+        Ok(Self { n, mean, points: grid.points().collect() })
     }
 
     fn interval(&self, alpha: f64) -> Estimate {

@@ -7,6 +7,8 @@
 //! - [`asymptotic`]: for unbounded values and for ratios; holds as n grows, corrected for small n.
 //! - [`quantile`]: for quantiles of any values; holds at every n, for every distribution.
 //!
+//! Each takes values, or what is left of more values than can be kept: sums that add up ([`Column`], [`PairSums`], [`Buckets`]).
+//!
 //! [`powered`] corrects cheap scores by the truth where it is known.
 //! [`share`] tests a stated share in the same sense: the assignment of identities to variants.
 //! Beside them, [`fixed`] has the usual tests for one look at a finished comparison.
@@ -20,6 +22,7 @@
 pub mod asymptotic;
 pub mod binomial;
 pub mod bounded;
+mod buckets;
 pub mod clusters;
 mod error;
 mod estimate;
@@ -31,8 +34,11 @@ pub mod quantile;
 mod real;
 pub mod share;
 mod strata;
+mod sums;
 
+pub use buckets::{Buckets, Counting};
 pub use error::StatsError;
 pub use estimate::Estimate;
 pub use moments::{Moments, PairMoments, mean};
-pub use strata::{Arms, Stratified};
+pub use strata::{Arms, Stratified, weights};
+pub use sums::{Column, ColumnAdder, Grid, PairAdder, PairSums};

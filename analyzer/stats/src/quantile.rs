@@ -12,6 +12,7 @@
 //! Limits: an end exists only from some n on ([`values_needed`]; 95th percentile at alpha 0.05: 150 values). Cost:
 //! O(n).
 
+use crate::buckets::Buckets;
 use crate::error::{StatsError, check_alpha, check_finite};
 use crate::estimate::Estimate;
 use crate::real::ln;
@@ -30,11 +31,7 @@ pub fn quantile(values: &[f64], p: f64, alpha: f64) -> Result<Estimate, StatsErr
     check_probability(p)?;
     check_finite(values.iter().copied())?;
     let n = values.len();
-    let too_few = || StatsError::TooFew { n, minimum: values_needed(p, alpha) };
-    let (least, greatest) = plausible_counts(n, p, alpha).ok_or_else(too_few)?;
-    // With k values below the quantile, it is at least the k-th and at most the next one.
-    let places = (least.checked_sub(1), index(n, p), (greatest < n).then_some(greatest));
-    let (Some(low), Some(middle), Some(high)) = places else { return Err(too_few()) };
+    let (low, middle, high) = places(n, p, alpha)?;
     // The three places are found without sorting all values: each lies in what the one before leaves.
     let mut values = values.to_vec();
     let (below, value, above) = values.select_nth_unstable_by(middle, f64::total_cmp);
@@ -45,19 +42,43 @@ pub fn quantile(values: &[f64], p: f64, alpha: f64) -> Result<Estimate, StatsErr
     Ok(Estimate { value, low, high, n })
 }
 
+/// The same of counted values: the ends are the outer edges of the buckets that they fall into, so that the interval holds as well,
+/// and the quantile is the lower edge of its own.
+///
+/// # Errors
+/// As [`quantile`].
+pub fn quantile_of_counts(values: &Buckets, p: f64, alpha: f64) -> Result<Estimate, StatsError> {
+    check_alpha(alpha)?;
+    check_probability(p)?;
+    let n = usize::try_from(values.n()).unwrap_or(usize::MAX);
+    let (low, middle, high) = places(n, p, alpha)?;
+    let edges = [low, middle, high].map(|place| values.at(place as u64));
+    let [Some((low, _)), Some((value, _)), Some((_, high))] = edges else {
+        return Err(StatsError::TooFew { n, minimum: values_needed(p, alpha) });
+    };
+    Ok(Estimate { value, low, high, n })
+}
+
 /// Difference of `p`-quantiles, candidate minus control: each at half of alpha, joined by the union bound, so that the
 /// two may depend on each other (pairs).
 ///
 /// # Errors
 /// As [`quantile`].
 pub fn difference(control: &[f64], candidate: &[f64], p: f64, alpha: f64) -> Result<Estimate, StatsError> {
-    let (control, candidate) = both(control, candidate, p, alpha)?;
-    Ok(Estimate {
-        value: candidate.value - control.value,
-        low: candidate.low - control.high,
-        high: candidate.high - control.low,
-        n: control.n.min(candidate.n),
-    })
+    Ok(subtracted(both(control, candidate, p, alpha)?))
+}
+
+/// The same of counted values.
+///
+/// # Errors
+/// As [`quantile`].
+pub fn difference_of_counts(
+    control: &Buckets,
+    candidate: &Buckets,
+    p: f64,
+    alpha: f64,
+) -> Result<Estimate, StatsError> {
+    Ok(subtracted(both_of_counts(control, candidate, p, alpha)?))
 }
 
 /// Relative change of the `p`-quantile, candidate over control minus one, joined as in [`difference`].
@@ -65,7 +86,39 @@ pub fn difference(control: &[f64], candidate: &[f64], p: f64, alpha: f64) -> Res
 /// # Errors
 /// As [`quantile`]; control's quantile is not clearly above zero, or the candidate has negative values there.
 pub fn ratio(control: &[f64], candidate: &[f64], p: f64, alpha: f64) -> Result<Estimate, StatsError> {
-    let (control, candidate) = both(control, candidate, p, alpha)?;
+    divided(both(control, candidate, p, alpha)?)
+}
+
+/// The same of counted values.
+///
+/// # Errors
+/// As [`ratio`].
+pub fn ratio_of_counts(
+    control: &Buckets,
+    candidate: &Buckets,
+    p: f64,
+    alpha: f64,
+) -> Result<Estimate, StatsError> {
+    divided(both_of_counts(control, candidate, p, alpha)?)
+}
+
+/// The plain `p`-quantile of counted values, up to a thousandth; none without values.
+#[must_use]
+pub fn at_counts(values: &Buckets, p: f64) -> Option<f64> {
+    let place = index(usize::try_from(values.n()).ok()?, p)?;
+    values.at(place as u64).map(|(value, _)| value)
+}
+
+fn subtracted((control, candidate): (Estimate, Estimate)) -> Estimate {
+    Estimate {
+        value: candidate.value - control.value,
+        low: candidate.low - control.high,
+        high: candidate.high - control.low,
+        n: control.n.min(candidate.n),
+    }
+}
+
+fn divided((control, candidate): (Estimate, Estimate)) -> Result<Estimate, StatsError> {
     if control.low <= 0.0 || candidate.low < 0.0 {
         return Err(StatsError::NoRatio { mean: control.low });
     }
@@ -123,6 +176,26 @@ pub fn values_needed(p: f64, alpha: f64) -> usize {
 
 fn both(control: &[f64], candidate: &[f64], p: f64, alpha: f64) -> Result<(Estimate, Estimate), StatsError> {
     Ok((quantile(control, p, alpha / 2.0)?, quantile(candidate, p, alpha / 2.0)?))
+}
+
+fn both_of_counts(
+    control: &Buckets,
+    candidate: &Buckets,
+    p: f64,
+    alpha: f64,
+) -> Result<(Estimate, Estimate), StatsError> {
+    let of = |values| quantile_of_counts(values, p, alpha / 2.0);
+    Ok((of(control)?, of(candidate)?))
+}
+
+/// The places of the interval's lower end, of the quantile and of the upper end among `n` values in ascending order.
+fn places(n: usize, p: f64, alpha: f64) -> Result<(usize, usize, usize), StatsError> {
+    let too_few = || StatsError::TooFew { n, minimum: values_needed(p, alpha) };
+    let (least, greatest) = plausible_counts(n, p, alpha).ok_or_else(too_few)?;
+    // With k values below the quantile, it is at least the k-th and at most the next one.
+    let places = (least.checked_sub(1), index(n, p), (greatest < n).then_some(greatest));
+    let (Some(low), Some(middle), Some(high)) = places else { return Err(too_few()) };
+    Ok((low, middle, high))
 }
 
 /// The least and the greatest number of values below the quantile that are plausible. The capital falls up to about

@@ -26,18 +26,15 @@ impl<'a> Stratified<'a> {
     /// # Errors
     /// [`StatsError::NoStratum`] where there is none.
     pub fn new(strata: &[Arms<'a>]) -> Result<Self, StatsError> {
-        let usable = |arms: &Arms<'_>| !arms.control.is_empty() && !arms.candidate.is_empty();
-        let total: usize = strata.iter().filter(|arms| usable(arms)).map(|arms| size(arms)).sum();
-        if total == 0 {
-            return Err(StatsError::NoStratum);
-        }
-        let kept = strata.iter().filter(|arms| usable(arms));
+        let sizes: Vec<_> = strata.iter().map(|arms| (arms.control.len(), arms.candidate.len())).collect();
+        let weights = weights(&sizes)?;
+        let kept = strata.iter().zip(&weights).filter_map(|(arms, weight)| Some((*arms, (*weight)?)));
         Ok(Self {
-            strata: kept.map(|arms| (*arms, size(arms) as f64 / total as f64)).collect(),
-            skipped: strata
+            strata: kept.collect(),
+            skipped: weights
                 .iter()
                 .enumerate()
-                .filter(|(_, arms)| !usable(arms))
+                .filter(|(_, weight)| weight.is_none())
                 .map(|(index, _)| index)
                 .collect(),
         })
@@ -87,8 +84,19 @@ impl<'a> Stratified<'a> {
     }
 }
 
-fn size(arms: &Arms<'_>) -> usize {
-    arms.control.len() + arms.candidate.len()
+/// The weight of each stratum of so many values of control and of the candidate; nothing where an arm is empty.
+///
+/// # Errors
+/// [`StatsError::NoStratum`] where all of them have an empty arm.
+pub fn weights(sizes: &[(usize, usize)]) -> Result<Vec<Option<f64>>, StatsError> {
+    let size = |(control, candidate): &(usize, usize)| {
+        (*control > 0 && *candidate > 0).then_some(control + candidate)
+    };
+    let total: usize = sizes.iter().filter_map(size).sum();
+    if total == 0 {
+        return Err(StatsError::NoStratum);
+    }
+    Ok(sizes.iter().map(|sizes| Some(size(sizes)? as f64 / total as f64)).collect())
 }
 
 fn mean(values: &[f64]) -> f64 {
