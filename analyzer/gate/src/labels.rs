@@ -6,12 +6,14 @@
 //! earlier look are the beginning of the sets of a later one.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::places::Places;
 use crate::series::{MetricSeries, PersonLabel, Stratum};
+use crate::settled;
 use crate::values::chosen;
 
 /// A part of the traffic: for each dimension (`tier`, `route`, `tag:region`, ...) the value that it must have.
@@ -48,6 +50,10 @@ pub(crate) fn restricted_to_judge(series: &MetricSeries, segment: &Segment) -> M
 
 fn part(series: &MetricSeries, segment: &Segment, to_judge: bool) -> MetricSeries {
     let labels = &series.labels;
+    if let Some(settled) = &series.settled {
+        let settled = Arc::new(settled::restricted(settled, &labels.sets, segment));
+        return MetricSeries { settled: Some(settled), ..series.clone() };
+    }
     let inside: Vec<bool> = labels.sets.iter().map(|set| has(set, segment)).collect();
     let kept = |places: &[u32]| -> Vec<bool> {
         let at = |place: &u32| usize::try_from(*place).ok().and_then(|place| inside.get(place)).copied();
@@ -87,6 +93,10 @@ fn part(series: &MetricSeries, segment: &Segment, to_judge: bool) -> MetricSerie
 pub fn without(series: &MetricSeries, hidden: &[Segment]) -> MetricSeries {
     let labels = &series.labels;
     let hides = |set: &Vec<(String, String)>| hidden.iter().any(|segment| has(set, segment));
+    if let Some(settled) = &series.settled {
+        let settled = Arc::new(settled::without(settled, &labels.sets, hides));
+        return MetricSeries { settled: Some(settled), ..series.clone() };
+    }
     let outside: Vec<bool> = labels.sets.iter().map(|set| !hides(set)).collect();
     // What has no label is in no segment.
     let kept = |places: &[u32], all: usize| -> Vec<bool> {
@@ -97,39 +107,49 @@ pub fn without(series: &MetricSeries, hidden: &[Segment]) -> MetricSeries {
         (0..all).map(at).collect()
     };
     let pairs = kept(&labels.pairs, series.pairs.len());
+    let none = (Places::default(), Places::default());
+    let arms = series.strata.iter().enumerate().map(|(index, stratum)| {
+        let (old, new) = labels.strata.get(index).unwrap_or(&none);
+        (kept(old, stratum.control.len()), kept(new, stratum.candidate.len()))
+    });
+    let arms: Vec<_> = arms.collect();
+    self::kept(series, &pairs, &arms)
+}
+
+/// The values that are kept, and what stands beside them.
+pub(crate) fn kept(series: &MetricSeries, pairs: &[bool], arms: &[(Vec<bool>, Vec<bool>)]) -> MetricSeries {
+    let labels = &series.labels;
+    let none = (Places::default(), Places::default());
     let mut strata = Vec::with_capacity(series.strata.len());
     let mut places = Vec::with_capacity(series.strata.len());
-    let mut arms = Vec::with_capacity(series.strata.len());
-    for (index, stratum) in series.strata.iter().enumerate() {
-        let none = (Places::default(), Places::default());
+    for (index, (stratum, (control, candidate))) in series.strata.iter().zip(arms).enumerate() {
         let (old, new) = labels.strata.get(index).unwrap_or(&none);
-        let (control, candidate) = (kept(old, stratum.control.len()), kept(new, stratum.candidate.len()));
-        places.push((chosen(old, &control).into(), chosen(new, &candidate).into()));
+        places.push((chosen(old, control).into(), chosen(new, candidate).into()));
         strata.push(Stratum {
             name: stratum.name.clone(),
-            control: stratum.control.chosen(&control),
-            candidate: stratum.candidate.chosen(&candidate),
-            control_clusters: chosen(&stratum.control_clusters, &control).into(),
-            candidate_clusters: chosen(&stratum.candidate_clusters, &candidate).into(),
+            control: stratum.control.chosen(control),
+            candidate: stratum.candidate.chosen(candidate),
+            control_clusters: chosen(&stratum.control_clusters, control).into(),
+            candidate_clusters: chosen(&stratum.candidate_clusters, candidate).into(),
         });
-        arms.push((control, candidate));
     }
     MetricSeries {
         name: series.name.clone(),
         unit: series.unit.clone(),
         better: series.better,
         bounds: series.bounds,
-        pairs: series.pairs.chosen(&pairs),
-        pair_clusters: chosen(&series.pair_clusters, &pairs).into(),
+        pairs: series.pairs.chosen(pairs),
+        pair_clusters: chosen(&series.pair_clusters, pairs).into(),
         noise_pairs: series.noise_pairs.clone(),
         strata,
         missing: series.missing,
         labels: Labels {
             sets: labels.sets.clone(),
-            pairs: chosen(&labels.pairs, &pairs).into(),
+            pairs: chosen(&labels.pairs, pairs).into(),
             strata: places,
         },
-        people: people_inside(&series.people, &pairs, &arms),
+        people: people_inside(&series.people, pairs, arms),
+        settled: None,
     }
 }
 
@@ -156,7 +176,7 @@ fn people_inside(
 }
 
 /// Whether a set of labels has all labels of a segment.
-fn has(set: &[(String, String)], segment: &Segment) -> bool {
+pub(crate) fn has(set: &[(String, String)], segment: &Segment) -> bool {
     let label = |dimension: &String, value: &String| set.iter().any(|(d, v)| d == dimension && v == value);
     segment.iter().all(|(dimension, value)| label(dimension, value))
 }

@@ -8,12 +8,29 @@ use weir_stats::forecast::Shape;
 use weir_stats::{Moments, asymptotic, bounded, quantile};
 
 use crate::cluster::{self, Quantity};
-use crate::measure::{Clean, Measured, all_pairs, clustered, finish, nothing, shape, usable_bounds};
+use crate::measure::{
+    Clean, Measured, PERCENTILE, all_pairs, clustered, finish, nothing, shape, usable_bounds,
+};
 use crate::result::Comparison;
 use crate::series::MetricSeries;
+use crate::settled;
+
+/// What is held against a bound.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Level {
+    /// The share of a percentile; the mean without it.
+    pub(crate) share: Option<f64>,
+    pub(crate) bound: f64,
+    /// That the values have.
+    pub(crate) bounds: Option<(f64, f64)>,
+}
 
 /// Compares the candidate's mean, or the percentile `share` of its values, with `bound`.
 pub(crate) fn measure_level(series: &MetricSeries, share: Option<f64>, bound: f64, alpha: f64) -> Measured {
+    if let Some(settled) = &series.settled {
+        let level = Level { share, bound, bounds: series.bounds };
+        return settled::measure::measure_level(settled, level, alpha);
+    }
     let clean = Clean::of(series);
     let n_pairs = clean.pairs.len();
     let unpaired: Vec<f64> =
@@ -54,7 +71,7 @@ pub(crate) fn measure_level(series: &MetricSeries, share: Option<f64>, bound: f6
     let estimate = estimate.map(|estimate| estimate.affine(1.0, -bound));
     let mut measured = finish(comparison, counts, (bound, level), false, exact, shape, estimate);
     if share.is_some() {
-        measured.method = "quantile confidence sequence";
+        measured.method = PERCENTILE;
     }
     measured.n_pairs = n_pairs as u64;
     measured.notes = notes;

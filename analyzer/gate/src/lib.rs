@@ -30,6 +30,7 @@ mod restrain;
 mod result;
 mod segments;
 mod series;
+mod settled;
 mod values;
 mod verdict;
 mod words;
@@ -55,4 +56,5 @@ pub use result::{
     SegmentResult, Verdict,
 };
 pub use series::{AssignmentCheck, Better, CaptureHealth, MetricSeries, PersonLabel, Stratum};
+pub use settled::{Arm, Lengths, Part, PartPairs, Sampled, Settled};
 pub use values::{Pairs, Values};

@@ -12,10 +12,15 @@ use weir_stats::{Arms, Estimate, Moments, StatsError, Stratified, asymptotic, bo
 use crate::cluster::{self, Quantity};
 use crate::result::{Comparison, Correction};
 use crate::series::{MetricSeries, Stratum};
+use crate::settled;
 use crate::values::{Decoded, Values};
 
 /// Pairs from which the paired comparison is used.
 pub(crate) const PAIRS_MIN: usize = 30;
+/// How percentiles are compared.
+pub(crate) const PERCENTILE: &str = "quantile confidence sequence";
+/// What is said where percentiles of several cohorts cannot be added up.
+pub(crate) const LARGEST_ONLY: &str = "the cohort with the most values only";
 
 /// A comparison before it is held against a margin.
 #[derive(Clone, Debug)]
@@ -54,26 +59,40 @@ pub(crate) struct LabelledPart {
 
 /// What is estimated and how.
 #[derive(Clone, Copy)]
-struct Plan {
-    relative: bool,
-    bounds: Option<(f64, f64)>,
-    alpha: f64,
+pub(crate) struct Plan {
+    pub(crate) relative: bool,
+    pub(crate) bounds: Option<(f64, f64)>,
+    /// Of the comparison, paired or unpaired: half of the gate's.
+    pub(crate) alpha: f64,
+}
+
+impl Measured {
+    /// As percentiles are compared.
+    pub(crate) fn by_percentiles(mut self) -> Self {
+        self.method = PERCENTILE;
+        // The first interval that exists ends at the largest value of all; with twice as many values it says something.
+        self.interval_from = self.interval_from.map(|from| from.saturating_mul(2));
+        self
+    }
 }
 
 /// Compares candidate with control; `alpha` is the gate's, `relative` asks for the relative change of the means.
 pub(crate) fn measure(series: &MetricSeries, relative: bool, alpha: f64) -> Measured {
+    let bounds = series.bounds.filter(|_| !relative);
+    let plan = Plan { relative, bounds, alpha: alpha / 2.0 };
+    if let Some(settled) = &series.settled {
+        return settled::measure::measure(settled, plan);
+    }
     let clean = Clean::of(series);
     let unpaired_values = clean.strata_if_few_pairs(series);
     let mut notes = clean.notes;
-    let bounds = series.bounds.filter(|_| !relative);
-    let plan = Plan { relative, bounds, alpha: alpha / 2.0 };
     let arms: Vec<Arms<'_>> =
         unpaired_values.iter().map(|s| Arms { control: &s.0, candidate: &s.1 }).collect();
     let strata = Stratified::new(&arms).ok();
     let quantity = if relative { Quantity::Ratio } else { Quantity::Difference };
     let mut measured = match strata {
         Some(strata) => {
-            note_skipped(series, &strata, &mut notes);
+            note_skipped(&skipped(series, &strata), &mut notes);
             let alpha = clustered(plan.alpha, cluster::of_strata(series, quantity), &mut notes);
             unpaired(&strata, Plan { alpha, ..plan }, &mut notes)
         }
@@ -104,6 +123,9 @@ pub(crate) fn clustered(alpha: f64, effect: f64, notes: &mut Vec<String>) -> f64
 /// Compares a percentile of the candidate's values with control's: over the pairs, if there are enough, otherwise
 /// within the cohort that has the most values, since percentiles of several cohorts cannot be added up.
 pub(crate) fn measure_percentile(series: &MetricSeries, share: f64, relative: bool, alpha: f64) -> Measured {
+    if let Some(settled) = &series.settled {
+        return settled::measure::measure_percentile(settled, share, relative, alpha);
+    }
     let clean = Clean::of(series);
     let strata = clean.strata_if_few_pairs(series);
     let mut notes = clean.notes;
@@ -113,7 +135,7 @@ pub(crate) fn measure_percentile(series: &MetricSeries, share: f64, relative: bo
     let (comparison, mut control, mut candidate) = match largest {
         Some((control, candidate)) => {
             if strata.len() > 1 {
-                notes.push("the cohort with the most values only".to_owned());
+                notes.push(LARGEST_ONLY.to_owned());
             }
             (Comparison::Unpaired, control.to_vec(), candidate.to_vec())
         }
@@ -139,13 +161,8 @@ pub(crate) fn measure_percentile(series: &MetricSeries, share: f64, relative: bo
     };
     let counts = (control.len(), candidate.len());
     let shape = Shape::Asymptotic { alpha, tuned_n: asymptotic::TUNED_N };
-    let mut measured = finish(comparison, counts, levels, relative, true, shape, estimate);
-    measured.method = "quantile confidence sequence";
-    // The first interval that exists ends at the largest value of all; with twice as many values it says something.
-    measured.interval_from = measured.interval_from.map(|from| from.saturating_mul(2));
-    measured.n_pairs = n_pairs;
-    measured.notes = notes;
-    measured
+    let measured = finish(comparison, counts, levels, relative, true, shape, estimate);
+    Measured { n_pairs, notes, ..measured.by_percentiles() }
 }
 
 fn paired(pairs: &[(f64, f64)], plan: Plan, notes: &mut Vec<String>) -> Measured {
@@ -253,26 +270,46 @@ pub(crate) fn usable_bounds(
     values: impl Iterator<Item = f64>,
     notes: &mut Vec<String>,
 ) -> Option<(f64, f64)> {
-    let (low, high) = bounds.filter(|(low, high)| low.is_finite() && high.is_finite() && low < high)?;
-    let outside: usize = values.map(|value| usize::from((value < low) | (value > high))).sum();
-    if outside == 0 {
-        return Some((low, high));
-    }
-    notes.push(format!(
-        "{outside} values are outside {low} to {high}, so that the method for unbounded values is used"
-    ));
-    None
+    let (low, high) = bounds?;
+    let outside = values.map(|value| u64::from((value < low) | (value > high))).sum();
+    note_outside((low, high), outside, notes).then_some((low, high))
 }
 
-fn note_skipped(series: &MetricSeries, strata: &Stratified<'_>, notes: &mut Vec<String>) {
-    let skipped = strata.skipped().iter().filter_map(|index| series.strata.get(*index));
-    let names: Vec<&str> = skipped
-        .filter(|stratum| !(stratum.control.is_empty() && stratum.candidate.is_empty()))
-        .map(|stratum| stratum.name.as_str())
-        .collect();
+/// Whether bounds can be used that so many values do not keep; a note where some do not.
+pub(crate) fn note_outside((low, high): (f64, f64), outside: u64, notes: &mut Vec<String>) -> bool {
+    if !(low.is_finite() && high.is_finite() && low < high) {
+        return false;
+    }
+    if outside > 0 {
+        notes.push(format!(
+            "{outside} values are outside {low} to {high}, so that the method for unbounded values is used"
+        ));
+    }
+    outside == 0
+}
+
+/// What is said of values that are no finite numbers.
+pub(crate) fn note_left_out(pairs: u64, singles: u64) -> Vec<String> {
+    let of_pairs = (pairs > 0).then(|| format!("{pairs} pairs left out: a value is not a finite number"));
+    let of_singles =
+        (singles > 0).then(|| format!("{singles} samples left out: the value is not a finite number"));
+    of_pairs.into_iter().chain(of_singles).collect()
+}
+
+/// What is said of cohorts that only one variant has values in.
+pub(crate) fn note_skipped(names: &[&str], notes: &mut Vec<String>) {
     if !names.is_empty() {
         notes.push(format!("left out, with one variant only: cohort {}", names.join(", ")));
     }
+}
+
+/// Strata that have values, and of one variant only.
+fn skipped<'s>(series: &'s MetricSeries, strata: &Stratified<'_>) -> Vec<&'s str> {
+    let skipped = strata.skipped().iter().filter_map(|index| series.strata.get(*index));
+    skipped
+        .filter(|stratum| !(stratum.control.is_empty() && stratum.candidate.is_empty()))
+        .map(|stratum| stratum.name.as_str())
+        .collect()
 }
 
 /// Values of control and of the candidate.
@@ -288,18 +325,9 @@ impl Clean {
     pub(crate) fn of(series: &MetricSeries) -> Self {
         let mut pairs = Decoded::of(&series.pairs);
         pairs.retain(|(x, y)| x.is_finite() & y.is_finite());
-        let mut notes = Vec::new();
-        if pairs.len() < series.pairs.len() {
-            notes.push(format!(
-                "{} pairs left out: a value is not a finite number",
-                series.pairs.len() - pairs.len()
-            ));
-        }
         let not_finite = |stratum: &Stratum| stratum.control.not_finite() + stratum.candidate.not_finite();
-        let left_out: usize = series.strata.iter().map(not_finite).sum();
-        if left_out > 0 {
-            notes.push(format!("{left_out} samples left out: the value is not a finite number"));
-        }
+        let singles: usize = series.strata.iter().map(not_finite).sum();
+        let notes = note_left_out((series.pairs.len() - pairs.len()) as u64, singles as u64);
         Self { pairs, notes }
     }
 

@@ -6,6 +6,7 @@
 use crate::gates::{Direction, Gate, Gates, Margin, Severity};
 use crate::names::{SCORE_PREFIX, base_metric};
 use crate::series::{MetricSeries, Stratum};
+use crate::settled::Lengths;
 use crate::values::Values;
 
 /// Name, metric, margin and severity of the built-in gates; scores come on top.
@@ -134,7 +135,7 @@ fn of_score(score: &MetricSeries, criterion: &str) -> Vec<Gate> {
     gates
 }
 
-/// The mean of all values of control.
+/// The mean of all values of control; of a judge's score, which is never settled.
 fn control_level(series: &MetricSeries) -> f64 {
     let of_strata = series.strata.iter().map(|stratum| &stratum.control);
     let all = std::iter::once(series.pairs.control()).chain(of_strata).flat_map(Values::to_vec);
@@ -159,6 +160,9 @@ fn gate(name: String, metric: &str, margin: Margin, severity: Severity) -> Gate 
 
 /// Both variants have a value, or there is a pair.
 fn has_values(series: &MetricSeries) -> bool {
+    if let Some(settled) = &series.settled {
+        return settled.lengths().last().is_some_and(Lengths::can_be_compared);
+    }
     let both = |stratum: &Stratum| !stratum.control.is_empty() && !stratum.candidate.is_empty();
     !series.pairs.is_empty() || series.strata.iter().any(both)
 }

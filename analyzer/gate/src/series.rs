@@ -2,12 +2,15 @@
 //!
 //! Invariant: nothing in here is a statistic; values are as they were measured, in time order.
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::labels::Labels;
 use crate::measure::PAIRS_MIN;
 use crate::places::Places;
+use crate::settled::Settled;
 use crate::values::{Pairs, Values};
 
 /// Which way a metric should move.
@@ -86,9 +89,20 @@ pub struct MetricSeries {
     /// What people say of some of the answers, in the order in which they said it; empty for metrics that no judge made.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub people: Vec<PersonLabel>,
+    /// What is left of the values where there are too many to keep: pairs, strata and their labels are empty then, and nobody has
+    /// labelled anything. It is not put into a report.
+    #[serde(skip)]
+    pub settled: Option<Arc<Settled>>,
 }
 
 impl MetricSeries {
+    /// The same as it was at the end of the first so many stretches; only of one that is settled.
+    #[must_use]
+    pub fn until(&self, stretches: usize) -> Self {
+        let settled = self.settled.as_ref().map(|settled| Arc::new(settled.until(stretches)));
+        Self { settled, ..self.clone() }
+    }
+
     /// How many numbers it is made of, in all.
     #[must_use]
     pub fn numbers(&self) -> usize {
