@@ -138,7 +138,7 @@ impl MetricSeries {
 }
 
 /// How many identities each variant has within one revision and cohort, and how many it should have.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AssignmentCheck {
     /// The cohort; empty where none is known.
     pub cohort: String,
@@ -154,6 +154,9 @@ pub struct AssignmentCheck {
     pub ln_evidence: f64,
     /// Whether the expected share is refuted, whatever the number of looks.
     pub mismatch: bool,
+    /// One in so many identities was looked at: with very many of them a sample is enough.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub one_in: u64,
 }
 
 /// How well the capture worked; a verdict on biased capture is never a promotion.
@@ -206,4 +209,13 @@ fn nowhere(places: &Places) -> bool {
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde's way
 fn is_none(number: &u64) -> bool {
     *number == 0
+}
+
+fn one() -> u64 {
+    1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's way
+fn is_one(number: &u64) -> bool {
+    *number == 1
 }

@@ -34,8 +34,12 @@ pub(crate) fn verdict_sentence(verdict: Verdict) -> &'static str {
 pub(crate) fn assignment(check: &weir_gate::AssignmentCheck) -> String {
     let revision = check.revision.map(|revision| format!(", revision {revision}")).unwrap_or_default();
     let says = if check.mismatch { "not what" } else { "as" };
+    let sample = match check.one_in {
+        1 => String::new(),
+        many => format!(" (of one in {})", numbers::count(many)),
+    };
     format!(
-        "assignment in cohort {}{revision}: {} of {} identities have the candidate, {says} the policy says ({} %)",
+        "assignment in cohort {}{revision}: {} of {} identities{sample} have the candidate, {says} the policy says ({} %)",
         if check.cohort.is_empty() { "none" } else { &check.cohort },
         numbers::count(check.candidate),
         numbers::count(check.candidate + check.control),

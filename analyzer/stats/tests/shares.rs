@@ -4,6 +4,7 @@
 mod common;
 
 use common::{Random, most_events};
+use proptest::prelude::{ProptestConfig, prop, prop_assert, prop_assert_eq, proptest};
 use serde::Deserialize;
 use weir_stats::StatsError;
 use weir_stats::share::{LN_EVIDENCE_MAX, ShareTest};
@@ -91,5 +92,43 @@ fn a_share_of_nothing_or_everything_is_refuted_by_one_exception() {
 fn a_share_that_is_none_is_refused() {
     for share in [-0.1, 1.1, f64::NAN] {
         assert!(matches!(ShareTest::new(share), Err(StatsError::Probability(_))));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn a_batch_has_the_evidence_of_its_observations(
+        expected in prop::sample::select(vec![0.0, 0.001, 0.2, 0.5, 0.9, 1.0]),
+        batches in prop::collection::vec((0_u64..400, 0_u64..400), 1..8),
+    ) {
+        let (mut single, mut batched) = (ShareTest::new(expected).unwrap(), ShareTest::new(expected).unwrap());
+        for (hits, misses) in batches {
+            let singles = [(true, hits), (false, misses)];
+            let order = if expected >= 0.5 { [0, 1] } else { [1, 0] };
+            for (hit, count) in order.map(|place: usize| singles[place]) {
+                (0..count).for_each(|_| single.observe(hit));
+            }
+            batched.observe_many(hits, misses);
+            prop_assert_eq!((single.hits(), single.n()), (batched.hits(), batched.n()));
+            let (one, other) = (single.ln_evidence(), batched.ln_evidence());
+            prop_assert!((one - other).abs() <= 1e-9 * one.abs().max(1.0), "{} {}", one, other);
+            // Looked at less often: never refuted where single observations do not refute.
+            prop_assert!(single.refuted(0.001) || !batched.refuted(0.001));
+        }
+    }
+}
+
+#[test]
+fn a_batch_with_an_exception_refutes_a_share_of_nothing_or_everything() {
+    for (expected, (hits, misses)) in [(0.0, (1, 1_000_000)), (1.0, (1_000_000, 1))] {
+        let mut test = ShareTest::new(expected).unwrap();
+        test.observe_many(if hits > 1 { hits } else { 0 }, if misses > 1 { misses } else { 0 });
+        assert!(!test.refuted(0.001), "{expected}");
+        let mut test = ShareTest::new(expected).unwrap();
+        test.observe_many(hits, misses);
+        assert!(test.refuted(0.001), "{expected}");
+        assert!((0.0..=LN_EVIDENCE_MAX).contains(&test.ln_evidence()));
     }
 }
