@@ -216,6 +216,11 @@ impl<'a> Exchanges<'a> {
         self.files.iter().map(|file| file.kinds().len()).sum()
     }
 
+    /// What legs of each of these kinds have alike, by their numbers.
+    pub(crate) fn kinds_by_place(&self) -> impl Iterator<Item = &'a Facts> {
+        self.files.iter().flat_map(|file| file.kinds())
+    }
+
     /// What legs have alike, each once for a file, and how many legs do: a few, however many legs there are.
     pub(crate) fn kinds(&self) -> &[(&'a Facts, u64)] {
         &self.kinds
@@ -233,8 +238,8 @@ impl<'a> Exchanges<'a> {
                 counts.get_mut(leg.kind()).into_iter().for_each(|count| *count += 1);
             }
         }
-        let kinds = self.files.iter().flat_map(|file| file.kinds());
-        self.kinds = kinds.zip(counts.into_iter().flatten()).filter(|(_, count)| *count > 0).collect();
+        let kinds = self.kinds_by_place().zip(counts.into_iter().flatten());
+        self.kinds = kinds.filter(|(_, count)| *count > 0).collect();
     }
 }
 

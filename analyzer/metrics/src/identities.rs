@@ -61,14 +61,6 @@ impl Group {
             fresh
         })
     }
-
-    /// How many are in this group and the other, and how many in one of them at least.
-    pub(crate) fn both_and_either(&self, other: &Self) -> (u64, u64) {
-        let bits = self.0.iter().zip(&other.0);
-        bits.fold((0, 0), |(both, either), (one, other)| {
-            (both + u64::from((one & other).count_ones()), either + u64::from((one | other).count_ones()))
-        })
-    }
 }
 
 #[cfg(test)]
@@ -76,15 +68,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_group_takes_each_identity_once_and_is_held_against_another() {
+    fn a_group_takes_each_identity_once() {
         let identities = Identities { numbers: vec![0, 1, 0], count: 200 };
-        let (mut one, mut other) = (identities.none(), identities.none());
+        let mut one = identities.none();
         for number in [0, 63, 64, 199] {
             assert!(one.insert(number) && !one.insert(number), "{number}");
         }
-        assert!(other.insert(64) && other.insert(7));
-        assert_eq!((one.both_and_either(&other), other.both_and_either(&one)), ((1, 5), (1, 5)));
-        assert_eq!(one.both_and_either(&identities.none()), (0, 4));
         assert!(!one.insert(100_000), "that is nobody");
     }
 }

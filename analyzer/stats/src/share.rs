@@ -81,8 +81,7 @@ impl ShareTest {
         for (ln_evidence, concentration) in self.ln_evidence.iter_mut().zip(CONCENTRATIONS) {
             let grown = |from: f64| libm::lgamma(concentration * chance + from);
             // The product of the mixture's forecasts, which rise by one over one more each time.
-            let forecasts = grown(before + count as f64) - grown(before)
-                + libm::lgamma(concentration + all)
+            let forecasts = grown(before + count as f64) - grown(before) + libm::lgamma(concentration + all)
                 - libm::lgamma(concentration + after);
             *ln_evidence += match count {
                 0 => 0.0,

@@ -174,10 +174,6 @@ impl<'a> LegRef<'a> {
         self.facts()?.shadowed
     }
 
-    pub(crate) fn truncated(self) -> bool {
-        self.facts().is_some_and(|facts| facts.truncated)
-    }
-
     pub(crate) fn identity(self) -> Option<u64> {
         self.file.identity.get(self.row()).copied().filter(|hash| *hash != 0)
     }

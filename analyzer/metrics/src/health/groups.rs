@@ -1,42 +1,56 @@
-//! Revisions and cohorts of primary legs, found by the kind of a leg: by a small number, however many legs there are.
+//! Revisions and cohorts, within which the policy's shares and chances are the same for all; found by the kind of a leg: by
+//! a small number, however many legs there are.
 
-use super::{Group, group};
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use crate::exchange::Exchanges;
+use crate::packed::{Reader, Writer};
 
-/// Groups of primary legs, in order of first appearance.
-pub(super) struct Groups<'a> {
-    pub(super) names: Vec<Group<'a>>,
-    /// The least chance of capture among the legs of each.
-    pub(super) least: Vec<f64>,
+/// Revision and cohort.
+pub(super) type Group = (Option<i64>, Option<Arc<str>>);
+
+/// Groups of all kinds of legs of some exchanges.
+pub(super) struct Groups {
+    pub(super) names: Vec<Group>,
     /// For each kind of leg the place of its group.
-    of_kind: Vec<Option<usize>>,
+    of_kind: Vec<usize>,
 }
 
-impl<'a> Groups<'a> {
-    pub(super) fn of(exchanges: &Exchanges<'a>) -> Self {
-        let of_kind = vec![None; exchanges.kind_places()];
-        let mut groups = Self { names: Vec::new(), least: Vec::new(), of_kind };
-        for (kind, found) in exchanges.primaries().flatten() {
-            let place = groups.of_kind(kind).unwrap_or_else(|| groups.place(kind, group(found)));
-            if let Some(known) = groups.least.get_mut(place) {
-                *known = found.inclusion_probability().min(*known);
-            }
-        }
-        groups
-    }
-
-    pub(super) fn of_kind(&self, kind: usize) -> Option<usize> {
-        self.of_kind.get(kind).copied().flatten()
-    }
-
-    /// The place of a group, which a kind has from now on.
-    fn place(&mut self, kind: usize, group: Group<'a>) -> usize {
-        let place = self.names.iter().position(|known| *known == group).unwrap_or_else(|| {
-            self.names.push(group);
-            self.least.push(f64::INFINITY);
-            self.names.len() - 1
+impl Groups {
+    pub(super) fn of(exchanges: &Exchanges<'_>) -> Self {
+        let mut names = Vec::new();
+        let mut places: HashMap<Group, usize> = HashMap::new();
+        let of_kind = exchanges.kinds_by_place().map(|facts| {
+            let group = (facts.revision, facts.cohort.clone());
+            *places.entry(group.clone()).or_insert_with(|| {
+                names.push(group);
+                names.len() - 1
+            })
         });
-        self.of_kind.get_mut(kind).into_iter().for_each(|of| *of = Some(place));
-        place
+        let of_kind = of_kind.collect();
+        Self { names, of_kind }
     }
+
+    /// The place of the group of a kind of leg.
+    pub(super) fn of_kind(&self, kind: usize) -> Option<usize> {
+        self.of_kind.get(kind).copied()
+    }
+}
+
+/// ` of cohort general, revision 3`, as far as they are known.
+pub(super) fn group_name((revision, cohort): &Group) -> String {
+    let cohort = cohort.as_ref().map(|cohort| format!(" of cohort {cohort}")).unwrap_or_default();
+    let revision = revision.map(|revision| format!(", revision {revision}")).unwrap_or_default();
+    format!("{cohort}{revision}")
+}
+
+pub(super) fn write_group((revision, cohort): &Group, to: &mut Writer) {
+    to.option(*revision, |to, revision| to.number(revision.cast_unsigned()));
+    to.option(cohort.as_deref(), Writer::text);
+}
+
+pub(super) fn read_group(from: &mut Reader<'_>) -> Option<Group> {
+    let revision = from.option(Reader::number)?.map(u64::cast_signed);
+    Some((revision, from.option(Reader::text)?.map(Arc::from)))
 }

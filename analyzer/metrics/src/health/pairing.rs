@@ -1,161 +1,192 @@
-//! Whether the pairs that should be there are there, and whether the slow ones are missing.
+//! Whether the pairs that should be there are there.
 //!
 //! A primary leg says whether a copy was asked for. Samples of older filters do not, but they carry the chance: an exchange
 //! was shadowed with probability (inclusion of its shadow) / (inclusion of its primary). Imported legs carry neither, so
 //! for them only shadows without their primary are looked for.
+//!
+//! Outcomes of one chance are kept as counts of batches that follow each other: the evidence is looked at after each batch. That is
+//! less often than after each outcome, so that a fault may be named some exchanges later, and never where the other would
+//! not have named one.
 
 use std::collections::BTreeMap;
 
-use weir_gate::CaptureHealth;
 use weir_sample::Variant;
 use weir_stats::share::ShareTest;
 
+use super::chances::{Chance, Usual};
+use super::flags::Flags;
 use super::groups::Groups;
-use super::{ALPHA, differ, flag, number, percent};
+use super::latencies::{Counting, Latencies};
+use super::{ALPHA, number};
 use crate::exchange::{Exchange, Exchanges};
+use crate::figures::LegRef;
+use crate::packed::{Reader, Writer};
 
 /// Pairs that should be there before their rate says something.
 const EXPECTED_PAIRS_MIN: f64 = 100.0;
 const PAIRING_RATE_MIN: f64 = 0.9;
-/// A shadow answer may still be under way: exchanges this close to the newest one are not expected to be pairs yet.
-const PAIRING_GRACE_US: i64 = 5_000_000;
-/// Primaries with a latency in each half before the halves are compared.
-const HALF_MIN: usize = 100;
+/// Batches of one chance that are kept at most; of more of them neighbours become one.
+const BATCHES_MAX: usize = 256;
 
-/// A primary leg of control that may have had a shadow.
-pub(super) struct Candidate {
-    chance: f64,
-    paired: bool,
-    latency_ms: Option<f64>,
+/// Primaries of control that may have had a shadow, and shadows without a primary.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Pairing {
+    /// Shadow answers without their primary.
+    orphans: u64,
+    /// Those of them whose primary is not under way any more.
+    alone: u64,
+    /// By the bits of the chance of a shadow: primaries, and those that have one.
+    outcomes: BTreeMap<u64, Vec<Flags>>,
+    pub(super) latencies: Latencies,
 }
 
-/// Shadow answers without their primary, and primaries whose shadow answer is missing.
-pub(super) fn arrival(
-    exchanges: &Exchanges<'_>,
-    shadowed: &[Candidate],
-    health: &mut CaptureHealth,
-) -> Option<String> {
-    let orphans = exchanges.iter().filter(|exchange| exchange.shadow.is_some() && exchange.primary.is_none());
-    health.half_pairs = number(orphans.count());
-    let settled = settled(exchanges);
-    let alone = exchanges
-        .iter()
-        .filter(|exchange| settled(exchange) && exchange.shadow.is_some() && exchange.primary.is_none())
-        .count();
-    let (mut expected, mut paired, mut certain) = (alone as f64, 0.0, alone > 0);
-    let mut tests: BTreeMap<u64, ShareTest> = BTreeMap::new();
-    for primary in shadowed {
-        expected += primary.chance;
-        paired += flag(primary.paired);
-        if primary.chance >= 1.0 && !primary.paired {
-            health.half_pairs += 1;
-            certain = true;
+impl Pairing {
+    /// Exchanges with a leg at `settled_before_us` or later are not expected to be pairs yet.
+    pub(super) fn of(
+        exchanges: &Exchanges<'_>,
+        groups: &Groups,
+        chances: &[Option<Chance>],
+        settled_before_us: i64,
+    ) -> Self {
+        let (mut orphans, mut alone) = (0, 0);
+        let mut outcomes: BTreeMap<u64, Vec<bool>> = BTreeMap::new();
+        let mut latencies = Counting::default();
+        for (exchange, primary) in exchanges.iter().zip(exchanges.primaries()) {
+            let settled = exchange.legs().all(|found| found.ts_us() < settled_before_us);
+            let orphan = exchange.shadow.is_some() && exchange.primary.is_none();
+            orphans += u64::from(orphan);
+            alone += u64::from(orphan && settled);
+            let control = primary.filter(|(_, found)| settled && found.variant() == Variant::Control);
+            let Some((kind, primary)) = control else { continue };
+            let of_group = groups.of_kind(kind).and_then(|group| chances.get(group).copied().flatten());
+            let chance = chance(exchange, primary, of_group.and_then(|chance| chance.usual));
+            if chance > 0.0 {
+                let paired = exchange.pair().is_some();
+                outcomes.entry(chance.to_bits()).or_default().push(paired);
+                primary.latency_ms().into_iter().for_each(|latency_ms| latencies.count(latency_ms, paired));
+            }
         }
-        if let Ok(test) = ShareTest::new(primary.chance) {
-            tests.entry(primary.chance.to_bits()).or_insert(test).observe(primary.paired);
+        let outcomes = outcomes.into_iter().map(|(chance, outcomes)| (chance, batches(&outcomes))).collect();
+        Self { orphans, alone, outcomes, latencies: latencies.latencies() }
+    }
+
+    pub(super) fn append(&mut self, later: Self) {
+        self.orphans = self.orphans.saturating_add(later.orphans);
+        self.alone = self.alone.saturating_add(later.alone);
+        for (chance, batches) in later.outcomes {
+            let known = self.outcomes.entry(chance).or_default();
+            known.extend(batches);
+            while known.len() > BATCHES_MAX {
+                *known = known.chunks(2).map(sum).collect();
+            }
         }
+        self.latencies.append(later.latencies);
     }
-    let each = ALPHA / tests.len().max(1) as f64;
-    // A copy that was drawn by chance may be absent by chance; one that was certain may not.
-    let beyond_chance = certain || tests.values().any(|test| test.refuted(each));
-    let rate = paired / expected;
-    (expected >= EXPECTED_PAIRS_MIN && rate < PAIRING_RATE_MIN && beyond_chance).then(|| {
-        let missing = expected - paired;
-        let side = if alone as f64 > missing / 2.0 { "control's" } else { "the candidate's" };
-        format!(
-            "only {:.0} % of the expected pairs arrived ({paired:.0} of about {expected:.0}; mostly {side} answer is missing), \
-             and those that did may be the easy ones; hint: see whether the candidate answers its shadow copies in time, and look at the \
-             filter's dropped and expired counters",
-            rate * 100.0
-        )
-    })
-}
 
-/// Whether pairs are missing more often where control was slow: what is hard is slow, so the hard requests are missing.
-///
-/// The slow half has a latency above the median of all; the shares that are paired are compared. Copies that were not
-/// made are missing in both halves alike.
-pub(super) fn slow_loss(shadowed: &[Candidate]) -> Option<String> {
-    let all: Vec<&Candidate> =
-        shadowed.iter().filter(|found| found.chance < 1.0 || found.latency_ms.is_some()).collect();
-    let mut latencies: Vec<f64> =
-        all.iter().filter_map(|found| found.latency_ms).filter(|latency_ms| latency_ms.is_finite()).collect();
-    let middle = latencies.len() / 2;
-    if latencies.is_empty() {
-        return None;
+    /// Exchanges that have one leg where they should have two.
+    pub(super) fn half_pairs(&self) -> u64 {
+        let missing = self.of_chances().filter(|(chance, _)| *chance >= 1.0);
+        missing.map(|(_, outcomes)| outcomes.all - outcomes.yes).fold(self.orphans, u64::saturating_add)
     }
-    let median_ms = *latencies.select_nth_unstable_by(middle, f64::total_cmp).1;
-    let half = |slow: bool| -> Vec<f64> {
-        let in_half = |found: &&&Candidate| {
-            found.latency_ms.is_some_and(|latency_ms| (latency_ms >= median_ms) == slow)
-        };
-        all.iter().filter(in_half).map(|found| flag(found.paired)).collect()
-    };
-    let (slow, fast) = (half(true), half(false));
-    let mean = |flags: &[f64]| flags.iter().sum::<f64>() / flags.len().max(1) as f64;
-    let enough = slow.len() >= HALF_MIN && fast.len() >= HALF_MIN;
-    (enough && differ(&fast, &slow)).then(|| {
-        format!(
-            "loss goes with latency: {} % of the requests that control answered in less than {median_ms:.0} ms are pairs, and \
-             {} % of the slower ones, so that the hard requests are missing; hint: give the copies as much time as the original \
-             (the mirror route's timeout, limits.pendingPairsMax), and look at the filter's dropped and expired counters",
-            percent(mean(&fast)),
-            percent(mean(&slow)),
-        )
-    })
-}
 
-fn settled<'a>(exchanges: &Exchanges<'a>) -> impl Fn(&Exchange<'a>) -> bool + use<'a> {
-    let newest_us = exchanges.legs().map(|found| found.ts_us()).max().unwrap_or(i64::MAX);
-    let before_us = newest_us.saturating_sub(PAIRING_GRACE_US);
-    move |exchange| exchange.legs().all(|found| found.ts_us() < before_us)
-}
-
-/// Control's settled primaries, each with its chance of a shadow; those that cannot have one are left out.
-pub(super) fn shadowed(exchanges: &Exchanges<'_>) -> Vec<Candidate> {
-    let groups = Groups::of(exchanges);
-    let usual = usual(exchanges, &groups);
-    let settled = settled(exchanges);
-    exchanges
-        .iter()
-        .zip(exchanges.primaries())
-        .filter(|(exchange, _)| settled(exchange))
-        .filter_map(|(exchange, primary)| {
-            let (kind, primary) = primary.filter(|(_, found)| found.variant() == Variant::Control)?;
-            let paired = exchange.pair().is_some();
-            let own = primary.inclusion_probability();
-            let usual = groups.of_kind(kind).and_then(|group| usual.get(group)?.as_ref());
-            let chance = match usual.filter(|_| primary.emitter().is_some()) {
-                _ if primary.shadowed().is_some() => flag(primary.shadowed() == Some(true) || paired),
-                // A cap or a filter of the policy kept this exchange from being copied: it was captured for its own sake.
-                Some(usual) if own < usual.primary && !paired => 0.0,
-                Some(usual) => (usual.shadow / own).min(1.0),
-                None => flag(paired),
-            };
-            (chance > 0.0).then_some(Candidate { chance, paired, latency_ms: primary.latency_ms() })
+    /// Shadow answers without their primary, and primaries whose shadow answer is missing.
+    pub(super) fn arrival(&self) -> Option<String> {
+        let alone = self.alone as f64;
+        let (mut expected, mut paired, mut certain) = (alone, 0.0, self.alone > 0);
+        for (chance, outcomes) in self.of_chances() {
+            expected += chance * outcomes.all as f64;
+            paired += outcomes.yes as f64;
+            certain |= chance >= 1.0 && outcomes.yes < outcomes.all;
+        }
+        let rate = paired / expected;
+        // A copy that was drawn by chance may be absent by chance; one that was certain may not.
+        let told =
+            expected >= EXPECTED_PAIRS_MIN && rate < PAIRING_RATE_MIN && (certain || self.refute_a_chance());
+        told.then(|| {
+            let missing = expected - paired;
+            let side = if alone > missing / 2.0 { "control's" } else { "the candidate's" };
+            format!(
+                "only {:.0} % of the expected pairs arrived ({paired:.0} of about {expected:.0}; mostly {side} answer is missing), \
+                 and those that did may be the easy ones; hint: see whether the candidate answers its shadow copies in time, and look at the \
+                 filter's dropped and expired counters",
+                rate * 100.0
+            )
         })
-        .collect()
-}
-
-/// Inclusion probabilities of exchanges that have a shadow.
-#[derive(Clone)]
-struct Usual {
-    primary: f64,
-    shadow: f64,
-}
-
-/// For each group the chance of a shadow copy, where any was captured by the filter: that of the last one.
-fn usual(exchanges: &Exchanges<'_>, groups: &Groups<'_>) -> Vec<Option<Usual>> {
-    let mut usual = vec![None; groups.names.len()];
-    for (exchange, primary) in exchanges.iter().zip(exchanges.primaries()) {
-        let (Some((kind, primary)), Some(shadow)) = (primary, exchange.shadow) else { continue };
-        let of_group = groups.of_kind(kind).and_then(|group| usual.get_mut(group));
-        if let Some(usual) = of_group.filter(|_| shadow.emitter().is_some()) {
-            *usual = Some(Usual {
-                primary: primary.inclusion_probability(),
-                shadow: shadow.inclusion_probability(),
-            });
-        }
     }
-    usual
+
+    /// Whether the outcomes of a chance rule it out.
+    fn refute_a_chance(&self) -> bool {
+        let each = ALPHA / self.outcomes.len().max(1) as f64;
+        self.outcomes.iter().any(|(chance, batches)| {
+            ShareTest::new(f64::from_bits(*chance)).is_ok_and(|mut test| {
+                batches.iter().for_each(|batch| test.observe_many(batch.yes, batch.all - batch.yes));
+                test.refuted(each)
+            })
+        })
+    }
+
+    /// Every chance with all its outcomes.
+    fn of_chances(&self) -> impl Iterator<Item = (f64, Flags)> {
+        self.outcomes.iter().map(|(chance, batches)| (f64::from_bits(*chance), sum(batches)))
+    }
+
+    pub(super) fn write(&self, to: &mut Writer) {
+        to.number(self.orphans);
+        to.number(self.alone);
+        to.number(number(self.outcomes.len()));
+        for (chance, batches) in &self.outcomes {
+            to.number(*chance);
+            to.number(number(batches.len()));
+            batches.iter().for_each(|batch| batch.write(to));
+        }
+        self.latencies.write(to);
+    }
+
+    pub(super) fn read(from: &mut Reader<'_>) -> Option<Self> {
+        let (orphans, alone) = (from.number()?, from.number()?);
+        let mut outcomes = BTreeMap::new();
+        for _ in 0..from.count()? {
+            let chance = from.number()?;
+            let count = from.count()?;
+            let is_chance = f64::from_bits(chance) > 0.0 && f64::from_bits(chance) <= 1.0;
+            if !is_chance || count > BATCHES_MAX {
+                return None;
+            }
+            let batches = (0..count).map(|_| Flags::read(from)).collect::<Option<Vec<_>>>()?;
+            if outcomes.insert(chance, batches).is_some() {
+                return None;
+            }
+        }
+        Some(Self { orphans, alone, outcomes, latencies: Latencies::read(from)? })
+    }
+}
+
+/// The chance that an exchange has a shadow, by its primary leg; 0 where it cannot have one.
+fn chance(exchange: Exchange<'_>, primary: LegRef<'_>, usual: Option<Usual>) -> f64 {
+    let paired = exchange.pair().is_some();
+    let flag = |yes: bool| f64::from(u8::from(yes));
+    let own = primary.inclusion_probability();
+    match usual.filter(|_| primary.emitter().is_some()) {
+        _ if primary.shadowed().is_some() => flag(primary.shadowed() == Some(true) || paired),
+        // A cap or a filter of the policy kept this exchange from being copied: it was captured for its own sake.
+        Some(usual) if own < usual.primary && !paired => 0.0,
+        Some(usual) => (usual.shadow / own).min(1.0),
+        None => flag(paired),
+    }
+}
+
+/// Outcomes in [`BATCHES_MAX`] batches of the same size at most.
+fn batches(outcomes: &[bool]) -> Vec<Flags> {
+    let batch = |outcomes: &[bool]| Flags {
+        yes: number(outcomes.iter().filter(|paired| **paired).count()),
+        all: number(outcomes.len()),
+    };
+    outcomes.chunks(outcomes.len().div_ceil(BATCHES_MAX).max(1)).map(batch).collect()
+}
+
+fn sum(batches: &[Flags]) -> Flags {
+    batches.iter().fold(Flags::default(), |mut sum, batch| {
+        sum.append(*batch);
+        sum
+    })
 }
