@@ -1,6 +1,8 @@
 //! Simulated captures: healthy ones that must be left alone, and planted faults that must be found and named.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod stretches;
+
 use std::path::Path;
 use std::sync::Arc;
 
