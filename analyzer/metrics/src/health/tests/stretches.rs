@@ -17,7 +17,7 @@ const FAULTS: [(&[&str], Fault); 8] = [
             leg.facts.leg == Leg::Primary || leg.latency_ms < Some(250.0) || leg.identity.unwrap() % 5 == 0
         });
     }),
-    (&["sample-ratio mismatch", "never arrived"], |legs| {
+    (&["sample-ratio mismatch"], |legs| {
         legs.retain(|leg| {
             leg.facts.variant == Variant::Control
                 || leg.facts.leg == Leg::Shadow
@@ -33,6 +33,7 @@ const FAULTS: [(&[&str], Fault); 8] = [
     (&["sample-ratio mismatch", "both variants within"], |legs| {
         for leg in legs.iter_mut().filter(|leg| leg.facts.leg == Leg::Primary).step_by(10) {
             leg.facts.variant = Variant::Candidate;
+            leg.facts.snapshot = Some(Arc::from("candidate"));
             leg.inclusion_probability = SAMPLING;
         }
     }),
