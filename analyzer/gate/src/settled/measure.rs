@@ -10,6 +10,7 @@ use crate::measure::{
     note_skipped, nothing, shape,
 };
 use crate::result::Comparison;
+use crate::series::MetricSeries;
 
 /// The strata that are compared, with their weights.
 struct Weighted<'a> {
@@ -20,20 +21,18 @@ struct Weighted<'a> {
 
 /// As [`crate::measure::measure`].
 pub(crate) fn measure(settled: &Settled, plan: Plan) -> Measured {
-    let part = settled.whole();
+    let part = settled.to_judge();
     let mut notes = left_out(&part);
     let quantity = if plan.relative { Quantity::Ratio } else { Quantity::Difference };
-    let sample = settled.sample();
     let n_pairs = part.pairs.sums.differences.n;
     let mut measured = match Weighted::of(settled, &part, n_pairs) {
         Some(strata) => {
             note_skipped(&strata.skipped, &mut notes);
-            let alpha = clustered(plan.alpha, cluster::of_strata(sample, quantity), &mut notes);
+            let alpha = clustered(plan.alpha, of_strata(settled, quantity), &mut notes);
             unpaired(&strata, Plan { alpha, ..plan }, &mut notes)
         }
         None if n_pairs > 0 => {
-            let effect = cluster::of_pairs(&sample.pairs.to_vec(), &sample.pair_clusters, quantity);
-            let alpha = clustered(plan.alpha, effect, &mut notes);
+            let alpha = clustered(plan.alpha, of_pairs(settled, quantity), &mut notes);
             paired(&part, Plan { alpha, ..plan }, &mut notes)
         }
         None => nothing(),
@@ -45,7 +44,7 @@ pub(crate) fn measure(settled: &Settled, plan: Plan) -> Measured {
 
 /// As [`crate::measure::measure_percentile`].
 pub(crate) fn measure_percentile(settled: &Settled, share: f64, relative: bool, alpha: f64) -> Measured {
-    let part = settled.whole();
+    let part = settled.to_judge();
     let mut notes = left_out(&part);
     let n_pairs = part.pairs.sums.differences.n;
     let strata = if n_pairs >= PAIRS_MIN { &[] } else { part.strata.as_slice() };
@@ -63,10 +62,11 @@ pub(crate) fn measure_percentile(settled: &Settled, share: f64, relative: bool, 
     };
     let plain = |values| quantile::at_counts(values, share).unwrap_or(0.0);
     let levels = (plain(control), plain(candidate));
-    let sample = settled.sample();
+    let of_pairs_at =
+        |sample: &MetricSeries| cluster::of_pairs_at(&sample.pairs.to_vec(), &sample.pair_clusters, levels);
     let effect = match comparison {
-        Comparison::Paired => cluster::of_pairs_at(&sample.pairs.to_vec(), &sample.pair_clusters, levels),
-        _ => cluster::of_strata(sample, Quantity::Percentile(share)),
+        Comparison::Paired => settled.samples().map(of_pairs_at).fold(1.0, f64::max),
+        _ => of_strata(settled, Quantity::Percentile(share)),
     };
     let alpha = clustered(alpha / 2.0, effect, &mut notes);
     let estimate = match relative {
@@ -81,7 +81,7 @@ pub(crate) fn measure_percentile(settled: &Settled, share: f64, relative: bool, 
 
 /// As [`crate::level::measure_level`].
 pub(crate) fn measure_level(settled: &Settled, of: Level, alpha: f64) -> Measured {
-    let part = settled.whole();
+    let part = settled.to_judge();
     let mut notes = left_out(&part);
     let n_pairs = part.pairs.sums.differences.n;
     let mut unpaired = Arm::default();
@@ -93,14 +93,11 @@ pub(crate) fn measure_level(settled: &Settled, of: Level, alpha: f64) -> Measure
         0 => (Comparison::Paired, part.pairs.of_candidate()),
         _ => (Comparison::Unpaired, unpaired),
     };
-    let sample = settled.sample();
     let effect = match (comparison, of.share) {
-        (Comparison::Paired, share) => {
-            let quantity = share.map_or(Quantity::Candidate, Quantity::Percentile);
-            cluster::of_pairs(&sample.pairs.to_vec(), &sample.pair_clusters, quantity)
-        }
-        (_, None) => cluster::of_strata(sample, Quantity::Difference),
-        (_, Some(share)) => cluster::of_strata(sample, Quantity::Percentile(share)),
+        (Comparison::Paired, None) => of_pairs(settled, Quantity::Candidate),
+        (Comparison::Paired, Some(share)) => of_pairs(settled, Quantity::Percentile(share)),
+        (_, None) => of_strata(settled, Quantity::Difference),
+        (_, Some(share)) => of_strata(settled, Quantity::Percentile(share)),
     };
     let alpha = clustered(alpha / 2.0, effect, &mut notes);
     let bounds = of.bounds.filter(|_| of.share.is_none());
@@ -186,6 +183,16 @@ fn unpaired(strata: &Weighted<'_>, plan: Plan, notes: &mut Vec<String>) -> Measu
     }
     let shape = shape(bounds, (2.0 * all.variance()).sqrt(), plan.alpha);
     finish(Comparison::Unpaired, counts, means, plan.relative, bounds.is_some(), shape, estimate)
+}
+
+fn of_pairs(settled: &Settled, quantity: Quantity) -> f64 {
+    let of =
+        |sample: &MetricSeries| cluster::of_pairs(&sample.pairs.to_vec(), &sample.pair_clusters, quantity);
+    settled.samples().map(of).fold(1.0, f64::max)
+}
+
+fn of_strata(settled: &Settled, quantity: Quantity) -> f64 {
+    settled.samples().map(|sample| cluster::of_strata(sample, quantity)).fold(1.0, f64::max)
 }
 
 fn left_out(part: &Part) -> Vec<String> {

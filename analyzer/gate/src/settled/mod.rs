@@ -6,10 +6,11 @@
 //!   metric is as wide as from the values where they lie on 1,024 steps between the bounds (flags do), and a hair wider otherwise; a
 //!   percentile is right up to a thousandth of it, and its interval is rounded outwards.
 //! - How much less values say because several are of one identity ([`crate::cluster`]) is estimated from the sample, which
-//!   has all values of the identities that it has.
+//!   has all values of the identities that it has; where few of a part are in the sample, also from that of the whole.
 //!
 //! Invariant: what a series is settled in, how many parts at a time, changes last digits only.
 
+mod kept;
 pub(crate) mod measure;
 mod part;
 mod sample;
@@ -17,12 +18,19 @@ mod sample;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::iter;
+use std::sync::Arc;
 
 pub use part::{Arm, Part, PartPairs};
 use part::{PartAdder, counts_sizes};
 
 use crate::labels::{self, Segment};
+use crate::measure::PAIRS_MIN;
+use crate::places::Places;
 use crate::series::MetricSeries;
+
+/// Numbers of a sample below which a part of the evidence is taken to be as clustered as all of it, if that is more.
+const SAMPLE_NUMBERS_MIN: usize = 2_000;
 
 /// Labels that exchanges have together.
 type LabelSet = Vec<(String, String)>;
@@ -51,6 +59,8 @@ pub struct Settled {
     strata: Vec<String>,
     stretches: Vec<Stretch>,
     sample: Box<MetricSeries>,
+    /// The sample of all of it, where this is a part.
+    wider: Option<Arc<MetricSeries>>,
 }
 
 /// What was measured between two earlier looks.
@@ -70,6 +80,7 @@ impl Settled {
             strata: series.strata.iter().map(|stratum| stratum.name.clone()).collect(),
             stretches: Vec::with_capacity(lengths.len()),
             sample: Box::new(sample::chosen(series, sampled)),
+            wider: None,
         };
         let mut before = Lengths::default();
         for until in lengths {
@@ -84,6 +95,7 @@ impl Settled {
     /// the later ones which it is of these; strata that were not there before are put behind the others.
     pub fn append(&mut self, later: Self, sets: &[u32], identities: &[u32]) {
         let mut strata = Vec::with_capacity(later.strata.len());
+        // A name that comes twice is one stratum.
         for name in &later.strata {
             let known = self.strata.iter().position(|known| known == name);
             strata.push(known.unwrap_or(self.strata.len()));
@@ -151,8 +163,19 @@ impl Settled {
     #[must_use]
     pub fn whole(&self) -> Part {
         let mut whole = Part::default();
-        self.stretches.iter().flat_map(|stretch| stretch.parts.values()).for_each(|part| whole.append(part));
+        self.parts().for_each(|(_, part)| whole.append(part));
         whole
+    }
+
+    /// The same to be judged: of unpaired values only how many are left out, where there are pairs enough.
+    pub(crate) fn to_judge(&self) -> Part {
+        let mut judged = Part::default();
+        self.parts().for_each(|(_, part)| judged.pairs.append(&part.pairs));
+        let enough = judged.pairs.sums.differences.n >= PAIRS_MIN;
+        for (_, part) in self.parts() {
+            if enough { judged.append_left_out(part) } else { judged.append_strata(part) }
+        }
+        judged
     }
 
     /// All values of some identities.
@@ -170,6 +193,7 @@ impl Settled {
             strata: self.strata.clone(),
             stretches: kept,
             sample: Box::new(sample::first(&self.sample, &lengths)),
+            wider: Some(self.widest()),
         }
     }
 
@@ -185,7 +209,22 @@ impl Settled {
             strata: self.strata.clone(),
             stretches: self.stretches.iter().map(stretch).collect(),
             sample: Box::new(sample::chosen(&self.sample, &sampled)),
+            wider: Some(self.widest()),
         }
+    }
+
+    /// The samples to go by: its own, and that of all of it where its own is small and does not have all values.
+    pub(crate) fn samples(&self) -> impl Iterator<Item = &MetricSeries> {
+        let own = self.sample();
+        let strata = own.strata.iter().map(|stratum| (stratum.control.len(), stratum.candidate.len()));
+        let sampled = Lengths { pairs: own.pairs.len(), strata: strata.collect() };
+        let few =
+            own.numbers() < SAMPLE_NUMBERS_MIN && self.lengths().pop().is_some_and(|all| all != sampled);
+        iter::once(own).chain(self.wider.as_deref().filter(|_| few))
+    }
+
+    fn widest(&self) -> Arc<MetricSeries> {
+        self.wider.clone().unwrap_or_else(|| Arc::new(self.sample().clone()))
     }
 
     fn sample_lengths(&self) -> Lengths {
@@ -195,16 +234,14 @@ impl Settled {
 
 /// The part of the traffic that has the labels of a segment.
 pub(crate) fn restricted(settled: &Settled, sets: &[LabelSet], segment: &Segment) -> Settled {
-    settled.of_sets(|place| set_at(sets, place).is_some_and(|set| labels::has(set, segment)))
+    let inside: Vec<bool> = sets.iter().map(|set| labels::has(set, segment)).collect();
+    settled.of_sets(|place| inside.get(place as usize).copied().unwrap_or(false))
 }
 
 /// The part of the traffic whose labels are not hidden.
 pub(crate) fn without(settled: &Settled, sets: &[LabelSet], hides: impl Fn(&LabelSet) -> bool) -> Settled {
-    settled.of_sets(|place| !set_at(sets, place).is_some_and(&hides))
-}
-
-fn set_at(sets: &[LabelSet], place: u32) -> Option<&LabelSet> {
-    usize::try_from(place).ok().and_then(|place| sets.get(place))
+    let hidden: Vec<bool> = sets.iter().map(hides).collect();
+    settled.of_sets(|place| !hidden.get(place as usize).copied().unwrap_or(false))
 }
 
 impl Lengths {
@@ -244,33 +281,34 @@ impl Sampled {
 
 /// What a series has between two lengths, by the place of its set of labels.
 fn added(series: &MetricSeries, from: &Lengths, to: &Lengths) -> BTreeMap<u32, Part> {
+    let of_strata = series.labels.strata.iter().flat_map(|(control, candidate)| [control, candidate]);
+    let places = of_strata.chain([&series.labels.pairs]).flat_map(|places| places.iter().copied());
     let sizes = counts_sizes(series);
-    let mut parts: BTreeMap<u32, PartAdder> = BTreeMap::new();
-    let place = |places: &[u32], at: usize| places.get(at).copied().unwrap_or(0);
-    let strata = series.strata.len();
-    let mut part = |place: u32, add: &mut dyn FnMut(&mut PartAdder)| {
-        add(parts.entry(place).or_insert_with(|| PartAdder::new(series.bounds, sizes, strata)));
-    };
-    for at in from.pairs..to.pairs {
-        if let Some(pair) = series.pairs.get(at) {
-            part(place(&series.labels.pairs, at), &mut |part| part.pair(pair));
-        }
+    let new = |_| PartAdder::new(series.bounds, sizes, series.strata.len());
+    let mut parts: Vec<PartAdder> = (0..=places.max().unwrap_or(0)).map(new).collect();
+    let pairs = series.pairs.part(from.pairs, to.pairs).to_vec();
+    for (pair, place) in pairs.into_iter().zip(beside(&series.labels.pairs, from.pairs)) {
+        parts.get_mut(place).into_iter().for_each(|part| part.pair(pair));
     }
-    let none = (crate::Places::default(), crate::Places::default());
+    let none = (Places::default(), Places::default());
     for (number, stratum) in series.strata.iter().enumerate() {
         let (of_control, of_candidate) = series.labels.strata.get(number).unwrap_or(&none);
         let (old, new) = from.strata.get(number).copied().unwrap_or_default();
         let (old_to, new_to) = to.strata.get(number).copied().unwrap_or_default();
-        for (values, places, candidate, from, to) in [
-            (&stratum.control, of_control, false, old, old_to),
-            (&stratum.candidate, of_candidate, true, new, new_to),
-        ] {
-            for at in from..to {
-                if let Some(value) = values.get(at) {
-                    part(place(places, at), &mut |part| part.single(number, candidate, value));
-                }
-            }
+        let control = stratum.control.part(old, old_to).to_vec();
+        for (value, place) in control.into_iter().zip(beside(of_control, old)) {
+            parts.get_mut(place).into_iter().for_each(|part| part.single(number, false, value));
+        }
+        let candidate = stratum.candidate.part(new, new_to).to_vec();
+        for (value, place) in candidate.into_iter().zip(beside(of_candidate, new)) {
+            parts.get_mut(place).into_iter().for_each(|part| part.single(number, true, value));
         }
     }
-    parts.into_iter().map(|(place, part)| (place, part.part())).collect()
+    let parts = (0..).zip(parts).map(|(place, part)| (place, part.part()));
+    parts.filter(|(_, part)| !part.is_empty()).collect()
+}
+
+/// The places of sets of labels from one value on; 0 where nothing is labelled.
+fn beside(places: &[u32], from: usize) -> impl Iterator<Item = usize> + '_ {
+    places.iter().map(|place| *place as usize).skip(from).chain(iter::repeat(0))
 }

@@ -5,6 +5,7 @@ use weir_stats::{Buckets, Column, ColumnAdder, Counting, Grid, PairAdder, PairSu
 use super::Lengths;
 use crate::names::WITH_PERCENTILES;
 use crate::series::MetricSeries;
+use crate::values::Values;
 
 /// Sums of a part.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -49,6 +50,11 @@ impl Part {
     /// Takes in another part.
     pub fn append(&mut self, other: &Self) {
         self.pairs.append(&other.pairs);
+        self.append_strata(other);
+    }
+
+    /// Takes in another part's unpaired values.
+    pub(super) fn append_strata(&mut self, other: &Self) {
         if self.strata.len() < other.strata.len() {
             self.strata.resize_with(other.strata.len(), Default::default);
         }
@@ -58,12 +64,29 @@ impl Part {
         }
     }
 
+    /// Takes in how many of another part's unpaired values are left out.
+    pub(super) fn append_left_out(&mut self, other: &Self) {
+        self.strata.resize_with(self.strata.len().max(1), Default::default);
+        let left_out: u64 = other.strata.iter().map(|(old, new)| old.left_out + new.left_out).sum();
+        self.strata.first_mut().into_iter().for_each(|(first, _)| first.left_out += left_out);
+    }
+
+    /// Whether there is no value at all, not even one that is left out.
+    pub(super) fn is_empty(&self) -> bool {
+        let mut all = Lengths { pairs: 0, strata: vec![(0, 0); self.strata.len()] };
+        self.count(&mut all);
+        all.pairs == 0 && all.strata.iter().all(|arms| *arms == (0, 0))
+    }
+
     /// With each stratum at its new place.
     pub(super) fn with_strata(self, places: &[usize]) -> Self {
         let mut strata: Vec<(Arm, Arm)> = Vec::new();
         strata.resize_with(places.iter().max().map_or(0, |most| most + 1), Default::default);
-        for (arms, place) in self.strata.into_iter().zip(places) {
-            strata.get_mut(*place).into_iter().for_each(|new| new.clone_from(&arms));
+        for ((control, candidate), place) in self.strata.iter().zip(places) {
+            if let Some((old, new)) = strata.get_mut(*place) {
+                old.append(control);
+                new.append(candidate);
+            }
         }
         Self { pairs: self.pairs, strata }
     }
@@ -84,7 +107,7 @@ impl Part {
 }
 
 impl PartPairs {
-    fn append(&mut self, other: &Self) {
+    pub(super) fn append(&mut self, other: &Self) {
         self.sums.append(&other.sums);
         self.within.append(&other.within);
         self.left_out += other.left_out;
@@ -109,6 +132,14 @@ impl PartPairs {
 }
 
 impl Arm {
+    /// Of these values, which have no bounds.
+    #[must_use]
+    pub fn of(values: &Values) -> Self {
+        let mut arm = ArmAdder::default();
+        values.iter().for_each(|value| arm.add(value, None, true));
+        arm.arm()
+    }
+
     /// Takes in the values of another.
     pub fn append(&mut self, other: &Self) {
         self.column.append(&other.column);
@@ -170,6 +201,29 @@ impl Scale {
     }
 }
 
+impl ArmAdder {
+    fn add(&mut self, value: f64, scale: Option<Scale>, sizes: bool) {
+        if !value.is_finite() {
+            self.left_out += 1;
+            return;
+        }
+        self.column.add(value, scale.map(|scale| scale.of_value(value)));
+        self.outside += scale.map_or(0, |scale| scale.leaves_out(value));
+        if sizes {
+            self.sizes.add(value);
+        }
+    }
+
+    fn arm(self) -> Arm {
+        Arm {
+            column: self.column.column(),
+            left_out: self.left_out,
+            outside: self.outside,
+            sizes: self.sizes.buckets(),
+        }
+    }
+}
+
 impl PartAdder {
     pub(super) fn new(bounds: Option<(f64, f64)>, sizes: bool, strata: usize) -> Self {
         Self {
@@ -206,24 +260,10 @@ impl PartAdder {
     pub(super) fn single(&mut self, stratum: usize, of_candidate: bool, value: f64) {
         let Some((control, candidate)) = self.strata.get_mut(stratum) else { return };
         let arm = if of_candidate { candidate } else { control };
-        if !value.is_finite() {
-            arm.left_out += 1;
-            return;
-        }
-        arm.column.add(value, self.scale.map(|scale| scale.of_value(value)));
-        arm.outside += self.scale.map_or(0, |scale| scale.leaves_out(value));
-        if self.sizes {
-            arm.sizes.add(value);
-        }
+        arm.add(value, self.scale, self.sizes);
     }
 
     pub(super) fn part(self) -> Part {
-        let arm = |arm: ArmAdder| Arm {
-            column: arm.column.column(),
-            left_out: arm.left_out,
-            outside: arm.outside,
-            sizes: arm.sizes.buckets(),
-        };
         Part {
             pairs: PartPairs {
                 sums: self.pairs.pairs(),
@@ -233,7 +273,7 @@ impl PartAdder {
                 control: self.control.buckets(),
                 candidate: self.candidate.buckets(),
             },
-            strata: self.strata.into_iter().map(|(old, new)| (arm(old), arm(new))).collect(),
+            strata: self.strata.into_iter().map(|(old, new)| (old.arm(), new.arm())).collect(),
         }
     }
 }

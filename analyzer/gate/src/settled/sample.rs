@@ -1,5 +1,7 @@
 //! Some of the values of a series, with what stands beside them.
 
+use std::iter;
+
 use super::{Lengths, Sampled};
 use crate::labels::{self, Labels};
 use crate::places::Places;
@@ -44,9 +46,10 @@ pub(super) fn append(
     strata: &[usize],
     identities: &[u32],
 ) {
+    let pairs = (sample.pairs.len(), later.pairs.len());
+    extend_sets(&mut sample.labels.pairs, &later.labels.pairs, pairs, sets);
     sample.pairs.extend(later.pairs.iter());
     extend(&mut sample.pair_clusters, &later.pair_clusters, identities);
-    extend(&mut sample.labels.pairs, &later.labels.pairs, sets);
     let wanted = strata.iter().max().map_or(0, |most| most + 1);
     if sample.strata.len() < wanted {
         sample.strata.resize_with(wanted, Stratum::default);
@@ -59,14 +62,14 @@ pub(super) fn append(
         else {
             continue;
         };
+        let (of_control, of_candidate) = later.labels.strata.get(number).unwrap_or(&nothing);
+        extend_sets(&mut old_sets.0, of_control, (old.control.len(), new.control.len()), sets);
+        extend_sets(&mut old_sets.1, of_candidate, (old.candidate.len(), new.candidate.len()), sets);
         new.name.clone_into(&mut old.name);
         new.control.iter().for_each(|value| old.control.push(value));
         new.candidate.iter().for_each(|value| old.candidate.push(value));
         extend(&mut old.control_clusters, &new.control_clusters, identities);
         extend(&mut old.candidate_clusters, &new.candidate_clusters, identities);
-        let (of_control, of_candidate) = later.labels.strata.get(number).unwrap_or(&nothing);
-        extend(&mut old_sets.0, of_control, sets);
-        extend(&mut old_sets.1, of_candidate, sets);
     }
 }
 
@@ -80,4 +83,19 @@ pub(super) fn keep_strata(sample: &mut MetricSeries, kept: &[usize]) {
 
 fn extend(places: &mut Places, later: &Places, new: &[u32]) {
     places.extend(later.iter().map(|place| new.get(*place as usize).copied().unwrap_or(*place)));
+}
+
+/// Puts the sets of labels of later values behind those of earlier ones, so many. Where nothing is labelled the set is the first one,
+/// which has to be said as soon as other values have others.
+fn extend_sets(places: &mut Places, later: &Places, (before, count): (usize, usize), sets: &[u32]) {
+    let first = sets.first().copied().unwrap_or(0);
+    if later.is_empty() && places.is_empty() && first == 0 {
+        return;
+    }
+    let unsaid = before.saturating_sub(places.len());
+    places.extend(iter::repeat_n(0, unsaid));
+    match later.is_empty() {
+        true => places.extend(iter::repeat_n(first, count)),
+        false => extend(places, later, sets),
+    }
 }

@@ -305,3 +305,70 @@ proptest! {
         prop_assert!((found / exact - 1.0).abs() < 0.1, "{found} {exact}");
     }
 }
+
+#[test]
+fn a_part_of_which_few_are_in_the_sample_is_as_clustered_as_the_whole() {
+    // Three copies of one answer to each identity; one in forty of them in a tier of its own.
+    let rows = || (0..12_000_u32).map(|row| (row % 4_000, row / 4_000));
+    let tier = |identity: u32| u32::from(identity.is_multiple_of(40));
+    let value = |identity: u32| 100.0 + f64::from(identity.wrapping_mul(2_654_435_761) >> 24);
+    let set = |tier: &str| vec![("tier".to_owned(), tier.to_owned())];
+    let series = MetricSeries {
+        name: "latency_ms".to_owned(),
+        pairs: rows().map(|(identity, _)| (200.0, value(identity))).collect(),
+        pair_clusters: rows().map(|(identity, _)| identity).collect(),
+        labels: Labels {
+            sets: vec![set("general"), set("beta")],
+            pairs: rows().map(|(identity, _)| tier(identity)).collect(),
+            ..Labels::default()
+        },
+        ..MetricSeries::default()
+    };
+    // None of the small tier, and nearly all others.
+    let sampled =
+        Sampled { pairs: rows().map(|(identity, _)| tier(identity) == 0).collect(), strata: Vec::new() };
+    let found = judged(&bare(&series, Settled::of(&series, &[lengths(&series)], &sampled)));
+    let beta = found.segments.iter().find(|segment| segment.value == "beta").unwrap();
+    let difference = beta.gates.iter().find(|result| result.gate == "difference").unwrap();
+    assert_eq!(difference.n_pairs, 300);
+    assert!(difference.explanation.contains("alike: 3.0 of them count as one"), "{}", difference.explanation);
+}
+
+#[test]
+fn strata_that_get_one_name_are_one() {
+    let stratum = |name: &str, control: Vec<f64>, candidate: Vec<f64>| Stratum {
+        name: name.to_owned(),
+        control_clusters: (0..control.len() as u32).collect(),
+        candidate_clusters: (0..candidate.len() as u32).collect(),
+        control: control.into(),
+        candidate: candidate.into(),
+    };
+    let some = |from: u32, count: u32| (from..from + count).map(f64::from).collect::<Vec<f64>>();
+    let apart = MetricSeries {
+        name: "latency_ms".to_owned(),
+        strata: vec![
+            stratum("a, revision 1", some(1, 60), some(20, 50)),
+            stratum("b, revision 1", some(1, 40), Vec::new()),
+            stratum("a, revision 2", some(5, 70), some(30, 65)),
+        ],
+        ..MetricSeries::default()
+    };
+    let together = MetricSeries {
+        strata: vec![
+            stratum("a", [some(1, 60), some(5, 70)].concat(), [some(20, 50), some(30, 65)].concat()),
+            stratum("b", some(1, 40), Vec::new()),
+        ],
+        ..apart.clone()
+    };
+    let mut settled = Settled::of(&apart, &[lengths(&apart)], &everything(&apart));
+    settled.rename_strata(|name| name.split(',').next().unwrap().to_owned());
+    assert_eq!(
+        (settled.strata(), settled.lengths()),
+        (["a".to_owned(), "b".to_owned()].as_slice(), vec![lengths(&together)])
+    );
+    let mut one_sided = settled.clone();
+    one_sided.keep_strata(&[1]);
+    assert_eq!(one_sided.lengths(), [Lengths { pairs: 0, strata: vec![(40, 0)] }]);
+    assert_eq!(one_sided.sample().strata[0].control.len(), 40);
+    same(&judged(&bare(&apart, settled)).gates, &judged(&together).gates, false);
+}

@@ -14,6 +14,12 @@ pub struct Pairs {
 }
 
 impl Pairs {
+    /// Of control's numbers and the candidate's; nothing where there are not as many of both.
+    #[must_use]
+    pub fn of_columns(control: Values, candidate: Values) -> Option<Self> {
+        (control.len() == candidate.len()).then_some(Self { control, candidate })
+    }
+
     /// How many pairs there are.
     #[must_use]
     pub fn len(&self) -> usize {
