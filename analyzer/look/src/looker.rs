@@ -151,6 +151,7 @@ impl Looker {
             revision: Some(number),
             definitions: self.definitions.clone(),
             keep_figures: self.keep_figures,
+            settle: true,
             ..LoadOptions::default()
         };
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);

@@ -15,11 +15,13 @@ use crate::figures::LegRef;
 use crate::health::capture_health;
 use crate::histogram::distribution;
 use crate::identities::Identities;
+use crate::inclusion::Least;
+use crate::marks::{Choice, EXCHANGES_MAX};
 use crate::metric::Metric;
 use crate::scores::Scores;
-use crate::series::all_series;
+use crate::series::{Extent, all_series};
 use crate::{LoadOptions, Loaded};
-use crate::{inclusion, marks, parallel};
+use crate::{marks, parallel, slices};
 
 /// Worst pairs shown for each gate.
 const EXEMPLARS_PER_GATE: usize = 3;
@@ -65,12 +67,18 @@ impl Loaded {
         report.distributions.clone_from(&self.distributions);
         report.exemplars = exemplars;
         report.timeline = parts.timeline;
-        if self.series.iter().map(MetricSeries::numbers).sum::<usize>() <= EVIDENCE_NUMBERS_MAX {
+        let settled = self.series.iter().any(|series| series.settled.is_some());
+        let numbers: usize = self.series.iter().map(MetricSeries::numbers).sum();
+        if !settled && numbers <= EVIDENCE_NUMBERS_MAX {
             report.evidence.clone_from(&self.series);
         } else {
-            let why = format!(
-                "more than {EVIDENCE_NUMBERS_MAX} numbers are not put into a report; judge a window of it"
-            );
+            let most = match settled {
+                true => {
+                    format!("sums are kept of more than {} samples, and not their values", slices::LEGS_MIN)
+                }
+                false => format!("more than {EVIDENCE_NUMBERS_MAX} numbers are not put into a report"),
+            };
+            let why = format!("{most}; judge a window of it");
             report.absent.push(("evidence to try other gates on".to_owned(), why));
         }
         report.looks.clone_from(&self.looks);
@@ -86,12 +94,12 @@ pub(crate) fn loaded(experiment: &str, metrics: &[Metric], options: &LoadOptions
         exchanges.drop_foreign();
     }
     let scores = Scores::new(cache.judgements());
-    let unpaired = inclusion::kept(&exchanges);
+    let unpaired = Least::of(&exchanges).kept(&exchanges);
     let identities = Identities::of(&exchanges);
     let (all, health) = thread::scope(|scope| {
         let health =
             scope.spawn(|| capture_health(&exchanges, &identities, &options.expected_shares, cache.legs()));
-        let all = all_series(&exchanges, &identities, metrics, &scores, &unpaired, options);
+        let all = all_series(&exchanges, &identities, metrics, &scores, &unpaired, options, Extent::Look);
         // A panic of the other thread is one of this.
         (all, health.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     });
@@ -129,21 +137,22 @@ pub(crate) fn loaded(experiment: &str, metrics: &[Metric], options: &LoadOptions
         duplicates: exchanges.duplicates,
         first_ts_us: times.ends.map(|(first, _)| first),
         last_ts_us: times.ends.map(|(_, last)| last),
-        seen: marks::seen(&exchanges),
+        seen: marks::seen(&exchanges, Choice::of(exchanges.len(), EXCHANGES_MAX)),
         pairs: all.pairs,
+        shown: None,
         data_dir: options.data_dir.clone(),
     }
 }
 
 /// How many legs there are, and when the first and the last one began.
-#[derive(Default)]
-struct Times {
-    legs: u64,
-    ends: Option<(i64, i64)>,
+#[derive(Debug, Default)]
+pub(crate) struct Times {
+    pub(crate) legs: u64,
+    pub(crate) ends: Option<(i64, i64)>,
 }
 
 impl Times {
-    fn of(exchanges: &Exchanges<'_>) -> Self {
+    pub(crate) fn of(exchanges: &Exchanges<'_>) -> Self {
         exchanges.legs().fold(Self::default(), |times, leg| {
             let at = leg.ts_us();
             let (first, last) = times.ends.unwrap_or((at, at));
@@ -152,6 +161,6 @@ impl Times {
     }
 }
 
-fn time(ts_us: i64) -> Option<String> {
+pub(crate) fn time(ts_us: i64) -> Option<String> {
     Timestamp::from_microsecond(ts_us).ok().map(|time| time.to_string())
 }

@@ -30,6 +30,8 @@ pub(crate) struct Exchanges<'a> {
     kinds: Vec<(&'a Facts, u64)>,
     /// Legs that were there twice.
     pub(crate) duplicates: u64,
+    /// Only exchanges that began at or after the first and before the second time are kept.
+    window: Option<(i64, i64)>,
 }
 
 /// Where a leg is: the place of its file, and its row.
@@ -56,6 +58,10 @@ struct Keyed {
     place: Place,
     leg: Leg,
 }
+
+/// Legs of an exchange begin so much apart at most, where exchanges of a window are looked at: the filter gives all of them one start,
+/// clocks may not.
+pub(crate) const APART_US_MAX: i64 = 120_000_000;
 
 /// Where no leg is.
 const NOWHERE: Place = Place { file: u32::MAX, row: 0 };
@@ -88,7 +94,17 @@ impl<'a> Exchange<'a> {
 impl<'a> Exchanges<'a> {
     /// Puts legs together, in whatever order they come: `most` of them at most.
     pub(crate) fn new(legs: impl Iterator<Item = LegRef<'a>>, most: usize) -> Self {
-        let mut exchanges = Self::default();
+        Self::within(legs, most, None)
+    }
+
+    /// The same, and keeps those exchanges that began within a window: at its first time or later, and before its second one. Legs that
+    /// begin more than [`APART_US_MAX`] apart are of two exchanges then.
+    pub(crate) fn within(
+        legs: impl Iterator<Item = LegRef<'a>>,
+        most: usize,
+        window: Option<(i64, i64)>,
+    ) -> Self {
+        let mut exchanges = Self { window, ..Self::default() };
         // At once and no more: what nothing is written to costs nothing.
         let mut keyed: Vec<Keyed> = Vec::with_capacity(most);
         keyed.extend(legs.map(|leg| exchanges.keyed(leg)));
@@ -155,6 +171,7 @@ impl<'a> Exchanges<'a> {
 
     /// Appends an exchange of legs of one id, in whatever order they come.
     fn push<'k>(&mut self, legs: impl Iterator<Item = &'k Keyed>) {
+        let mut duplicates = 0;
         let mut own: [Option<&Keyed>; 3] = [None; 3];
         let [primary, shadow, noise] = &mut own;
         for new in legs {
@@ -167,7 +184,7 @@ impl<'a> Exchanges<'a> {
                 *kept = Some(new);
                 continue;
             };
-            self.duplicates += 1;
+            duplicates += 1;
             let both = (leg_at(&self.files, new.place), leg_at(&self.files, old.place));
             if let (Some(new_leg), Some(old_leg)) = both
                 && first_of(new_leg, old_leg) == Ordering::Less
@@ -175,9 +192,19 @@ impl<'a> Exchanges<'a> {
                 *kept = Some(new);
             }
         }
-        let ts_us = own.iter().flatten().next().map_or(i64::MAX, |keyed| keyed.ts_us);
-        let [primary, shadow, noise] = own.map(|keyed| keyed.map_or(NOWHERE, |keyed| keyed.place));
-        self.all.push(Kept { ts_us, primary, shadow, noise });
+        // Which legs beyond a window are seen must make no difference.
+        let apart_us_max = self.window.map_or(u64::MAX, |_| APART_US_MAX.unsigned_abs());
+        while let Some(ts_us) = own.iter().flatten().next().map(|keyed| keyed.ts_us) {
+            let together = own.each_mut().map(|leg| {
+                leg.take_if(|keyed| keyed.ts_us.abs_diff(ts_us) <= apart_us_max).map(|keyed| keyed.place)
+            });
+            let inside = self.window.is_none_or(|(from_us, until_us)| (from_us..until_us).contains(&ts_us));
+            if inside {
+                let [primary, shadow, noise] = together.map(|place| place.unwrap_or(NOWHERE));
+                self.all.push(Kept { ts_us, primary, shadow, noise });
+                self.duplicates += std::mem::take(&mut duplicates);
+            }
+        }
     }
 
     /// Drops shadow and noise legs that passed a revision filter only because they name none, and whose primary leg,

@@ -23,7 +23,7 @@ const TEXT_CHARACTERS_MAX: usize = 2_000;
 const EXEMPLARS_MAX: usize = 24;
 
 /// Pairs that are kept before those that are not among the first are dropped, at least.
-const FEW: usize = 32;
+pub(crate) const FEW: usize = 32;
 /// Gates that are shown where none speaks against the candidate.
 const CLOSEST_MAX: usize = 3;
 /// Typical pairs of a gate, and gates that have any.
@@ -71,7 +71,7 @@ impl Loaded {
     /// `most` pairs of a gate's metric, those that differ as is usual first.
     fn typical(&self, gate: &GateResult, most: usize) -> Vec<(usize, (f64, f64))> {
         let of = |metric: &str| {
-            let series = self.series.iter().find(|series| series.name == metric);
+            let series = self.pairs_of(metric);
             series.zip(self.pairs.of_metric.get(metric))
         };
         let differences = |series: &MetricSeries| {
@@ -103,15 +103,16 @@ impl Loaded {
 
     /// `most` pairs of a gate's metric that differ in the bad direction, the worst first.
     fn worst(&self, gate: &GateResult, most: usize) -> Vec<(usize, (f64, f64))> {
-        let Some(series) =
-            self.series.iter().find(|series| series.name == weir_gate::base_metric(&gate.metric))
-        else {
-            return Vec::new();
-        };
+        let Some(series) = self.pairs_of(weir_gate::base_metric(&gate.metric)) else { return Vec::new() };
         let Some(places) = self.pairs.of_metric.get(weir_gate::base_metric(&gate.metric)) else {
             return Vec::new();
         };
         ranked(series, places, gate, most)
+    }
+
+    /// The series with the pairs of a metric that can be shown.
+    fn pairs_of(&self, metric: &str) -> Option<&MetricSeries> {
+        self.shown.as_ref().unwrap_or(&self.series).iter().find(|series| series.name == metric)
     }
 
     fn fill_in(&self, chosen: Vec<(usize, Exemplar)>) -> Result<Vec<Exemplar>, MetricsError> {
@@ -221,7 +222,11 @@ fn ranked(series: &MetricSeries, places: &[u32], gate: &GateResult, most: usize)
 }
 
 /// The first `most` of many by an order in which no two are equal.
-fn first<T: Copy>(items: impl Iterator<Item = T>, most: usize, order: impl Fn(&T, &T) -> Ordering) -> Vec<T> {
+pub(crate) fn first<T: Copy>(
+    items: impl Iterator<Item = T>,
+    most: usize,
+    order: impl Fn(&T, &T) -> Ordering,
+) -> Vec<T> {
     let mut kept: Vec<T> = Vec::new();
     let mut last: Option<T> = None;
     for item in items {

@@ -4,8 +4,10 @@
 //! percentile of both variants together; the last bin also holds everything above, so that a long tail does not
 //! flatten the rest.
 
-use weir_gate::MetricSeries;
+use weir_gate::{Arm, MetricSeries};
 use weir_report::{Distribution, Histogram};
+use weir_stats::quantile::at_counts;
+use weir_stats::{Buckets, Moments};
 
 const BINS_MAX: usize = 24;
 
@@ -29,6 +31,45 @@ pub(crate) fn distribution(series: &MetricSeries) -> Option<Distribution> {
     })
 }
 
+/// The same of what is left of a metric's values, whose percentiles are right up to a thousandth; `noise` are control's second
+/// answers.
+pub(crate) fn distribution_of_sums(series: &MetricSeries, noise: &Arm) -> Option<Distribution> {
+    let whole = series.settled.as_ref().filter(|_| series.unit != "share")?.whole();
+    let (mut control, mut candidate) = (whole.pairs.control, whole.pairs.candidate);
+    let mut means = (whole.pairs.sums.moments.first, whole.pairs.sums.moments.second);
+    if means.0.n == 0 {
+        for (old, new) in &whole.strata {
+            control.append(&old.sizes);
+            candidate.append(&new.sizes);
+            means.0.append(&old.column.moments);
+            means.1.append(&new.column.moments);
+        }
+    }
+    if means.0.n == 0 || means.1.n == 0 {
+        return None;
+    }
+    let mut both = control.clone();
+    both.append(&candidate);
+    let low = both.counts().next().map_or(0.0, |(low, _)| low);
+    let edges = edges_between(low, at_counts(&both, 0.99).unwrap_or(low));
+    let of_sums = |values: &Buckets, moments: &Moments| {
+        let mut counts = vec![0; edges.len().saturating_sub(1)];
+        for (value, n) in values.counts() {
+            counts.get_mut(bin(value, &edges)).into_iter().for_each(|count| *count += n);
+        }
+        let at = |share| at_counts(values, share);
+        Histogram { counts, n: values.n(), mean: Some(moments.mean), p50: at(0.5), p95: at(0.95) }
+    };
+    Some(Distribution {
+        metric: series.name.clone(),
+        unit: series.unit.clone(),
+        control: of_sums(&control, &means.0),
+        candidate: of_sums(&candidate, &means.1),
+        noise: (noise.column.moments.n > 0).then(|| of_sums(&noise.sizes, &noise.column.moments)),
+        edges,
+    })
+}
+
 /// Control's second answers over the same bins, where there are any: what varies without a change.
 fn noise(series: &MetricSeries, edges: &[f64]) -> Option<Histogram> {
     let mut second = series.noise_pairs.candidate().to_vec();
@@ -44,11 +85,15 @@ fn values(series: &MetricSeries) -> (Vec<f64>, Vec<f64>) {
     (series.pairs.control().to_vec(), series.pairs.candidate().to_vec())
 }
 
-#[allow(clippy::cast_precision_loss)] // bins are few
 fn edges(control: &[f64], candidate: &[f64]) -> Vec<f64> {
     let mut both = [control, candidate].concat();
     let low = both.iter().copied().min_by(f64::total_cmp).unwrap_or(0.0);
     let high = quantile(&mut both, 0.99).unwrap_or(low);
+    edges_between(low, high)
+}
+
+#[allow(clippy::cast_precision_loss)] // bins are few
+fn edges_between(low: f64, high: f64) -> Vec<f64> {
     if high <= low {
         return vec![low - 0.5, low + 0.5];
     }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::exchange::{Exchange, Exchanges};
 
@@ -38,6 +39,18 @@ impl Identities {
     /// By exchange.
     pub(crate) fn numbers(&self) -> &[u32] {
         &self.numbers
+    }
+
+    /// The hash of each identity, by its number; of the exchange's id where none is known. Never 0.
+    pub(crate) fn hashes(&self, exchanges: &Exchanges<'_>) -> Vec<u64> {
+        let mut hashes = vec![0; self.count as usize];
+        for (exchange, number) in exchanges.iter().zip(&self.numbers) {
+            if let Some(hash) = hashes.get_mut(*number as usize).filter(|hash| **hash == 0) {
+                let own = exchange.legs().find_map(|found| found.identity());
+                *hash = own.unwrap_or_else(|| xxh3_64(exchange.sample_id().as_bytes())).max(1);
+            }
+        }
+        hashes
     }
 
     /// Whether any has several exchanges.

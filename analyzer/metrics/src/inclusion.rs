@@ -14,12 +14,14 @@
 //!   a copy count as often as they were copied; gates per segment tell them apart.
 //! - Control and candidate may differ: each variant's mean stands for itself.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
+use weir_sample::Variant;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::exchange::Exchanges;
 use crate::figures::LegRef;
+use crate::packed::{Reader, Writer};
 
 /// Separates these draws from whatever else is drawn by sample id.
 const SEED: u64 = 0x7765_6972_2073_726d;
@@ -34,27 +36,76 @@ pub(crate) fn stays(leg: LegRef<'_>, least: f64) -> bool {
     drawn * leg.inclusion_probability() < least
 }
 
-/// For each exchange whether its primary leg stays among those of its revision, cohort and variant.
-pub(crate) fn kept(exchanges: &Exchanges<'_>) -> Vec<bool> {
-    // Of each kind of leg in a file first, of which there are few, then of each group.
-    let mut of_kind: Vec<Option<(LegRef<'_>, f64)>> = vec![None; exchanges.kind_places()];
-    for (place, leg) in exchanges.primaries().flatten() {
-        let own = leg.inclusion_probability();
-        if let Some(known) = of_kind.get_mut(place) {
-            let (leg, least) = known.unwrap_or((leg, own));
-            *known = Some((leg, own.min(least)));
+/// The least chance of capture of each group: of a revision, a cohort and a variant.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Least(BTreeMap<(Option<i64>, Option<String>, bool), f64>);
+
+impl Least {
+    pub(crate) fn of(exchanges: &Exchanges<'_>) -> Self {
+        // Of each kind of leg in a file first, of which there are few, then of each group.
+        let mut of_kind: Vec<Option<(LegRef<'_>, f64)>> = vec![None; exchanges.kind_places()];
+        for (place, leg) in exchanges.primaries().flatten() {
+            let own = leg.inclusion_probability();
+            if let Some(known) = of_kind.get_mut(place) {
+                let (leg, least) = known.unwrap_or((leg, own));
+                *known = Some((leg, own.min(least)));
+            }
+        }
+        let mut least = Self::default();
+        of_kind.into_iter().flatten().for_each(|(leg, own)| least.take(group(leg), own));
+        least
+    }
+
+    /// Takes in the legs of another stretch of time.
+    pub(crate) fn append(&mut self, other: &Self) {
+        other.0.iter().for_each(|(group, own)| self.take(group.clone(), *own));
+    }
+
+    /// Those of the groups that another has.
+    pub(crate) fn of_groups(&self, other: &Self) -> Self {
+        let own = self.0.iter().filter(|(group, _)| other.0.contains_key(*group));
+        Self(own.map(|(group, least)| (group.clone(), *least)).collect())
+    }
+
+    /// For each exchange whether its primary leg stays among those of its revision, cohort and variant.
+    pub(crate) fn kept(&self, exchanges: &Exchanges<'_>) -> Vec<bool> {
+        let mut of_kind: Vec<Option<f64>> = vec![None; exchanges.kind_places()];
+        let mut stays = |(place, leg): (usize, LegRef<'_>)| {
+            let least = of_kind
+                .get_mut(place)
+                .map(|known| *known.get_or_insert_with(|| self.0.get(&group(leg)).copied().unwrap_or(1.0)));
+            stays(leg, least.unwrap_or(1.0))
+        };
+        exchanges.primaries().map(|primary| primary.is_none_or(&mut stays)).collect()
+    }
+
+    pub(crate) fn write(&self, to: &mut Writer) {
+        to.number(u64::try_from(self.0.len()).unwrap_or(u64::MAX));
+        for ((revision, cohort, of_candidate), least) in &self.0 {
+            to.option(*revision, |to, revision| to.number(revision.cast_unsigned()));
+            to.option(cohort.as_deref(), Writer::text);
+            to.flag(*of_candidate);
+            to.number(least.to_bits());
         }
     }
-    let group = |leg: LegRef<'_>| (leg.revision(), leg.cohort().map(str::to_owned), leg.variant());
-    let mut least = HashMap::new();
-    for (leg, own) in of_kind.iter().flatten() {
-        let known = least.entry(group(*leg)).or_insert(*own);
+
+    pub(crate) fn read(from: &mut Reader<'_>) -> Option<Self> {
+        let mut least = BTreeMap::new();
+        for _ in 0..from.count()? {
+            let revision = from.option(Reader::number)?.map(u64::cast_signed);
+            let cohort = from.option(Reader::text)?.map(str::to_owned);
+            let of_candidate = from.flag()?;
+            least.insert((revision, cohort, of_candidate), f64::from_bits(from.number()?));
+        }
+        Some(Self(least))
+    }
+
+    fn take(&mut self, group: (Option<i64>, Option<String>, bool), own: f64) {
+        let known = self.0.entry(group).or_insert(own);
         *known = own.min(*known);
     }
-    let least_of = |kind: &Option<(LegRef<'_>, f64)>| {
-        kind.and_then(|(leg, _)| least.get(&group(leg)).copied()).unwrap_or(1.0)
-    };
-    let least: Vec<f64> = of_kind.iter().map(least_of).collect();
-    let stays = |(place, leg): (usize, LegRef<'_>)| stays(leg, least.get(place).copied().unwrap_or(1.0));
-    exchanges.primaries().map(|primary| primary.is_none_or(stays)).collect()
+}
+
+fn group(leg: LegRef<'_>) -> (Option<i64>, Option<String>, bool) {
+    (leg.revision(), leg.cohort().map(str::to_owned), leg.variant() == Variant::Candidate)
 }

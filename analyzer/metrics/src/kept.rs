@@ -9,9 +9,11 @@
 //!   everything tells. Figures of files that are gone are deleted, and so are those of more than [`DEFINITIONS_MAX`] definitions.
 //! - The folder's name begins with a dot and nothing in it ends in `.parquet`: other readers pass over it. It holds no
 //!   text of a request or an answer, but sample ids, labels and hashes of identities; it may be deleted at any time.
+//! - `parts.spans` in the folder of the definitions says which files are kept there and when their legs began ([`crate::spans`]).
 //! - Where it cannot be written the look costs more, and is the same.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -25,12 +27,16 @@ use crate::LoadOptions;
 use crate::figures::Figures;
 use crate::metric::Metric;
 use crate::packed::{Reader, Writer};
+use crate::spans::Spans;
 
 /// Definitions whose figures are kept: those of two or three gates documents, and of the version before.
 const DEFINITIONS_MAX: usize = 4;
 /// A longer footer is none.
 const FOOTER_BYTES_MAX: u64 = 256 << 20;
 const MAGIC: u64 = u64::from_le_bytes(*b"weirfig1");
+const MAGIC_OF_SPANS: u64 = u64::from_le_bytes(*b"weirspn1");
+/// Name of the file of spans; not one that ends as figures do, which are deleted with their part file.
+const SPANS: &str = "parts.spans";
 
 /// Where figures of one experiment by one set of definitions are.
 #[derive(Clone, Debug)]
@@ -67,45 +73,42 @@ impl Kept {
     /// The figures of a part file; nothing where there are none that can be trusted.
     pub(crate) fn read(&self, path: &Path, identity: Identity) -> Option<Figures> {
         let bytes = fs::read(self.place(path, identity)).ok()?;
-        let (content, checksum) = bytes.split_last_chunk::<8>()?;
-        if xxh3_64(content).to_le_bytes() != *checksum {
-            return None;
-        }
-        let mut from = Reader::new(content);
-        let head = [from.number()?, from.number()?, from.number()?];
-        if head != [MAGIC, self.definitions, identity] {
-            return None;
-        }
+        let mut from = unsealed(&bytes, &[MAGIC, self.definitions, identity])?;
         Figures::read(path, self.metrics, &mut from)
+    }
+
+    /// Whether there are figures of a part file, good or not.
+    pub(crate) fn has(&self, path: &Path, identity: Identity) -> bool {
+        self.place(path, identity).is_file()
     }
 
     /// Keeps the figures of a part file, if the folder can be written.
     pub(crate) fn write(&self, path: &Path, identity: Identity, figures: &Figures) {
-        let mut to = Writer::default();
-        [MAGIC, self.definitions, identity].into_iter().for_each(|number| to.number(number));
-        figures.write(&mut to);
-        let mut bytes = to.into_bytes();
-        let checksum = xxh3_64(&bytes);
-        bytes.extend(checksum.to_le_bytes());
+        let bytes = sealed(&[MAGIC, self.definitions, identity], |to| figures.write(to));
         // Documented: a look does not depend on it.
         let _ = self.put(&self.place(path, identity), &bytes);
     }
 
+    /// The spans of the part files whose figures are kept; none where they cannot be trusted.
+    pub(crate) fn spans(&self) -> Spans {
+        let spans = |bytes: Vec<u8>| Spans::read(&mut unsealed(&bytes, &[MAGIC_OF_SPANS, self.definitions])?);
+        fs::read(self.folder.join(SPANS)).ok().and_then(spans).unwrap_or_default()
+    }
+
+    /// Keeps spans, if the folder can be written.
+    pub(crate) fn write_spans(&self, spans: &Spans) {
+        let bytes = sealed(&[MAGIC_OF_SPANS, self.definitions], |to| spans.write(to));
+        // Documented: a look does not depend on it.
+        let _ = self.put(&self.folder.join(SPANS), &bytes);
+    }
+
+    /// Where slices are kept ([`crate::slices`]).
+    pub(crate) fn slices(&self) -> PathBuf {
+        self.folder.join("slices")
+    }
+
     fn put(&self, place: &Path, bytes: &[u8]) -> io::Result<()> {
-        DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
-        let temporary = place.with_extension(format!("{}.tmp", std::process::id()));
-        let written = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&temporary)
-            .and_then(|mut file| file.write_all(bytes))
-            .and_then(|()| fs::rename(&temporary, place));
-        if written.is_err() {
-            let _ = fs::remove_file(&temporary);
-        }
-        written
+        put(&self.folder, place, bytes)
     }
 
     /// Deletes what is of no use: figures of part files that are gone, and of old definitions.
@@ -154,8 +157,7 @@ pub(crate) fn identity(path: &Path) -> io::Result<Identity> {
     }
     let mut hasher = Xxh3::new();
     // Experiment, date, hour and name: the same file elsewhere has other figures only where it is another file.
-    let parts: Vec<_> = path.iter().rev().take(4).collect();
-    for part in parts {
+    for part in place_in_data(path) {
         hasher.update(part.as_encoded_bytes());
         hasher.update(&[0]);
     }
@@ -163,6 +165,55 @@ pub(crate) fn identity(path: &Path) -> io::Result<Identity> {
     hasher.update(&tail);
     hasher.update(&footer);
     Ok(hasher.digest())
+}
+
+/// What stays of a place where the data folder is named otherwise: experiment, date, hour and name.
+pub(crate) fn place_in_data(path: &Path) -> impl Iterator<Item = &OsStr> {
+    path.iter().rev().take(4)
+}
+
+/// Writes a file of a folder as a whole.
+pub(crate) fn put(folder: &Path, place: &Path, bytes: &[u8]) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let temporary = place.with_extension(format!("{}.tmp", std::process::id()));
+    let written = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&temporary)
+        .and_then(|mut file| file.write_all(bytes))
+        .and_then(|()| fs::rename(&temporary, place));
+    if written.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    written
+}
+
+/// Numbers that say what it is, the content, and a checksum over both.
+pub(crate) fn sealed(head: &[u64], content: impl FnOnce(&mut Writer)) -> Vec<u8> {
+    let mut to = Writer::default();
+    head.iter().for_each(|number| to.number(*number));
+    content(&mut to);
+    let mut bytes = to.into_bytes();
+    let checksum = xxh3_64(&bytes);
+    bytes.extend(checksum.to_le_bytes());
+    bytes
+}
+
+/// The content; nothing where the checksum or the numbers before it are others.
+pub(crate) fn unsealed<'a>(bytes: &'a [u8], head: &[u64]) -> Option<Reader<'a>> {
+    let (content, checksum) = bytes.split_last_chunk::<8>()?;
+    if xxh3_64(content).to_le_bytes() != *checksum {
+        return None;
+    }
+    let mut from = Reader::new(content);
+    for number in head {
+        if from.number()? != *number {
+            return None;
+        }
+    }
+    Some(from)
 }
 
 fn entries(folder: &Path) -> Vec<PathBuf> {

@@ -160,8 +160,7 @@ impl ExchangeLabels {
                 };
             }
             let Some(last) = kept.pop() else { return Self { left_out, ..Self::default() } };
-            let why = format!("would make more than {SETS_MAX} combinations of labels");
-            left_out.push((last.to_string(), why));
+            left_out.push((last.to_string(), too_many_sets()));
         }
     }
 }
@@ -172,12 +171,76 @@ fn rank(dimension: &str) -> usize {
     ORDER.iter().position(|known| *known == dimension).unwrap_or(ORDER.len())
 }
 
-type Sets = Vec<Vec<(String, String)>>;
+/// Combinations of labels, each with its dimensions and values.
+pub(crate) type LabelSets = Vec<Vec<(String, String)>>;
+
+/// The combinations of several stretches of time together, as if they had been one: each once, for each stretch the places of its
+/// own, and the dimensions that are left out, with the reason.
+pub(crate) fn together(
+    stretches: &[&LabelSets],
+    mut left_out: BTreeMap<String, String>,
+) -> (LabelSets, Vec<Vec<u32>>, Vec<(String, String)>) {
+    let mut values: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (dimension, value) in stretches.iter().copied().flatten().flatten() {
+        values.entry(dimension).or_default().insert(value);
+    }
+    let mut kept = Vec::new();
+    for (dimension, values) in values {
+        if values.len() > VALUES_MAX {
+            left_out.insert(dimension.to_owned(), format!("has more than {VALUES_MAX} values"));
+        } else if !left_out.contains_key(dimension) {
+            kept.push(dimension);
+        }
+    }
+    kept.sort_by_key(|dimension| (rank(dimension), *dimension));
+    loop {
+        if let Some((sets, places)) = numbered(stretches, &kept) {
+            let labelled = sets.iter().any(|set| !set.is_empty());
+            return (if labelled { sets } else { LabelSets::new() }, places, left_out.into_iter().collect());
+        }
+        let Some(last) = kept.pop() else {
+            return (LabelSets::new(), vec![Vec::new(); stretches.len()], left_out.into_iter().collect());
+        };
+        left_out.insert(last.to_owned(), too_many_sets());
+    }
+}
+
+/// The combinations of the kept dimensions, in order of first appearance, and the places of each stretch's own among them; nothing
+/// where there are too many.
+fn numbered(stretches: &[&LabelSets], kept: &[&str]) -> Option<(LabelSets, Vec<Vec<u32>>)> {
+    let mut known: BTreeMap<Vec<(String, String)>, u32> = BTreeMap::new();
+    let mut sets = LabelSets::new();
+    let unlabelled = vec![Vec::new()];
+    let mut places = Vec::with_capacity(stretches.len());
+    for stretch in stretches {
+        let own = if stretch.is_empty() { &unlabelled } else { *stretch };
+        let mut of_stretch = Vec::with_capacity(own.len());
+        for set in own {
+            let set: Vec<(String, String)> =
+                set.iter().filter(|(dimension, _)| kept.contains(&dimension.as_str())).cloned().collect();
+            let fresh = u32::try_from(sets.len()).ok()?;
+            let place = *known.entry(set.clone()).or_insert(fresh);
+            if place == fresh {
+                if sets.len() >= SETS_MAX {
+                    return None;
+                }
+                sets.push(set);
+            }
+            of_stretch.push(place);
+        }
+        places.push(of_stretch);
+    }
+    Some((sets, places))
+}
+
+fn too_many_sets() -> String {
+    format!("would make more than {SETS_MAX} combinations of labels")
+}
 
 /// The combinations of the kept dimensions and each exchange's place among them; nothing where there are too many.
-fn sets(all: &[Option<&Arc<LegLabels>>], kept: &[Arc<str>]) -> Option<(Sets, Vec<u32>)> {
+fn sets(all: &[Option<&Arc<LegLabels>>], kept: &[Arc<str>]) -> Option<(LabelSets, Vec<u32>)> {
     let mut known: HashMap<Vec<Option<&Arc<str>>>, u32> = HashMap::new();
-    let mut sets: Sets = Vec::new();
+    let mut sets = LabelSets::new();
     let mut places = Vec::with_capacity(all.len());
     let mut seen: HashMap<Option<*const LegLabels>, u32, RandomState> = HashMap::default();
     for labels in all {

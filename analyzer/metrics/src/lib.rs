@@ -46,6 +46,8 @@ mod scan;
 mod scores;
 mod series;
 mod skipped;
+mod slices;
+mod spans;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -65,7 +67,9 @@ pub use crate::metric::{blank_series, check_metrics, known_metrics, metric_exist
 pub use crate::people::PersonScore;
 
 use crate::pairs::PairIndex;
+use crate::scan::Refusal;
 use crate::skipped::Skipped;
+use crate::slices::{Reading, Sliced};
 
 /// Listings of a folder in which files are merged while they are read.
 const LISTINGS_MAX: u32 = 100;
@@ -98,6 +102,9 @@ pub struct LoadOptions {
     pub keep_figures: bool,
     /// What people say of answers, in the order in which they said it.
     pub people: Vec<PersonScore>,
+    /// Of more legs than can be looked at again and again, give sums instead of values ([`MetricSeries::settled`]): not where somebody
+    /// wants the values themselves.
+    pub settle: bool,
 }
 
 /// Everything that was read about one experiment.
@@ -132,6 +139,8 @@ pub struct Loaded {
     /// What tripwires go by: answers of some of the exchanges. Without judges' scores, which are in the series.
     pub seen: Seen,
     pub(crate) pairs: PairIndex,
+    /// Pairs that may be shown, of each series that is settled; `pairs` are the places of these then.
+    pub(crate) shown: Option<Vec<MetricSeries>>,
     pub(crate) data_dir: PathBuf,
 }
 
@@ -192,11 +201,12 @@ pub fn load_cached(options: &LoadOptions, cache: &mut Cache) -> Result<Loaded, M
         samples.foreign.append(&mut scores.foreign);
         Ok((samples.parts, scores.parts, samples.foreign))
     };
+    let reading = Reading { options, experiment: &experiment, metrics: &metrics };
     let mut listed = list()?;
     let mut tries = 0;
-    let skipped = loop {
-        let error = match cache.refresh(options, &experiment, &metrics, &listed.0, &listed.1) {
-            Ok(refused) => break Skipped { foreign: listed.2, refused },
+    let (mut loaded, skipped) = loop {
+        let error = match looked_at(reading, cache, &listed.0, &listed.1) {
+            Ok((loaded, refused)) => break (loaded, Skipped { foreign: listed.2, refused }),
             Err(error) => error,
         };
         let now = list()?;
@@ -214,7 +224,34 @@ pub fn load_cached(options: &LoadOptions, cache: &mut Cache) -> Result<Loaded, M
     if !(cache.has_samples() || nothing_skipped) {
         return Err(skipped.into_error(&options.data_dir));
     }
-    let mut loaded = assemble::loaded(&experiment, &metrics, options, cache);
     skipped.tell(&options.data_dir, &mut loaded.health);
     Ok(loaded)
+}
+
+/// What is in these files of samples and scores, and those of them that cannot be used.
+fn looked_at(
+    reading: Reading<'_>,
+    cache: &mut Cache,
+    samples: &[PathBuf],
+    scores: &[PathBuf],
+) -> Result<(Loaded, Vec<(PathBuf, Refusal)>), MetricsError> {
+    let Reading { options, experiment, metrics } = reading;
+    let possible = slices::possible(options, metrics);
+    let mut refused = cache.refresh(options, experiment, metrics, samples, scores, possible)?;
+    if possible
+        && !cache.has_scores()
+        && cache.rows() >= slices::LEGS_MIN
+        && let Sliced::Loaded(loaded, more) = slices::loaded(reading, cache)?
+    {
+        refused.extend(more);
+        refused.sort();
+        return Ok((*loaded, refused));
+    }
+    if possible {
+        // What was known by its span only.
+        refused.extend(cache.refresh(options, experiment, metrics, samples, scores, false)?);
+        refused.sort();
+        refused.dedup();
+    }
+    Ok((assemble::loaded(experiment, metrics, options, cache), refused))
 }

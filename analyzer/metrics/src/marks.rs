@@ -20,7 +20,7 @@ use crate::scan::Refusal;
 /// Rows of a file that have marks, about.
 const FILE_ROWS: usize = 512;
 /// Exchanges that a look goes by, about.
-const EXCHANGES_MAX: usize = 1 << 14;
+pub(crate) const EXCHANGES_MAX: usize = 1 << 14;
 
 /// Marks of some rows of a file.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -32,11 +32,11 @@ pub(crate) struct Marks {
 
 /// One in two to the power of this many exchanges is chosen.
 #[derive(Clone, Copy, Debug)]
-struct Choice(u32);
+pub(crate) struct Choice(pub(crate) u32);
 
 impl Choice {
     /// The share of `all` that gives about `wanted` of them.
-    fn of(all: usize, wanted: usize) -> Self {
+    pub(crate) fn of(all: usize, wanted: usize) -> Self {
         Self(all.div_ceil(wanted.max(1)).max(1).next_power_of_two().trailing_zeros())
     }
 
@@ -99,9 +99,8 @@ fn read(path: &Path, choice: Choice) -> Result<HashMap<String, String>, Refusal>
         .map_err(|error| format!("is damaged: {}", error.to_string().lines().next().unwrap_or_default()))
 }
 
-/// The marks of a look's exchanges.
-pub(crate) fn seen(exchanges: &Exchanges<'_>) -> Seen {
-    let choice = Choice::of(exchanges.len(), EXCHANGES_MAX);
+/// The marks of the exchanges that are chosen.
+pub(crate) fn seen(exchanges: &Exchanges<'_>, choice: Choice) -> Seen {
     let mut seen = Seen::default();
     let answered = |leg: LegRef<'_>| {
         Some(Answered { by_candidate: leg.variant() == Variant::Candidate, mark: leg.mark()? })

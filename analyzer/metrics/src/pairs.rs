@@ -3,12 +3,15 @@
 //! Some 25 bytes a pair: ids are one text, and files are named by their places.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
 use weir_gate::Places;
 
 use crate::figures::LegRef;
+use crate::packed::{Reader, Writer};
 
 /// Scores of a pair's two answers, control's first.
 pub(crate) type PairScores = (BTreeMap<String, f64>, BTreeMap<String, f64>);
@@ -70,6 +73,59 @@ impl Origins {
         let [of_control, of_candidate] = &mut last;
         let places = (self.file(control.path(), of_control), self.file(candidate.path(), of_candidate));
         self.last = last;
+        self.places.push(places);
+    }
+
+    pub(crate) fn write(&self, to: &mut Writer) {
+        to.text(&self.ids);
+        let ends: Vec<u64> = self.id_ends.iter().map(|end| u64::try_from(*end).unwrap_or(u64::MAX)).collect();
+        to.column(&ends, u64::to_le_bytes);
+        to.number(u64::try_from(self.files.len()).unwrap_or(u64::MAX));
+        self.files.iter().for_each(|file| to.bytes(file.as_os_str().as_bytes()));
+        let (control, candidate): (Vec<u32>, Vec<u32>) = self.places.iter().copied().unzip();
+        to.column(&control, u32::to_le_bytes);
+        to.column(&candidate, u32::to_le_bytes);
+    }
+
+    /// Nothing where the bytes are no origins.
+    pub(crate) fn read(from: &mut Reader<'_>) -> Option<Self> {
+        let ids = from.text()?.to_owned();
+        let id_ends = from.column(u64::from_le_bytes)?;
+        let id_ends = id_ends.into_iter().map(|end| usize::try_from(end).ok()).collect::<Option<Vec<_>>>()?;
+        let mut files: Vec<Arc<Path>> = Vec::new();
+        for _ in 0..from.count()? {
+            files.push(Path::new(OsStr::from_bytes(from.bytes()?)).into());
+        }
+        let (control, candidate) = (from.column(u32::from_le_bytes)?, from.column(u32::from_le_bytes)?);
+        let known = control.iter().chain(&candidate).all(|place| (*place as usize) < files.len());
+        let fits = known && control.len() == candidate.len() && control.len() == id_ends.len();
+        let ends = id_ends.is_sorted() && id_ends.iter().all(|end| ids.is_char_boundary(*end));
+        let places = control.into_iter().zip(candidate).collect();
+        (fits && ends).then(|| Self { ids, id_ends, files, places, ..Self::default() })
+    }
+
+    /// Appends all pairs of others.
+    pub(crate) fn append(&mut self, others: &Self) {
+        let files: Vec<u32> = others.files.iter().map(|path| self.file(path, &mut None)).collect();
+        let before = self.ids.len();
+        self.ids.push_str(&others.ids);
+        self.id_ends.extend(others.id_ends.iter().map(|end| before + end));
+        let new = |place: &u32| files.get(*place as usize).copied().unwrap_or(u32::MAX);
+        self.places.extend(others.places.iter().map(|(control, candidate)| (new(control), new(candidate))));
+    }
+
+    /// Appends a pair of other origins.
+    pub(crate) fn copy(&mut self, others: &Self, place: usize) {
+        let (Some(origin), Some((control, candidate))) = (others.get(place), others.places.get(place)) else {
+            return;
+        };
+        self.ids.push_str(origin.sample_id);
+        self.id_ends.push(self.ids.len());
+        let mut of = |file: &u32| {
+            let path = others.files.get(*file as usize)?;
+            Some(self.file(path, &mut None))
+        };
+        let places = (of(control).unwrap_or(u32::MAX), of(candidate).unwrap_or(u32::MAX));
         self.places.push(places);
     }
 

@@ -47,6 +47,15 @@ fn looks(exchanges: usize) -> usize {
     }
 }
 
+/// What series are put together of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// All that a look sees.
+    Look,
+    /// A stretch of time, whose series are put together with those of others: what only all of them can say is left open.
+    Stretch,
+}
+
 /// The series of every metric and of every score criterion.
 pub(crate) fn all_series(
     exchanges: &Exchanges<'_>,
@@ -55,13 +64,15 @@ pub(crate) fn all_series(
     scores: &Scores,
     unpaired: &[bool],
     options: &LoadOptions,
+    extent: Extent,
 ) -> AllSeries {
-    let mut builder = Builder::new(exchanges, identities, scores, unpaired, options.one_sided);
+    let mut builder = Builder::new(exchanges, identities, scores, unpaired, options.one_sided, extent);
     let places: Vec<usize> = (0..metrics.len()).collect();
     let build = |place: &usize| {
         let metric = metrics.get(*place)?;
         if let Some(needs) = &metric.needs_control
-            && !builder.control_has(metrics, needs.metric)
+            && extent == Extent::Look
+            && !control_has(exchanges, metrics, needs.metric)
         {
             return Some(Built::absent(empty_series(metric), needs.otherwise));
         }
@@ -89,15 +100,8 @@ pub(crate) fn all_series(
         let people = People::of(&options.people, criterion);
         builder.keep(builder.labelled(series, |_, found| value(found), people));
     }
-    for id in &options.metrics {
-        if id.starts_with(DISTANCE) && !builder.has(id) {
-            let why = "no answer has one yet: `weir embed` measures it, against noise copies";
-            builder.absent.push((id.clone(), why.to_owned()));
-        }
-        if id.starts_with(SCORE_PREFIX) && !id.ends_with('*') && !builder.has(id) {
-            builder.absent.push((id.clone(), "no score of this criterion has arrived".to_owned()));
-        }
-    }
+    let unscored = unscored(options, |id| builder.has(id));
+    builder.absent.extend(unscored);
     let left_out = std::mem::take(&mut builder.labels.left_out);
     let segments = left_out.into_iter().map(|(dimension, why)| (format!("segments by {dimension}"), why));
     builder.absent.extend(segments);
@@ -107,6 +111,18 @@ pub(crate) fn all_series(
         pairs: builder.pairs,
         looks: builder.times.into_iter().zip(builder.prefixes).collect(),
     }
+}
+
+/// Scores and distances that are asked for and not there, with the reason.
+pub(crate) fn unscored(options: &LoadOptions, has: impl Fn(&str) -> bool) -> Vec<(String, String)> {
+    let why = |id: &str| {
+        let distance = "no answer has one yet: `weir embed` measures it, against noise copies";
+        let score = "no score of this criterion has arrived";
+        let of_score = id.starts_with(SCORE_PREFIX) && !id.ends_with('*');
+        id.starts_with(DISTANCE).then_some(distance).or(of_score.then_some(score))
+    };
+    let absent = |id: &String| Some((id.clone(), why(id).filter(|_| !has(id))?.to_owned()));
+    options.metrics.iter().filter_map(absent).collect()
 }
 
 /// A cohort, and a revision where there are several.
@@ -155,6 +171,7 @@ struct Builder<'a, 'b> {
     clusters: &'b [u32],
     /// Cohorts that only control served are kept.
     one_sided: bool,
+    extent: Extent,
     /// What the exchanges are labelled with.
     labels: ExchangeLabels,
     /// For each exchange whose primary leg counts among the unpaired values, who served it.
@@ -180,6 +197,7 @@ impl<'a, 'b> Builder<'a, 'b> {
         scores: &Scores,
         unpaired: &'b [bool],
         one_sided: bool,
+        extent: Extent,
     ) -> Self {
         let revisions: BTreeSet<i64> = exchanges.facts().iter().filter_map(|found| found.revision).collect();
         let mut pairs = PairIndex::default();
@@ -195,8 +213,8 @@ impl<'a, 'b> Builder<'a, 'b> {
             }
             pairs.origins.push(control, candidate);
         }
-        let times = times(exchanges);
-        let several_revisions = revisions.len() > 1;
+        let times = if extent == Extent::Look { times(exchanges) } else { Vec::new() };
+        let several_revisions = extent == Extent::Stretch || revisions.len() > 1;
         let (strata, stratum_places) = strata(exchanges, several_revisions);
         let mut stratum_sizes = vec![(0, 0); strata.len()];
         let mut arms = Vec::with_capacity(exchanges.len());
@@ -219,8 +237,12 @@ impl<'a, 'b> Builder<'a, 'b> {
             patterns: Mutex::default(),
             times,
             arms,
-            clusters: if identities.repeat() || one_sided { identities.numbers() } else { &[] },
+            clusters: match identities.repeat() || one_sided || extent == Extent::Stretch {
+                true => identities.numbers(),
+                false => &[],
+            },
             one_sided,
+            extent,
             labels: ExchangeLabels::new(exchanges),
             pair_places,
             series: Vec::new(),
@@ -304,9 +326,13 @@ impl<'a, 'b> Builder<'a, 'b> {
             return Built::absent(series, "no sample has a value for it");
         }
         let pattern = self.pattern(has);
-        let one_sided = self.one_sided;
-        let compared =
-            |stratum: &Stratum| !stratum.control.is_empty() && (one_sided || !stratum.candidate.is_empty());
+        let compared = |stratum: &Stratum| {
+            let (of_control, of_candidate) = (!stratum.control.is_empty(), !stratum.candidate.is_empty());
+            match self.extent {
+                Extent::Look => of_control && (self.one_sided || of_candidate),
+                Extent::Stretch => of_control || of_candidate,
+            }
+        };
         let kept: Vec<usize> =
             strata.iter().enumerate().filter(|(_, stratum)| compared(stratum)).map(|(at, _)| at).collect();
         series.pairs.shrink_to_fit();
@@ -369,20 +395,20 @@ impl<'a, 'b> Builder<'a, 'b> {
         })
     }
 
-    /// Whether an answer of the control has a positive value of a metric.
-    fn control_has(&self, metrics: &[Metric], name: &str) -> bool {
-        let Some(index) = metrics.iter().position(|metric| metric.name == name) else {
-            return false;
-        };
-        self.exchanges
-            .legs()
-            .filter(|found| found.variant() == Variant::Control)
-            .any(|found| found.value(index).is_some_and(|value| value > 0.0))
-    }
-
     fn has(&self, name: &str) -> bool {
         self.series.iter().any(|series| series.name == name)
     }
+}
+
+/// Whether an answer of the control has a positive value of a metric.
+pub(crate) fn control_has(exchanges: &Exchanges<'_>, metrics: &[Metric], name: &str) -> bool {
+    let Some(index) = metrics.iter().position(|metric| metric.name == name) else {
+        return false;
+    };
+    exchanges
+        .legs()
+        .filter(|found| found.variant() == Variant::Control)
+        .any(|found| found.value(index).is_some_and(|value| value > 0.0))
 }
 
 /// The strata of all primary legs, in order, and for each exchange the place of its own.
@@ -403,7 +429,8 @@ fn strata(exchanges: &Exchanges<'_>, several_revisions: bool) -> (Vec<StratumKey
     (keys.into_iter().map(|(cohort, revision)| (cohort.to_owned(), revision)).collect(), places)
 }
 
-fn empty_series(metric: &Metric) -> MetricSeries {
+/// A series of a metric without values.
+pub(crate) fn empty_series(metric: &Metric) -> MetricSeries {
     MetricSeries {
         name: metric.name.clone(),
         unit: metric.unit.clone().into_owned(),

@@ -221,7 +221,8 @@ impl World {
     }
 }
 
-fn figures(data: &Path) -> Vec<PathBuf> {
+/// Everything that is kept: figures, and the spans of their files.
+fn kept(data: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![data.join(".figures")];
     while let Some(folder) = folders.pop() {
@@ -234,8 +235,16 @@ fn figures(data: &Path) -> Vec<PathBuf> {
     found
 }
 
+fn figures(data: &Path) -> Vec<PathBuf> {
+    kept(data).into_iter().filter(|path| has_extension(path, "figures")).collect()
+}
+
+fn has_extension(path: &Path, wanted: &str) -> bool {
+    path.extension().is_some_and(|extension| extension == wanted)
+}
+
 fn damage(data: &Path, file: Index, at: Index, how: u8) {
-    let all = figures(data);
+    let all = kept(data);
     if all.is_empty() {
         return;
     }
@@ -329,8 +338,8 @@ fn figures_are_private_and_no_reader_of_samples_finds_them() {
     let samples = world.samples();
     world.check();
     assert_eq!(world.samples(), samples);
-    for path in figures(world.data.path()) {
-        assert!(path.extension().is_some_and(|extension| extension == "figures"), "{}", path.display());
+    for path in kept(world.data.path()) {
+        assert!(has_extension(&path, "figures") || has_extension(&path, "spans"), "{}", path.display());
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         let text = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
         assert!(!text.contains("sorry") && !text.contains("question"), "{} holds a text", path.display());

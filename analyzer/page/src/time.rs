@@ -67,6 +67,14 @@ fn at_every_look(report: &Report, evidence: &[MetricSeries], gates: &Gates) -> V
     report.looks.iter().map(one).collect()
 }
 
+/// What there was of a settled series at a look.
+fn settled_until(series: &MetricSeries, prefix: &Prefix) -> Option<MetricSeries> {
+    let settled = series.settled.as_ref()?;
+    let then =
+        settled.lengths().iter().position(|then| then.pairs == prefix.pairs && then.strata == prefix.strata);
+    Some(series.until(then.map_or(0, |place| place + 1)))
+}
+
 /// Whether a look saw all of the evidence: what the gates say of it is known then.
 #[cfg(not(target_arch = "wasm32"))]
 fn saw_all(look: &Look, evidence: &[MetricSeries]) -> bool {
@@ -89,6 +97,9 @@ fn results_at(
             evidence.iter().position(|one| one.name == series.name).and_then(|at| look.prefixes.get(at));
         let nothing = Prefix::default();
         let prefix = prefix.unwrap_or(&nothing);
+        if let Some(then) = settled_until(series, prefix) {
+            return weir_gate::without(&then, hidden);
+        }
         let pairs = series.pairs.part(0, prefix.pairs);
         // Most of a series are its strata, which nothing would look at.
         if whole && series.is_judged_by(&pairs) {
@@ -207,6 +218,10 @@ fn cut_out(series: &MetricSeries, from: &Prefix, to: &Prefix, hidden: &[Segment]
 
 /// All of a series.
 fn all(series: &MetricSeries) -> Prefix {
+    if let Some(settled) = &series.settled {
+        let all = settled.lengths().pop().unwrap_or_default();
+        return Prefix { pairs: all.pairs, noise_pairs: 0, strata: all.strata };
+    }
     Prefix {
         pairs: series.pairs.len(),
         noise_pairs: series.noise_pairs.len(),

@@ -29,6 +29,7 @@ pub(crate) fn run(arguments: &AnalyzeArguments) -> Outcome {
         until_us: arguments.until.map(|time| time.as_microsecond()),
         definitions,
         keep_figures: !arguments.no_figures,
+        settle: arguments.judge == AnalyzeJudge::Gates,
         expected_shares: policy.as_ref().map(ExpectedShare::of_policy).unwrap_or_default(),
         ..LoadOptions::default()
     };

@@ -18,6 +18,7 @@ use crate::integers::Integers;
 use crate::labels::LegLabels;
 use crate::marks::Marks;
 use crate::packed::{Reader, Writer};
+use crate::spans::Span;
 
 pub(crate) use gathering::Gathering;
 
@@ -243,6 +244,16 @@ impl Figures {
     /// How many legs there are.
     pub(crate) fn rows(&self) -> usize {
         self.rows
+    }
+
+    /// How many legs there are and when they began.
+    pub(crate) fn span(&self) -> Span {
+        let times_us = || self.legs().map(LegRef::ts_us);
+        Span {
+            rows: self.rows(),
+            first_us: times_us().min().unwrap_or(i64::MAX),
+            last_us: times_us().max().unwrap_or(i64::MIN),
+        }
     }
 
     /// What its legs have alike, each once.

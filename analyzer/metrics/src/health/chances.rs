@@ -49,8 +49,23 @@ impl Chances {
         Self(known.filter_map(|(group, chance)| Some((group, chance?))).collect())
     }
 
+    /// The least chances of all stretches, and what was usual up to one of them: what comes later changes nothing that was observed,
+    /// but for a least chance that is less than any before.
+    pub(crate) fn with_usual(&self, so_far: &Self) -> Self {
+        let of = |(group, chance): (&Group, &Chance)| {
+            let usual = so_far.0.get(group).and_then(|so_far| so_far.usual);
+            (group.clone(), Chance { usual, ..*chance })
+        };
+        Self(self.0.iter().map(of).collect())
+    }
+
+    /// Those of the groups that another has.
+    pub(crate) fn of_groups(&self, other: &Self) -> Self {
+        let own = self.0.iter().filter(|(group, _)| other.0.contains_key(*group));
+        Self(own.map(|(group, chance)| (group.clone(), *chance)).collect())
+    }
+
     /// Takes in those of the stretch that follows.
-    #[allow(dead_code)] // until looks put stretches together
     pub(crate) fn append(&mut self, later: Self) {
         for (group, later) in later.0 {
             let chance = self.0.entry(group).or_insert(later);
@@ -59,7 +74,6 @@ impl Chances {
         }
     }
 
-    #[allow(dead_code)] // until looks put stretches together
     pub(crate) fn write(&self, to: &mut Writer) {
         to.number(number(self.0.len()));
         for (group, chance) in &self.0 {
@@ -72,7 +86,6 @@ impl Chances {
         }
     }
 
-    #[allow(dead_code)] // until looks put stretches together
     pub(crate) fn read(from: &mut Reader<'_>) -> Option<Self> {
         let mut chances = BTreeMap::new();
         for _ in 0..from.count()? {

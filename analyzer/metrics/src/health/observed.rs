@@ -77,7 +77,6 @@ impl Observed {
     }
 
     /// Takes in the stretch that follows.
-    #[allow(dead_code)] // until looks put stretches together
     pub(crate) fn append(&mut self, mut later: Self) {
         let choice = self.choice.max(later.choice);
         for observed in [&mut *self, &mut later] {
@@ -123,7 +122,6 @@ impl Observed {
         health
     }
 
-    #[allow(dead_code)] // until looks put stretches together
     pub(crate) fn write(&self, to: &mut Writer) {
         self.counts.write(to);
         self.choice.write(to);
@@ -136,7 +134,6 @@ impl Observed {
         self.steps.write(to);
     }
 
-    #[allow(dead_code)] // until looks put stretches together
     pub(crate) fn read(from: &mut Reader<'_>) -> Option<Self> {
         Some(Self {
             counts: Counts::read(from)?,
