@@ -240,7 +240,7 @@ fn looked_at(
     let mut refused = cache.refresh(options, experiment, metrics, samples, scores, possible)?;
     if possible
         && !cache.has_scores()
-        && cache.rows() >= slices::LEGS_MIN
+        && cache.rows_of(options.revision) >= slices::LEGS_MIN
         && let Sliced::Loaded(loaded, more) = slices::loaded(reading, cache)?
     {
         refused.extend(more);

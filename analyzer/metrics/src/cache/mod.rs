@@ -156,6 +156,11 @@ impl Cache {
         self.samples.values().map(|file| file.content.span.rows).sum()
     }
 
+    /// How many legs there are in the files that may have legs of a revision; of all files where none is asked for.
+    pub(crate) fn rows_of(&self, revision: Option<i64>) -> usize {
+        self.parts().filter(|(.., span)| span.may_have(revision)).map(|(.., span)| span.rows).sum()
+    }
+
     /// Every part file of samples with its span, in the order of their paths.
     pub(crate) fn parts(&self) -> impl Iterator<Item = (&Path, Option<Identity>, Span)> {
         self.samples.iter().map(|(path, file)| (path.as_path(), file.content.identity, file.content.span))

@@ -46,9 +46,16 @@ fn a_lazy_refresh_reads_nothing_that_is_kept_and_loading_gives_what_the_samples_
     assert_eq!(cache.legs().count(), 0);
     let direct = world.direct();
     assert_eq!((spans(&cache), cache.rows()), (spans(&direct), 9));
+    assert_eq!([None, Some(0), Some(2), Some(4)].map(|revision| cache.rows_of(revision)), [9, 2, 7, 0]);
     let span = |hour| {
         let first_us = START_US + hour * HOUR_US;
-        Span { rows: hour as usize + 2, first_us, last_us: first_us + (hour + 1) * 10_000_000 }
+        Span {
+            rows: hour as usize + 2,
+            first_us,
+            last_us: first_us + (hour + 1) * 10_000_000,
+            first_revision: hour,
+            last_revision: hour + 1,
+        }
     };
     assert_eq!(spans(&cache).into_iter().map(|(_, span)| span).collect::<Vec<_>>(), [0, 1, 2].map(span));
     assert_eq!(world.load(&mut cache, &world.samples()[1..2]), []);

@@ -246,13 +246,16 @@ impl Figures {
         self.rows
     }
 
-    /// How many legs there are and when they began.
+    /// How many legs there are, when they began, and of which revisions they are.
     pub(crate) fn span(&self) -> Span {
         let times_us = || self.legs().map(LegRef::ts_us);
+        let revisions = || self.facts.iter().filter_map(|facts| facts.revision);
         Span {
             rows: self.rows(),
             first_us: times_us().min().unwrap_or(i64::MAX),
             last_us: times_us().max().unwrap_or(i64::MIN),
+            first_revision: revisions().min().unwrap_or(i64::MAX),
+            last_revision: revisions().max().unwrap_or(i64::MIN),
         }
     }
 

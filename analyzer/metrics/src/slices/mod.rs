@@ -134,14 +134,16 @@ enum Part {
 pub(crate) fn loaded(reading: Reading<'_>, cache: &mut Cache) -> Result<Sliced, MetricsError> {
     let parts = cache.parts().filter(|(.., span)| span.rows > 0);
     let files: Vec<_> = parts.map(|(path, identity, span)| (path.to_owned(), identity, span)).collect();
-    let ends = files.iter().map(|(.., span)| (span.first_us, span.last_us));
+    let looked_at = files.iter().filter(|(.., span)| span.may_have(reading.options.revision));
+    let ends = looked_at.map(|(.., span)| (span.first_us, span.last_us));
     let Some((first_us, last_us)) = ends.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1))) else {
         return Ok(Sliced::Whole);
     };
+    let legs = cache.rows_of(reading.options.revision);
     let frame = Frame {
         metrics: reading.metrics,
         options: reading.options,
-        choices: Choices::of(cache.rows()),
+        choices: Choices::of(legs),
         newest_us: last_us,
     };
     let store = cache.kept().map(|kept| Store::new(kept, &frame));
@@ -151,7 +153,7 @@ pub(crate) fn loaded(reading: Reading<'_>, cache: &mut Cache) -> Result<Sliced, 
         let files: Vec<_> = own.map(|(path, identity, _)| (path.clone(), *identity)).collect();
         (window, files)
     };
-    let mut windows: Vec<Wanted> = Window::all(first_us, last_us, cache.rows())
+    let mut windows: Vec<Wanted> = Window::all(first_us, last_us, legs)
         .into_iter()
         .map(of_window)
         .filter(|(_, files)| !files.is_empty())

@@ -102,6 +102,7 @@ pub(super) fn leg(hour: i64, number: i64) -> Sample {
         variant: if number % 2 == 0 { Variant::Control } else { Variant::Candidate },
         ts_us: START_US + hour * HOUR_US + number * 10_000_000,
         inclusion_probability: 1.0,
+        revision: Some(hour + number.min(1)),
         response_text: Some(format!("answer {number}")),
         ..Sample::default()
     }

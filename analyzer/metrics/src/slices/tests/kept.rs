@@ -159,7 +159,12 @@ fn a_file_that_is_gone_is_in_no_slice() {
 
 #[test]
 fn slices_of_other_windows_and_of_earlier_revisions_are_deleted() {
-    let (world, _, mut cache) = looked_at(16);
+    let mut legs = traffic(16, 3_000);
+    for leg in legs.iter_mut().filter(|leg| leg.ts_us < START_US + HOUR_US) {
+        leg.revision = Some(3);
+    }
+    let (world, mut cache) = (World::of(legs), Cache::default());
+    world.sliced(&world.options(), &mut cache);
     let of = |revision| LoadOptions { revision: Some(revision), ..world.options() };
     world.sliced(&of(3), &mut cache);
     world.sliced(&of(4), &mut cache);
