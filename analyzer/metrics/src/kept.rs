@@ -10,6 +10,7 @@
 //! - The folder's name begins with a dot and nothing in it ends in `.parquet`: other readers pass over it. It holds no
 //!   text of a request or an answer, but sample ids, labels and hashes of identities; it may be deleted at any time.
 //! - `parts.spans` in the folder of the definitions says which files are kept there and when their legs began ([`crate::spans`]).
+//! - `slices` there holds what large looks sum up of stretches of time (`slices/store.rs`).
 //! - Where it cannot be written the look costs more, and is the same.
 
 use std::collections::BTreeSet;
